@@ -1,0 +1,40 @@
+"""The errors a person sees: one line that says what is wrong and what to type instead."""
+
+from __future__ import annotations
+
+
+class GenzooError(Exception):
+    """Something went wrong that the person at the keyboard can mend; shown without a traceback.
+
+    Args:
+        problem: what is wrong, without a full stop.
+        remedy: what to type or do instead, without a full stop.
+    """
+
+    status = 1
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        self.problem = problem
+        self.remedy = remedy
+        super().__init__(f"{problem}; {remedy}")
+
+    def __reduce__(self) -> tuple[type[GenzooError], tuple[str, str]]:
+        return type(self), (self.problem, self.remedy)
+
+
+class UsageError(GenzooError):
+    """The command line or the configuration cannot be carried out as written (exit status 2)."""
+
+    status = 2
+
+
+class Unsupported(UsageError):
+    """A model is asked for something that it cannot do.
+
+    Args:
+        what: the thing asked for, e.g. ``"autoencoder has no likelihood"``.
+        instead: what to use.
+    """
+
+    def __init__(self, what: str, instead: str) -> None:
+        super().__init__(what, instead)

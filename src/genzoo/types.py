@@ -1,0 +1,162 @@
+"""What passes between data, models and metrics: small frozen dataclasses of tensors.
+
+Shape letters used here and in the models: b batch, c channels, h height, w width, l tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+LikelihoodKind = Literal["exact", "bound"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What a sample is asked to show.
+
+    Attributes:
+        caption: the text itself, one per sample.
+        tokens: the text's token numbers, padded to the context length.
+        token_mask: True where a token belongs to the text, False where it is padding.
+        label: class numbers from 0, or -1 where the data has no classes.
+    """
+
+    caption: tuple[str, ...]
+    tokens: Int[Tensor, "b l"]
+    token_mask: Bool[Tensor, "b l"]
+    label: Int[Tensor, " b"]
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def __getitem__(self, rows: slice) -> Condition:
+        return Condition(
+            self.caption[rows], self.tokens[rows], self.token_mask[rows], self.label[rows]
+        )
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Condition:
+        """Move the tensors to a device."""
+        return Condition(
+            self.caption,
+            self.tokens.to(device, non_blocking=non_blocking),
+            self.token_mask.to(device, non_blocking=non_blocking),
+            self.label.to(device, non_blocking=non_blocking),
+        )
+
+    def repeat(self, count: int) -> Condition:
+        """The whole batch `count` times, one after the other."""
+        return Condition(
+            self.caption * count,
+            self.tokens.repeat(count, 1),
+            self.token_mask.repeat(count, 1),
+            self.label.repeat(count),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Captioned images, the one thing that the datamodule gives to every model.
+
+    Attributes:
+        image: pixels in [-1, 1].
+        caption: the text itself.
+        tokens: token numbers, padded to the context length.
+        token_mask: True where a token belongs to the text.
+        label: class numbers from 0, or -1 where the data has no classes.
+        index: the item's number in the data set; with the run's seed it seeds the item's noise.
+    """
+
+    image: Float[Tensor, "b c h w"]
+    caption: tuple[str, ...]
+    tokens: Int[Tensor, "b l"]
+    token_mask: Bool[Tensor, "b l"]
+    label: Int[Tensor, " b"]
+    index: Int[Tensor, " b"]
+
+    def __len__(self) -> int:
+        return self.image.shape[0]
+
+    @property
+    def condition(self) -> Condition:
+        """Everything but the image."""
+        return Condition(self.caption, self.tokens, self.token_mask, self.label)
+
+    def to(
+        self,
+        device: torch.device | str,
+        dtype: torch.dtype | None = None,
+        *,
+        non_blocking: bool = False,
+    ) -> Batch:
+        """Move to a device; `dtype` applies to the image alone (Lightning calls it like this)."""
+        return replace(
+            self,
+            image=self.image.to(device, dtype or self.image.dtype, non_blocking=non_blocking),
+            tokens=self.tokens.to(device, non_blocking=non_blocking),
+            token_mask=self.token_mask.to(device, non_blocking=non_blocking),
+            label=self.label.to(device, non_blocking=non_blocking),
+            index=self.index.to(device, non_blocking=non_blocking),
+        )
+
+    def pin_memory(self) -> Batch:
+        """A copy in page-locked memory, from which a GPU can fetch while the CPU works on."""
+        return replace(
+            self,
+            image=self.image.pin_memory(),
+            tokens=self.tokens.pin_memory(),
+            token_mask=self.token_mask.pin_memory(),
+            label=self.label.pin_memory(),
+            index=self.index.pin_memory(),
+        )
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Named losses, one value a sample, so that a mean can be taken over any part of a batch.
+
+    Attributes:
+        total: what is minimised.
+        parts: what it is made of and whatever else is worth a curve.
+    """
+
+    total: Float[Tensor, " b"]
+    parts: dict[str, Float[Tensor, " b"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a model can do; read by the configuration check and by the comparison.
+
+    Attributes:
+        conditions: what it can be conditioned on, of ``{"text", "label"}``.
+        guidance: the guidance modes it takes, beside ``"none"``.
+        likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
+        reconstruct: whether it maps an image to itself through a latent.
+        latent: whether it has `encode` and `decode`, so that latents can be interpolated.
+        sampling: how a random sample comes about, in a few words for the reader of a table.
+        strategies: the distributed strategies under which it can be trained.
+    """
+
+    sampling: str
+    conditions: frozenset[str] = frozenset()
+    guidance: frozenset[str] = frozenset()
+    likelihood: LikelihoodKind | None = None
+    reconstruct: bool = False
+    latent: bool = False
+    strategies: frozenset[str] = frozenset({"auto", "ddp", "fsdp", "deepspeed"})
+
+
+def concat_conditions(conditions: Sequence[Condition]) -> Condition:
+    """One batch from several."""
+    return Condition(
+        tuple(caption for c in conditions for caption in c.caption),
+        torch.cat([c.tokens for c in conditions]),
+        torch.cat([c.token_mask for c in conditions]),
+        torch.cat([c.label for c in conditions]),
+    )
