@@ -1,0 +1,6 @@
+"""``python -m genzoo``."""
+
+from genzoo.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""What is wrong with a configuration, found before anything is loaded or trained."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from genzoo import distributed
+from genzoo.config import target
+from genzoo.errors import UsageError
+from genzoo.types import Capabilities
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what cannot work, with one line each.
+
+    Raises:
+        UsageError: for GPUs that are not there, a strategy or guidance that the model cannot do,
+            a missing budget or a folder that cannot be written.
+    """
+    gpus = gpu_count(cfg.trainer.gpus)
+    capabilities: Capabilities = target(cfg.model._target_).capabilities
+    _check_processes(cfg, gpus)
+    _check_strategy(cfg, capabilities, gpus)
+    _check_guidance(cfg, capabilities)
+    _check_budget(cfg)
+    writable(Path(cfg.run.folder))
+
+
+def gpu_count(asked: int | str) -> int:
+    """How many GPUs on this machine a run uses.
+
+    Raises:
+        UsageError: when more are asked for than there are.
+    """
+    if asked == 0:
+        return 0
+    import torch
+
+    there = torch.cuda.device_count()
+    if asked == "auto":
+        return there
+    if not isinstance(asked, int) or asked < 0:
+        raise UsageError(f"trainer.gpus={asked} is no number of GPUs", "write a number or auto")
+    if asked > there:
+        have = "no GPU" if there == 0 else f"{there} GPU{'s' if there > 1 else ''}"
+        instead = "trainer.gpus=0 to run on the CPU" if there == 0 else f"trainer.gpus={there}"
+        raise UsageError(f"trainer.gpus={asked}, but this machine has {have}", f"write {instead}")
+    return asked
+
+
+def writable(folder: Path) -> None:
+    """Make a folder and see that files can be written to it.
+
+    Raises:
+        UsageError: when not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to {folder}: {error.strerror}",
+            "choose another folder with output=... or hydra.run.dir=...",
+        ) from error
+
+
+def _check_processes(cfg: DictConfig, gpus: int) -> None:
+    if cfg.trainer.processes < 1 or cfg.trainer.nodes < 1:
+        raise UsageError("trainer.processes and trainer.nodes count from 1", "write at least 1")
+    if cfg.trainer.processes > 1 and gpus > 0:
+        raise UsageError(
+            f"trainer.processes={cfg.trainer.processes} is for CPUs, and {gpus} GPU(s) are in use",
+            "write trainer.gpus=0 as well, or leave trainer.processes away",
+        )
+    if cfg.trainer.nodes > 1 and not distributed.launched():
+        raise UsageError(
+            f"trainer.nodes={cfg.trainer.nodes} needs a process on every machine",
+            "start it with torchrun --nnodes ... -m genzoo ...",
+        )
+    if cfg.optimizer.batch_size % max(gpus or cfg.trainer.processes, 1):
+        raise UsageError(
+            f"optimizer.batch_size={cfg.optimizer.batch_size} cannot be shared equally by "
+            f"{gpus or cfg.trainer.processes} processes",
+            "choose a multiple",
+        )
+
+
+def _check_strategy(cfg: DictConfig, capabilities: Capabilities, gpus: int) -> None:
+    name = cfg.strategy.name
+    if name not in capabilities.strategies:
+        raise UsageError(
+            f"model={cfg.model.name} cannot be trained with strategy={name}",
+            f"use one of {', '.join(sorted(capabilities.strategies))}",
+        )
+    if name in ("fsdp", "deepspeed") and gpus == 0:
+        raise UsageError(f"strategy={name} needs GPUs", "use strategy=ddp on the CPU")
+    if name == "deepspeed" and find_spec("deepspeed") is None:
+        raise UsageError("strategy=deepspeed needs the package deepspeed", "pip install 'genzoo[deepspeed]'")
+
+
+def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
+    name = cfg.guidance.name
+    if name != "none" and name not in capabilities.guidance:
+        can = ", ".join(sorted({"none", *capabilities.guidance}))
+        raise UsageError(f"model={cfg.model.name} has no guidance={name}", f"it can do: {can}")
+
+
+def _check_budget(cfg: DictConfig) -> None:
+    if cfg.task.name == "fit" and cfg.budget.images is None and cfg.budget.minutes is None:
+        raise UsageError("there is no end to the training", "give budget.images= or budget.minutes=")
+    for key in ("images", "minutes"):
+        value = cfg.budget[key]
+        if value is not None and value <= 0:
+            raise UsageError(f"budget.{key}={value} is not positive", "give a number above 0")

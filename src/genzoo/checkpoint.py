@@ -1,0 +1,137 @@
+"""Finding and reading checkpoints: tensors and plain data, never a pickle that runs code.
+
+A checkpoint is what Lightning writes plus one entry, ``genzoo``: the format's number, the resolved
+configuration, the tokenizer, the images seen, the training seconds, the fingerprint of the data,
+version and git revision.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genzoo.errors import GenzooError, UsageError
+
+FORMAT = 1
+LAST = Path("checkpoints") / "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What lies in a checkpoint, apart from the optimiser's state.
+
+    Attributes:
+        path: the file.
+        about: the entry ``genzoo``.
+        weights: the parameters as trained, by name.
+        ema: their moving averages, which are what is evaluated.
+    """
+
+    path: Path
+    about: dict[str, Any]
+    weights: dict[str, Tensor]
+    ema: dict[str, Tensor]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration of the run that wrote it."""
+        config: dict[str, Any] = self.about["config"]
+        return config
+
+
+def find(word: str, *, output: str | Path) -> Path:
+    """The file that a `checkpoint=` names.
+
+    Args:
+        word: a file, a run folder, or ``last`` for the newest run below `output`.
+        output: where runs are written.
+
+    Raises:
+        UsageError: where there is none.
+    """
+    if word == "last":
+        found = sorted(Path(output).rglob(str(LAST)), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise UsageError(
+                f"there is no run with a checkpoint below {output}",
+                "train one first, or name a file: checkpoint=...",
+            )
+        return found[-1].resolve()
+    path = Path(word).expanduser()
+    if path.is_dir():
+        path = path / LAST
+    if not path.is_file():
+        raise UsageError(
+            f"there is no checkpoint {word}",
+            "name a file or a run folder with checkpoints/last.ckpt, or write checkpoint=last",
+        )
+    return path.resolve()
+
+
+def read(path: Path) -> Checkpoint:
+    """Read a checkpoint onto the CPU.
+
+    Raises:
+        GenzooError: for a damaged file.
+        UsageError: for a file of another kind or a newer format.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as error:
+        raise UsageError(
+            f"{path} is no genzoo checkpoint, and what is in it is not executed",
+            "name a checkpoints/last.ckpt that genzoo wrote",
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise GenzooError(
+            f"the checkpoint {path} is damaged or truncated",
+            "use another checkpoint, or train again",
+        ) from error
+    about = content.get("genzoo") if isinstance(content, dict) else None
+    if not isinstance(about, dict) or "config" not in about:
+        raise UsageError(
+            f"{path} is a torch file but no genzoo checkpoint",
+            "name a checkpoints/last.ckpt that genzoo wrote",
+        )
+    if about.get("format") != FORMAT:
+        raise UsageError(
+            f"{path} has checkpoint format {about.get('format')}, this genzoo reads {FORMAT}",
+            f"use the genzoo that wrote it (version {about.get('version')})",
+        )
+    state = content["state_dict"]
+    return Checkpoint(path, about, _below(state, "model."), _below(state, "ema.model."))
+
+
+def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:
+    """Copy weights into a model of exactly that make.
+
+    Raises:
+        UsageError: names the keys that are missing, left over or of another shape.
+    """
+    own = {name: value.shape for name, value in model.state_dict().items()}
+    problems = [
+        *(f"missing {name}" for name in own.keys() - weights.keys()),
+        *(f"unknown {name}" for name in weights.keys() - own.keys()),
+        *(
+            f"{name} is {tuple(weights[name].shape)}, not {tuple(shape)}"
+            for name, shape in own.items()
+            if name in weights and weights[name].shape != shape
+        ),
+    ]
+    if problems:
+        raise UsageError(
+            f"{path} does not fit the model ({len(problems)} entries: {'; '.join(sorted(problems)[:4])})",
+            "leave the model's keys as they are in the checkpoint",
+        )
+    model.load_state_dict(weights)
+
+
+def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }

@@ -1,0 +1,155 @@
+"""The command line: Hydra underneath, one clear line for everything that can go wrong.
+
+Nothing here imports torch; the task that is run does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import NoReturn
+
+from genzoo.config import closest, config_dir, groups
+from genzoo.errors import GenzooError, UsageError
+
+HELP = """\
+genzoo: families of image generators, trained on the same captions and compared.
+
+  python -m genzoo                                   train {model} on {data}, then evaluate it
+  python -m genzoo model=autoencoder budget.minutes=5
+  python -m genzoo -m model=autoencoder,vae seed=0,1 a sweep, then a comparison
+  python -m genzoo task=sample checkpoint=last prompt="a red heart" count=16
+  python -m genzoo task=evaluate checkpoint=outputs/...
+  python -m genzoo task=compare runs=outputs/...
+
+Choose one of each (group=option):
+{groups}
+
+Often used (key=value):
+  seed=0                        of training and of sampling
+  budget.images= budget.minutes=    images seen or minutes of training, whichever comes first
+  data.image_size=32            pixels; data.root= a folder where the data needs one
+  checkpoint=                   a file, a run folder, or `last`; task=fit continues from it
+  trainer.gpus=8                or auto, or 0 for the CPU; trainer.processes=2 on the CPU
+  hydra.run.dir=                where this run is written
+  debug=traceback               show where an error came from
+
+All keys with their values: python -m genzoo --cfg job
+Hydra's own switches:       python -m genzoo --hydra-help
+"""
+
+
+def main() -> None:
+    """Run the command line and exit with 0, 1 (it failed), 2 (it was typed wrongly) or 130."""
+    arguments = sys.argv[1:]
+    if any(argument in ("--help", "-h") for argument in arguments):
+        print(help_text())  # noqa: T201 - the one place whose output is the result
+        return
+    if arguments == ["--version"]:
+        from genzoo import __version__
+
+        print(__version__)  # noqa: T201
+        return
+    traceback = "debug=traceback" in arguments
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to the lines below
+    try:
+        status = _run()
+    except KeyboardInterrupt:
+        fail("interrupted", status=130)
+    except Exception as error:
+        if traceback:
+            raise
+        explain(error)
+    sys.exit(status)
+
+
+def _run() -> int:
+    import hydra
+
+    from genzoo import launch
+
+    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
+        launch.job
+    )()
+    return launch.worst_status()
+
+
+def help_text() -> str:
+    """What ``--help`` prints, with the groups as they lie in configs/."""
+    found = groups()
+    lines = "\n".join(f"  {name:<11}{' | '.join(options)}" for name, options in found.items() if options)
+    defaults = (config_dir() / "config.yaml").read_text()
+    chosen = {
+        group: match.group(1)
+        for group in ("model", "data")
+        if (match := re.search(rf"^  - {group}: (\w+)", defaults, re.MULTILINE))
+    }
+    return HELP.format(groups=lines, **chosen)
+
+
+def explain(error: Exception) -> NoReturn:
+    """One line for an error, then exit."""
+    if isinstance(error, GenzooError):
+        fail(str(error), status=error.status)
+    usage = _usage(error)
+    if usage is not None:
+        fail(str(usage), status=usage.status)
+    text = " ".join(str(error).split())
+    fail(f"{type(error).__name__}: {text[:400]}; add debug=traceback to see where", status=1)
+
+
+def fail(line: str, *, status: int) -> NoReturn:
+    """Print the line to stderr and exit."""
+    sys.stdout.flush()
+    print(f"genzoo: {line}", file=sys.stderr)  # noqa: T201
+    sys.exit(status)
+
+
+def _usage(error: Exception) -> UsageError | None:
+    """Hydra's and OmegaConf's complaints about what was typed, in one line with a remedy."""
+    text = str(error)
+    if match := re.search(r"Could not find '(\w+)/([^']+)'", text):
+        group, option = match.groups()
+        options = groups().get(group, [])
+        guess = closest(option, options)
+        hint = f"did you mean {group}={guess}? " if guess else ""
+        return UsageError(
+            f"there is no {group}={option}", f"{hint}there are: {', '.join(options)}"
+        )
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return _unknown_key(match.group(1))
+    if match := re.search(r"Missing mandatory value: (\S+)", text):
+        return UsageError(f"{match.group(1)} is missing", f"give it: {match.group(1)}=...")
+    name = type(error).__name__
+    if name in ("OverrideParseException", "ConfigCompositionException"):
+        first = next((line.strip() for line in text.splitlines() if line.strip()), name)
+        return UsageError(
+            first, "write key=value, and quote what has spaces or commas: 'prompt=\"a, b\"'"
+        )
+    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+        return UsageError(
+            f"cannot write to {error.filename}: {error.strerror}",
+            "choose another folder with output=... or hydra.run.dir=...",
+        )
+    if name in ("ValidationError", "InterpolationKeyError", "ConfigAttributeError", "ConfigKeyError"):
+        return UsageError(text.splitlines()[0], "see all keys with: python -m genzoo --cfg job")
+    return None
+
+
+def _unknown_key(key: str) -> UsageError:
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from omegaconf import OmegaConf
+
+    from genzoo.config import keys
+
+    GlobalHydra.instance().clear()
+    known: set[str] = set()
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        for task in groups()["task"]:
+            cfg = OmegaConf.to_container(compose("config", [f"task={task}"]), resolve=False)
+            known |= set(keys(cfg))  # type: ignore[arg-type]
+    guess = closest(key, sorted(known))
+    hint = f"did you mean {guess}? " if guess else ""
+    return UsageError(f"there is no key {key}", f"{hint}see all with: python -m genzoo --cfg job")

@@ -1,0 +1,123 @@
+"""From a composed configuration to objects, and from a checkpoint back to its configuration."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.errors import UsageError
+
+# What a checkpoint decides unless the command line says otherwise; all else (task, trainer,
+# logger, metrics ...) belongs to the command at hand.
+FROM_CHECKPOINT = ("model", "data", "text", "optimizer", "ema", "budget", "seed")
+
+
+def config_dir() -> Path:
+    """Where the YAML files lie: inside the package (a wheel) or at the repository's top."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def groups() -> dict[str, list[str]]:
+    """The configuration groups and the options of each, by their files."""
+    return {
+        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(config_dir().iterdir())
+        if folder.is_dir()
+    }
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as resolved plain data, as checkpoints and run folders keep it."""
+    resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Every key of a nested mapping, dotted."""
+    for key, value in tree.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from keys(value, f"{prefix}{key}.")
+
+
+def closest(word: str, words: Sequence[str]) -> str | None:
+    """The known word that was probably meant."""
+    found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def build(node: Mapping[str, Any], **extra: Any) -> Any:
+    """Call the `_target_` of a configuration node with its other keys; nested nodes first.
+
+    Only callables inside genzoo are called: a configuration may come out of somebody else's
+    checkpoint, and must not be able to run anything else.
+
+    Raises:
+        UsageError: for a target outside genzoo or one that does not exist.
+    """
+    values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            values[key] = build(value)
+    return target(str(node["_target_"]))(**values, **extra)
+
+
+def target(path: str) -> Any:
+    """The callable that a dotted path inside genzoo names."""
+    module, _, name = path.rpartition(".")
+    if not module.startswith("genzoo."):
+        raise UsageError(
+            f"_target_ {path!r} lies outside genzoo and is not called",
+            "put the class into the genzoo package and name it there",
+        )
+    try:
+        found: Any = importlib.import_module(module)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise UsageError(f"_target_ {path!r} does not exist ({error})", "check its spelling") from error
+    return found
+
+
+def from_checkpoint(
+    cfg: DictConfig, saved: Mapping[str, Any], overrides: Sequence[str]
+) -> DictConfig:
+    """The configuration of a command that names a checkpoint.
+
+    Args:
+        cfg: what Hydra composed for the command.
+        saved: the plain configuration inside the checkpoint.
+        overrides: what was typed, as Hydra lists it.
+
+    Returns:
+        `cfg` with the sections of `FROM_CHECKPOINT` taken from the checkpoint, and what was typed
+        on top of them.
+
+    Raises:
+        UsageError: when another model is typed than the one in the checkpoint.
+    """
+    merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
+    assert isinstance(merged, DictConfig)
+    typed = dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
+    wanted, found = typed.get("model"), saved["model"]["name"]
+    if wanted is not None and wanted != found:
+        raise UsageError(
+            f"the checkpoint holds model={found}, not model={wanted}",
+            f"leave model= away or write model={found}",
+        )
+    known = set(keys(OmegaConf.to_container(cfg, resolve=False)))  # type: ignore[arg-type]
+    for section in FROM_CHECKPOINT:
+        if section in saved and section not in typed:
+            OmegaConf.update(merged, section, saved[section], merge=False, force_add=True)
+    for key in typed:
+        if "." in key and key.split(".")[0] in FROM_CHECKPOINT and key in known:
+            value = OmegaConf.select(cfg, key)
+            OmegaConf.update(merged, key, value, merge=False, force_add=True)
+    return merged

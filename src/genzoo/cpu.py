@@ -1,0 +1,67 @@
+"""CPU switches that must be set before torch is imported.
+
+Convolutional networks on CPUs spend much of their time in page faults: glibc's malloc maps every
+large tensor afresh and gives it back. And idle OpenMP threads spin, so that one other busy process
+slows two threads down many times. `make bench` measures both on the machine at hand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+# Parameters of mallopt, from glibc's malloc.h.
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
+
+
+def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
+    """Set what the section `cpu` of the configuration asks for.
+
+    Args:
+        settings: `keep_memory`, `wait_policy` and `threads` of the configuration.
+        processes: how many processes share this machine's cores.
+
+    Returns:
+        What was done, in words, one entry a switch.
+    """
+    done = []
+    if settings["keep_memory"] and keep_freed_memory():
+        done.append("malloc keeps freed blocks")
+    policy = settings["wait_policy"]
+    if policy and os.environ.setdefault("OMP_WAIT_POLICY", str(policy)) == policy:
+        done.append(f"OpenMP waits {policy}")
+    threads = settings["threads"]
+    if threads is None and processes > 1:
+        threads = max(1, len(os.sched_getaffinity(0)) // processes)
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        done.append(f"{threads} threads a process")
+    if "torch" in sys.modules and done:
+        done.append("(torch was imported before: the OpenMP switches come too late)")
+    return done
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc keep freed blocks instead of returning each to the kernel.
+
+    Returns:
+        Whether it was done: False where the C library has no `mallopt`, or where the person has
+        already chosen through GLIBC_TUNABLES or another allocator.
+    """
+    if os.environ.get("GLIBC_TUNABLES") or os.environ.get("LD_PRELOAD"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return False
+    return all(
+        mallopt(parameter, value) == 1
+        for parameter, value in (
+            (M_MMAP_MAX, 0),
+            (M_TRIM_THRESHOLD, 2**31 - 1),
+            (M_TOP_PAD, 64 * 2**20),
+        )
+    )

@@ -1,0 +1,63 @@
+"""Which of how many processes this is, and the little that they say to each other.
+
+The processes are started by `genzoo.launch` or by torchrun; both describe themselves through the
+environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world() -> int:
+    """How many processes work on this run."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def launched() -> bool:
+    """Whether somebody has already started one process a rank."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def join(*, gpu: bool) -> None:
+    """Meet the other processes, once; nothing to do for a single one."""
+    import torch.distributed as dist
+
+    if world() > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(minutes=30))
+
+
+def leave() -> None:
+    """Part from the other processes in good order."""
+    import torch.distributed as dist
+
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def barrier() -> None:
+    """Wait until every process is here."""
+    if world() > 1:
+        import torch.distributed as dist
+
+        dist.barrier()
+
+
+def from_first(value: T) -> T:
+    """The value that the process of rank 0 has."""
+    if world() == 1:
+        return value
+    import torch.distributed as dist
+
+    box = [value]
+    dist.broadcast_object_list(box, src=0)
+    return box[0]

@@ -1,0 +1,187 @@
+"""From a composed configuration to running processes.
+
+Lightning's own launcher starts its children with the parent's command line; under a Hydra
+multirun each child would start the whole sweep again and hang (Lightning 18175). Here the job's
+configuration is resolved and saved once, and torch's elastic agent starts one process a rank,
+each of which reads that file. If one dies, the agent ends the others.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo import cpu, distributed
+from genzoo.config import from_checkpoint, plain, target
+from genzoo.console import say
+from genzoo.errors import GenzooError, UsageError
+
+_statuses: list[int] = []
+
+
+def worst_status() -> int:
+    """The exit status of this process: the highest of its jobs."""
+    return max(_statuses, default=0)
+
+
+def job(cfg: DictConfig) -> dict[str, float] | None:
+    """Run one job of a single run or of a sweep; a failed job does not end the sweep."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    sweep = HydraConfig.get().mode.name == "MULTIRUN"
+    try:
+        return run(prepare(cfg, folder, sweep=sweep))
+    except Exception as error:
+        if not sweep or cfg.debug == "traceback":
+            raise
+        known = isinstance(error, GenzooError)
+        line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text(line + "\n", encoding="utf-8")
+        print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
+        _statuses.append(error.status if isinstance(error, GenzooError) else 1)
+        return None
+
+
+def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
+    """The job's configuration, resolved, checked, and completed by what only this job knows.
+
+    Besides the configuration it has the section `run`: `folder`, `command` and `group` (the
+    sweep's folder name, or None).
+    """
+    done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)
+    overrides = list(HydraConfig.get().overrides.task)
+    if cfg.checkpoint is not None:
+        from genzoo import checkpoint
+
+        path = checkpoint.find(cfg.checkpoint, output=cfg.output)
+        cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
+        cfg.checkpoint = str(path)
+    values = plain(cfg)
+    values["run"] = {
+        "folder": str(folder.resolve()),
+        "command": shlex.join(["python", "-m", "genzoo", *overrides]),
+        "group": folder.resolve().parent.name if sweep else None,
+    }
+    resolved = OmegaConf.create(values)
+    assert isinstance(resolved, DictConfig)
+    if values["task"]["distributed"]:
+        from genzoo.check import check
+
+        check(resolved)
+    if done and not sweep:
+        say(f"cpu: {', '.join(done)} (cpu.keep_memory, cpu.wait_policy, cpu.threads)")
+    return resolved
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Carry out a prepared job, in as many processes as it asks for."""
+    folder = Path(cfg.run.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if distributed.launched():  # by torchrun: each rank composed its own folder, the first counts
+        distributed.join(gpu=_gpus(cfg) > 0)
+        cfg.run.folder = distributed.from_first(cfg.run.folder)
+    OmegaConf.save(cfg, folder / "config.yaml")
+    processes = process_count(cfg)
+    if cfg.task.distributed and processes > 1 and not distributed.launched():
+        return _spawn(folder / "config.yaml", processes)
+    values: dict[str, float] = target(cfg.task._target_)(cfg)
+    return values
+
+
+def process_count(cfg: DictConfig) -> int:
+    """Processes on this machine: one a GPU, or as many as the CPU is asked to run."""
+    return _gpus(cfg) or int(cfg.trainer.processes)
+
+
+def _gpus(cfg: DictConfig) -> int:
+    from genzoo.check import gpu_count
+
+    return gpu_count(cfg.trainer.gpus) if cfg.task.distributed else 0
+
+
+def _spawn(config: Path, processes: int) -> dict[str, float]:
+    """Start the ranks, wait for them, and turn the death of one into its own error."""
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    settings = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        max_restarts=0,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        local_addr="localhost",
+        run_id=str(os.getpid()),
+        monitor_interval=0.2,
+    )
+    error_file = config.parent / "rank_error.txt"
+    error_file.unlink(missing_ok=True)
+    try:
+        elastic_launch(settings, sys.executable)("-m", "genzoo.launch", str(config))
+    except SignalException as error:
+        raise KeyboardInterrupt from error
+    except ChildFailedError as error:
+        number, failure = error.get_first_failure()
+        if failure.exitcode == 130:
+            raise KeyboardInterrupt from error
+        line = error_file.read_text().strip() if error_file.exists() else failure.message
+        kind = UsageError if failure.exitcode == UsageError.status else GenzooError
+        raise kind(f"process {number} of {processes} failed: {line}", "all were ended") from error
+    results = config.parent / "results.json"
+    return _numbers(results)
+
+
+def _numbers(results: Path) -> dict[str, float]:
+    import json
+
+    metrics: dict[str, Any] = json.loads(results.read_text())["metrics"]
+    return {name: entry["value"] for name, entry in metrics.items()}
+
+
+def _rank(config: Path) -> None:
+    """One rank: read the job's configuration and carry it out."""
+    cfg = OmegaConf.load(config)
+    assert isinstance(cfg, DictConfig)
+    cpu.apply(cfg.cpu, processes=distributed.world())
+    try:
+        distributed.join(gpu=_gpus(cfg) > 0)
+        target(cfg.task._target_)(cfg)
+        distributed.leave()
+    except BaseException as error:
+        if cfg.debug == "traceback" or isinstance(error, SystemExit):
+            raise
+        status = error.status if isinstance(error, GenzooError) else 1
+        if isinstance(error, KeyboardInterrupt):
+            status = 130
+        else:
+            line = str(error) if isinstance(error, GenzooError) else f"{type(error).__name__}: {error}"
+            with (config.parent / "rank_error.txt").open("a") as file:
+                file.write(f"{line}\n")
+        os._exit(status)  # the other ranks may be waiting in a collective; do not wait for them
+
+
+class CompareAfterSweep(Callback):
+    """After a sweep of training or evaluation jobs, compare their results."""
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Called by Hydra once every job of the sweep has ended."""
+        if config.task.name not in ("fit", "evaluate"):
+            return
+        from genzoo.tasks.compare import compare
+
+        folder = Path(config.hydra.sweep.dir)
+        command = shlex.join(["python", "-m", "genzoo", "-m", *config.hydra.overrides.task])
+        compare([folder], folder, command=command)
+
+
+if __name__ == "__main__":
+    _rank(Path(sys.argv[1]))
