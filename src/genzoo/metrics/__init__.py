@@ -1,0 +1,1 @@
+"""Images to features, features to statistics, statistics to numbers; each step stands alone."""

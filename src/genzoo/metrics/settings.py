@@ -1,0 +1,61 @@
+"""The numbers that metrics depend on, beside features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from genzoo.errors import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSettings:
+    """What configs/metrics/*.yaml sets; every stamp carries it.
+
+    Attributes:
+        splits: parts of the Inception Score, 10 in the literature.
+        subsets: pairs of subsets of the kernel distance, 100 in the literature.
+        subset_size: images in such a subset, 1000 in the literature; see `effective_subset`.
+        neighbours: k of precision and recall, 3 in the literature.
+        density_neighbours: k of density and coverage, 5 in the literature.
+        seed: of the Inception Score's permutation and the kernel distance's subsets.
+
+    Raises:
+        UsageError: one of them is too small.
+    """
+
+    splits: int
+    subsets: int
+    subset_size: int
+    neighbours: int
+    density_neighbours: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        least = {"splits": 1, "subsets": 1, "subset_size": 2}
+        least |= {"neighbours": 1, "density_neighbours": 1, "seed": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise UsageError(
+                    f"metrics.{name}={getattr(self, name)} is too small",
+                    f"set metrics.{name} to at least {minimum}",
+                )
+
+    def effective_subset(self, real: int, fake: int) -> int:
+        """`subset_size`, but at most half of the smaller set.
+
+        The estimate is unbiased at any size; of subsets that hold all images the spread would
+        be zero and say nothing.
+        """
+        return max(2, min(self.subset_size, min(real, fake) // 2))
+
+    def of(self, kind: str, *, real: int, fake: int) -> str:
+        """The settings behind one metric, in words, for its stamp."""
+        return {
+            "inception_score": f"{self.splits} splits, permutation {self.seed}",
+            "kernel_distance": f"{self.subsets} subsets of {self.effective_subset(real, fake)}, "
+            f"seed {self.seed}",
+            "precision": f"k={self.neighbours}",
+            "recall": f"k={self.neighbours}",
+            "density": f"k={self.density_neighbours}",
+            "coverage": f"k={self.density_neighbours}",
+        }.get(kind, "")

@@ -1,0 +1,186 @@
+"""All metrics of one extractor from one pass of features over the generated images."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torchmetrics import Metric
+
+from genzoo.errors import GenzooError
+from genzoo.metrics.features import FeatureExtractor, Features
+from genzoo.metrics.frechet import frechet_distance
+from genzoo.metrics.inception_score import inception_score
+from genzoo.metrics.kid import kernel_distance
+from genzoo.metrics.prdc import neighbour_metrics
+from genzoo.metrics.real import RealFeatures
+from genzoo.metrics.settings import MetricSettings
+from genzoo.metrics.stats import feature_statistics
+
+# The names that mean one network with one set of weights, and no other.
+PUBLISHED = {
+    "frechet_distance": "fid",
+    "inception_score": "inception_score",
+    "kernel_distance": "kid",
+}
+
+
+class MetricValue(NamedTuple):
+    """A number with its spread.
+
+    A tuple, because torchmetrics refuses frozen dataclasses.
+
+    Attributes:
+        value: the number.
+        spread: standard deviation over splits or subsets; None where there are none.
+        better: the direction in which a model improves.
+    """
+
+    value: float
+    spread: float | None
+    better: Literal["lower", "higher"]
+
+
+def metric_name(kind: str, extractor: FeatureExtractor) -> str:
+    """What a metric of this extractor may be called: ``fid`` or ``frechet_distance/...``."""
+    if extractor.published and kind in PUBLISHED:
+        return PUBLISHED[kind]
+    return f"{kind}/{extractor.name}"
+
+
+def evaluate(
+    real: RealFeatures, fake: Features, *, extractor: FeatureExtractor, settings: MetricSettings
+) -> dict[str, MetricValue]:
+    """Every metric of the generated images, by name.
+
+    Args:
+        real: features of real images.
+        fake: features of generated images, in the order of their indices.
+        extractor: which took both.
+        settings: the numbers that the metrics depend on.
+
+    Raises:
+        GenzooError: too few images for a metric; the message says how many it needs.
+    """
+    if len(fake) < 2:
+        raise GenzooError(
+            f"{len(fake)} generated images cannot be measured", "generate at least 2"
+        )
+    values = _distances(real, fake.pooled, settings)
+    values |= _neighbours(real, fake.pooled, settings)
+    if fake.logits is not None and fake.logits.shape[1]:
+        score = inception_score(fake.logits, splits=settings.splits, seed=settings.seed)
+        values["inception_score"] = MetricValue(*score, "higher")
+    return {metric_name(kind, extractor): value for kind, value in values.items()}
+
+
+def _distances(
+    real: RealFeatures, fake: Tensor, settings: MetricSettings
+) -> dict[str, MetricValue]:
+    distance = frechet_distance(real.statistics, feature_statistics(fake))
+    kernel = kernel_distance(
+        real.pooled,
+        fake,
+        subsets=settings.subsets,
+        subset_size=settings.effective_subset(len(real), len(fake)),
+        seed=settings.seed,
+    )
+    return {
+        "frechet_distance": MetricValue(distance, None, "lower"),
+        "kernel_distance": MetricValue(*kernel, "lower"),
+    }
+
+
+def _neighbours(
+    real: RealFeatures, fake: Tensor, settings: MetricSettings
+) -> dict[str, MetricValue]:
+    found = neighbour_metrics(
+        real.pooled,
+        fake,
+        neighbours=settings.neighbours,
+        density_neighbours=settings.density_neighbours,
+    )
+    return {
+        "precision": MetricValue(found.precision, None, "higher"),
+        "recall": MetricValue(found.recall, None, "higher"),
+        "density": MetricValue(found.density, None, "higher"),
+        "coverage": MetricValue(found.coverage, None, "higher"),
+    }
+
+
+class FeatureMetrics(Metric):
+    """`evaluate` as a torchmetrics metric: features of several ranks, gathered once.
+
+    After gathering the features are put in the order of their images' indices, and an image
+    that came twice (a padding sampler does that) counts once. So two ranks give exactly one
+    rank's numbers.
+
+    Args:
+        real: features of the real images.
+        extractor: which takes the features.
+        settings: the numbers that the metrics depend on.
+        **kwargs: torchmetrics' own, such as `dist_sync_fn`.
+    """
+
+    full_state_update = False
+    pooled: list[Tensor]
+    logits: list[Tensor]
+    index: list[Tensor]
+
+    def __init__(
+        self,
+        *,
+        real: RealFeatures,
+        extractor: FeatureExtractor,
+        settings: MetricSettings,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.real, self.extractor, self.settings = real, extractor, settings
+        for name in ("pooled", "logits", "index"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(self, features: Features, index: Int[Tensor, " b"]) -> None:
+        """Add the features of the images numbered `index`.
+
+        A rank that has no images at all must still call this once, with none.
+        """
+        if len(features) != len(index):
+            raise ValueError(f"{len(features)} features came with {len(index)} indices")
+        logits = features.logits
+        if logits is None:
+            logits = features.pooled.new_empty(len(features), 0)
+        self.pooled.append(features.pooled.detach())
+        self.logits.append(logits.detach())
+        self.index.append(index.detach().to(features.pooled.device).long())
+
+    def compute(self) -> dict[str, MetricValue]:
+        """The metrics of all images so far, over all ranks.
+
+        Raises:
+            GenzooError: too few images for a metric.
+        """
+        index = _joined(self.index)
+        if not len(index):
+            raise GenzooError("no generated images came to be measured", "generate at least 2")
+        order = _first_of_each(index)
+        fake = Features(_joined(self.pooled)[order].cpu(), _joined(self.logits)[order].cpu())
+        return evaluate(self.real, fake, extractor=self.extractor, settings=self.settings)
+
+
+def _joined(state: list[Tensor] | Tensor) -> Tensor:
+    # A list of batches before torchmetrics has gathered, one tensor afterwards.
+    if isinstance(state, Tensor):
+        return state
+    return torch.cat(state) if state else torch.empty(0)
+
+
+def _first_of_each(index: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
+    """Rows in the order of their index, the first row of each."""
+    order = index.argsort(stable=True)
+    ordered = index[order]
+    keep = torch.ones_like(ordered, dtype=torch.bool)
+    keep[1:] = ordered[1:] != ordered[:-1]
+    return order[keep]
