@@ -1,0 +1,1 @@
+"""Captioned images: sources, their cache, their splits, and the one datamodule."""

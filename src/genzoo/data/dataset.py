@@ -1,0 +1,185 @@
+"""Captioned images in memory order: what training, sampling and measuring read from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from genzoo.data.cache import Progress, cache_home, open_cache
+from genzoo.data.source import Source
+from genzoo.data.splits import split
+from genzoo.errors import UsageError
+from genzoo.image import to_float
+from genzoo.text.tokenizer import Tokenizer
+from genzoo.types import Batch, Condition
+
+Indices: TypeAlias = Sequence[int] | np.ndarray | Tensor
+
+
+class TextImageData:
+    """All captioned images of a source at one size, cached, with their splits.
+
+    An item's index is its place among the images that could be used. Building it draws the
+    images, once per source and size; afterwards it opens a file.
+
+    Args:
+        source: where images and captions come from.
+        image_size: pixels of a side.
+        validation: the share of groups that is kept from training, in [0, 1).
+        max_skipped: the share of damaged images that is put up with, in [0, 1].
+        cache: folder of the cache; None for GENZOO_CACHE or the user's cache folder.
+        root: the folder that the source reads, where it reads one; kept for the record.
+        workers: processes that load batches; kept for whoever builds the datamodule.
+        name: what the data are called; None for the source's own name.
+        progress: called with how many of how many images have been drawn.
+
+    Attributes:
+        attribution: what the images' licence wants shown beside them, or None.
+        label_names: the classes' names; empty where there are none.
+        captions: one an item.
+        labels: int64 class numbers, -1 for none; shape (n,).
+        attributes: what is known to be in each picture, or None.
+        keys: the items' names within the source.
+        fingerprint: changes with any pixel, caption, label or split.
+        skipped: images that could not be used.
+        report: the file that names them.
+
+    Raises:
+        UsageError: for sizes and shares that make no sense, or an unwritable cache.
+        GenzooError: when too many images are damaged.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        image_size: int,
+        validation: float,
+        max_skipped: float,
+        cache: str | Path | None = None,
+        root: str | Path | None = None,
+        workers: int = 0,
+        name: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        _check_size(image_size)
+        items = source.items()
+        self._images = open_cache(
+            source,
+            items,
+            size=image_size,
+            home=cache_home(cache),
+            max_skipped=max_skipped,
+            progress=progress,
+        )
+        self.skipped = len(items) - len(self._images)
+        self.report = self._images.folder / "skipped.json"
+        kept = self._images.header.kept
+        items = items if kept is None else [items[i] for i in kept]
+        self.name = name or source.name
+        self.root = root
+        self.workers = workers
+        self.image_size = image_size
+        self.attribution = source.attribution
+        self.label_names = source.label_names
+        self.captions = [item.caption for item in items]
+        self.keys = [item.key for item in items]
+        self.labels = np.array([item.label for item in items], dtype=np.int64)
+        self.attributes: list[Mapping[str, Any] | None] = [item.attributes for item in items]
+        self._splits = split(items, validation=validation)
+        self.fingerprint = self._fingerprint()
+        self._tokens: tuple[Tokenizer, Tensor, Tensor] | None = None
+        distinct = {caption: k for k, caption in enumerate(dict.fromkeys(self.captions))}
+        self._distinct = list(distinct)
+        self._which = torch.tensor([distinct[caption] for caption in self.captions])
+
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        return 3, self.image_size, self.image_size
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """The splits' names and sizes."""
+        return {name: len(indices) for name, indices in self._splits.items()}
+
+    def split(self, name: str) -> np.ndarray:
+        """The indices of a split, ascending.
+
+        Raises:
+            UsageError: when the data have no such split.
+        """
+        if name not in self._splits:
+            known = ", ".join(self._splits)
+            raise UsageError(f"{self.name} has no split {name!r}", f"choose one of {known}")
+        return self._splits[name]
+
+    def images(self, indices: Indices) -> UInt8[Tensor, "b 3 h w"]:
+        """The pixels of these items, in the given order."""
+        return torch.from_numpy(self._images[_numbers(indices)])
+
+    def condition(self, indices: Indices, tokenizer: Tokenizer) -> Condition:
+        """Captions, tokens and labels of these items."""
+        numbers = _numbers(indices)
+        tokens, mask = self.tokens(tokenizer)
+        rows = self._which[torch.from_numpy(numbers)]
+        return Condition(
+            caption=tuple(self.captions[i] for i in numbers.tolist()),
+            tokens=tokens[rows],
+            token_mask=mask[rows],
+            label=torch.from_numpy(self.labels[numbers]),
+        )
+
+    def batch(self, indices: Indices, tokenizer: Tokenizer) -> Batch:
+        """These items as a batch, images in [-1, 1]."""
+        numbers = _numbers(indices)
+        cond = self.condition(numbers, tokenizer)
+        return Batch(
+            image=to_float(self.images(numbers)),
+            caption=cond.caption,
+            tokens=cond.tokens,
+            token_mask=cond.token_mask,
+            label=cond.label,
+            index=torch.from_numpy(numbers),
+        )
+
+    def tokens(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+        """Tokens and mask of every distinct caption, encoded once for the last tokenizer used."""
+        if self._tokens is None or self._tokens[0] is not tokenizer:
+            self._tokens = tokenizer, *tokenizer.encode(self._distinct)
+        return self._tokens[1:]
+
+    def _fingerprint(self) -> str:
+        """Over pixels, not files: copies of a data set on two machines count as the same."""
+        about = {
+            "pixels": self._images.header.digest,
+            "captions": self.captions,
+            "labels": self.labels.tolist(),
+            "splits": {name: indices.tolist() for name, indices in self._splits.items()},
+        }
+        text = json.dumps(about, sort_keys=True).encode()
+        return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+def _numbers(indices: Indices) -> np.ndarray:
+    # A copy: the batch keeps it, and the caller may reuse its array.
+    return np.array(indices, dtype=np.int64).reshape(-1)
+
+
+def _check_size(image_size: int) -> None:
+    if not 1 <= image_size <= 4096:
+        raise UsageError(
+            f"data.image_size={image_size} is no usable size",
+            "give the pixels of a side, such as data.image_size=32",
+        )

@@ -1,0 +1,74 @@
+"""What a source of captioned images offers; every other file of `data` sees only this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import UInt8
+
+Pixels = UInt8[np.ndarray, "h w 3"]
+
+
+class Damaged(Exception):
+    """One image cannot be used; it is skipped, counted and named in the cache's report.
+
+    Args:
+        reason: why, in a few words without a full stop.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One captioned image, before it is drawn.
+
+    Attributes:
+        key: its name within the source, unique and the same on every machine.
+        caption: the text that goes with it.
+        label: its class as a position in the source's `label_names`, or -1 for none.
+        group: items of one group lie in the same split, because they look (nearly) alike.
+        split: the split that the source itself puts it into, or None to decide by hash.
+        attributes: what is known to be in the picture, as plain data, or None.
+    """
+
+    key: str
+    caption: str
+    group: str
+    label: int = -1
+    split: str | None = None
+    attributes: Mapping[str, Any] | None = None
+
+
+class Source(Protocol):
+    """Captioned images that can be drawn at any size."""
+
+    @property
+    def name(self) -> str:
+        """What the data are called in tables and in the cache's file names."""
+
+    @property
+    def attribution(self) -> str | None:
+        """What has to be shown beside the images by their licence, or None."""
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The classes' names; empty where there are no classes."""
+
+    def fingerprint(self) -> str:
+        """Changes whenever the pictures may; cheap, since every start asks for it."""
+
+    def items(self) -> Sequence[Item]:
+        """Every item, in an order that does not change."""
+
+    def draw(self, i: int, size: int) -> Pixels:
+        """The i-th item at `size` x `size` pixels.
+
+        Raises:
+            Damaged: when this image cannot be used.
+        """

@@ -1,0 +1,134 @@
+"""Byte-pair encoding trained on the captions at hand, with the package tokenizers."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from genzoo.errors import GenzooError, UsageError
+
+if TYPE_CHECKING:
+    import tokenizers
+
+# The package's threads gain nothing on short captions, and a process that has used them prints a
+# warning at every fork of a data-loading worker.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+END = 0  # the end token: padding, and the whole of an empty caption
+BYTES = 256  # tokens that any text needs, one for each value of a byte
+KIND = "genzoo byte-level BPE 1"
+
+
+class BPETokenizer:
+    """Byte-level byte-pair encoding: every text can be written, and read back unchanged.
+
+    The end token has number 0 and lies outside the pair encoding, whose numbers follow from 1:
+    no text, whatever it says, is ever read as the end token.
+
+    Args:
+        pairs: the trained encoding.
+        vocab_size: number of embeddings; at least one more than the encoding's tokens.
+        context: tokens per text, padding included.
+    """
+
+    def __init__(self, pairs: tokenizers.Tokenizer, *, vocab_size: int, context: int) -> None:
+        _check_sizes(vocab_size, context)
+        if pairs.get_vocab_size() >= vocab_size:
+            raise ValueError(f"{pairs.get_vocab_size()} tokens do not fit below {vocab_size}")
+        self._pairs = pairs
+        self.vocab_size = vocab_size
+        self.context = context
+
+    @classmethod
+    def train(cls, captions: Iterable[str], *, vocab_size: int, context: int) -> BPETokenizer:
+        """Learn the pairs from captions; the same captions in any order give the same pairs.
+
+        Args:
+            captions: the training captions.
+            vocab_size: upper bound of the tokens, the end token included; at least 257.
+            context: tokens per text, padding included.
+
+        Raises:
+            UsageError: when the vocabulary cannot hold every byte, or there is no context.
+        """
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        _check_sizes(vocab_size, context)
+        pairs = Tokenizer(models.BPE())
+        pairs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        pairs.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size - 1,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            special_tokens=[],
+            show_progress=False,
+        )
+        pairs.train_from_iterator(sorted(captions), trainer)
+        return cls(pairs, vocab_size=vocab_size, context=context)
+
+    @classmethod
+    def from_json(cls, text: str) -> BPETokenizer:
+        """The tokenizer that `to_json` described.
+
+        Raises:
+            GenzooError: when the text is something else.
+        """
+        from tokenizers import Tokenizer
+
+        try:
+            content = json.loads(text)
+            if content["kind"] != KIND:
+                raise ValueError(f"kind {content['kind']!r}")
+            pairs = Tokenizer.from_str(json.dumps(content["pairs"]))
+            return cls(pairs, vocab_size=content["vocab_size"], context=content["context"])
+        except Exception as error:  # the package raises bare Exceptions
+            raise GenzooError(
+                f"the stored tokenizer cannot be read ({error})",
+                "use a checkpoint that this version of genzoo wrote",
+            ) from error
+
+    def to_json(self) -> str:
+        """Everything needed to build the same tokenizer again, as text."""
+        content = {
+            "kind": KIND,
+            "vocab_size": self.vocab_size,
+            "context": self.context,
+            "pairs": json.loads(self._pairs.to_str()),
+        }
+        return json.dumps(content, ensure_ascii=False, sort_keys=True)
+
+    def encode(self, texts: Sequence[str]) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
+        """Token numbers and mask of shape (b, context), padded and cut as GLIDE does.
+
+        The text's tokens come first, cut to the context; the end token fills the rest; the mask
+        is True on the text alone (glide-text2im, arXiv 2112.10741).
+        """
+        tokens = torch.full((len(texts), self.context), END, dtype=torch.int64)
+        mask = torch.zeros((len(texts), self.context), dtype=torch.bool)
+        for row, text in enumerate(texts):
+            ids = self._pairs.encode(text, add_special_tokens=False).ids[: self.context]
+            tokens[row, : len(ids)] = torch.tensor(ids, dtype=torch.int64) + 1
+            mask[row, : len(ids)] = True
+        return tokens, mask
+
+    def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
+        """The texts; a text that was cut inside a character ends in the replacement character."""
+        known = self._pairs.get_vocab_size()
+        rows = [[t - 1 for t in row if END < t <= known] for row in tokens.tolist()]
+        return [self._pairs.decode(row, skip_special_tokens=False) for row in rows]
+
+
+def _check_sizes(vocab_size: int, context: int) -> None:
+    if vocab_size <= BYTES:
+        raise UsageError(
+            f"text.vocab_size={vocab_size} is too small for the {BYTES} bytes and the end token",
+            f"give text.vocab_size={BYTES + 1} or more",
+        )
+    if context < 1:
+        raise UsageError(f"text.context={context} leaves no room for text", "give 1 or more")
