@@ -1,0 +1,98 @@
+"""Data, tokenizer and model of a run, from its configuration or its checkpoint."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.check import gpu_count
+from genzoo.checkpoint import Checkpoint, load_into, read
+from genzoo.config import build
+from genzoo.console import Progress, say
+from genzoo.errors import UsageError
+from genzoo.models.base import GenerativeModel
+from genzoo.noise import split_seed
+from genzoo.text.bpe import BPETokenizer
+
+if TYPE_CHECKING:
+    from genzoo.data.dataset import TextImageData
+
+
+def build_data(cfg: DictConfig) -> TextImageData:
+    """The captioned images, drawn into the cache if they are not there yet."""
+    node = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(node, dict)
+    with Progress("drawing the images", None) as progress:
+        data: TextImageData = build(
+            {str(k): v for k, v in node.items()},
+            progress=lambda done, total: progress.at(done, note=f"of {total:,}"),
+        )
+    splits = ", ".join(f"{name} {count:,}" for name, count in data.splits.items())
+    say(f"{data.name}: {len(data):,} captioned images ({splits}), {data.image_size} px")
+    if data.skipped:
+        say(f"  {data.skipped} images were skipped, see {data.report}")
+    return data
+
+
+def build_tokenizer(
+    cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
+) -> BPETokenizer:
+    """The checkpoint's tokenizer, or one trained on the training captions."""
+    if checkpoint is not None:
+        return BPETokenizer.from_json(checkpoint.about["tokenizer"])
+    captions = [data.captions[i] for i in data.split("train")]
+    return BPETokenizer.train(
+        captions, vocab_size=cfg.text.vocab_size, context=cfg.text.context
+    )
+
+
+def build_model(cfg: DictConfig) -> GenerativeModel:
+    """The model with the initial weights that belong to the seed."""
+    seed = split_seed(cfg.seed, "initial weights")
+    seed_everything(seed)
+    node = OmegaConf.to_container(cfg.model, resolve=True)
+    assert isinstance(node, dict)
+    model: GenerativeModel = build({str(k): v for k, v in node.items()})
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:
+    """The checkpoint that the configuration names, if any."""
+    return None if cfg.checkpoint is None else read(Path(cfg.checkpoint))
+
+
+def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:
+    """The model of a checkpoint with its averaged weights, ready to sample.
+
+    Raises:
+        UsageError: where no checkpoint is named.
+    """
+    checkpoint = load_checkpoint(cfg)
+    if checkpoint is None:
+        raise UsageError(
+            f"task={cfg.task.name} needs a trained model",
+            "name it: checkpoint=last, checkpoint=<run folder> or checkpoint=<file>",
+        )
+    model = build_model(cfg)
+    load_into(model, checkpoint.ema, path=checkpoint.path)
+    return model.eval().requires_grad_(False), checkpoint
+
+
+def device(cfg: DictConfig) -> torch.device:
+    """Where this process computes."""
+    if gpu_count(cfg.trainer.gpus) == 0:
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators, for what draws without being told from where."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is what is meant
+    torch.manual_seed(seed)

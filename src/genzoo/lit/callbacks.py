@@ -1,0 +1,255 @@
+"""What happens around the training steps: the budget, the curves, monitoring, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from genzoo import distributed
+from genzoo.console import Progress, say
+from genzoo.errors import GenzooError
+from genzoo.lit.module import GenerativeModule
+from genzoo.track import Tracker
+from genzoo.types import Batch
+
+
+class Budget(pl.Callback):
+    """Ends training when the images or the minutes are used up, or on Ctrl-C, in good order.
+
+    The first Ctrl-C (or SIGTERM) ends training after the current step, so that a checkpoint can
+    be written; the second one ends it at once.
+
+    Args:
+        images: seen by all processes, or None.
+        minutes: of training, or None.
+    """
+
+    def __init__(self, *, images: int | None, minutes: float | None) -> None:
+        self.images, self.minutes = images, minutes
+        self.interrupted = False
+        self._before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._interrupt)
+        if self.done(pl_module):
+            trainer.should_stop = True
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._restore()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        stop = self.interrupted or self.done(pl_module)
+        if trainer.world_size > 1:  # clocks differ: all stop together, or one would wait for ever
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
+            trainer.should_stop = True
+
+    def done(self, module: pl.LightningModule) -> bool:
+        """Whether the budget is used up."""
+        assert isinstance(module, GenerativeModule)
+        images = self.images is not None and module.images_seen >= self.images
+        minutes = self.minutes is not None and module.elapsed() >= 60 * self.minutes
+        return images or minutes
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        say("stopping after this step; press Ctrl-C again to stop at once")
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+
+class Every:
+    """True each time another so many images have been seen."""
+
+    def __init__(self, images: int | None) -> None:
+        self.images = images
+        self._due: int | None = None
+
+    def __call__(self, seen: int) -> bool:
+        if self.images is None:
+            return False
+        if self._due is None:
+            self._due = (seen // self.images + 1) * self.images
+            return False
+        if seen < self._due:
+            return False
+        self._due = (seen // self.images + 1) * self.images
+        return True
+
+
+class Curves(pl.Callback):
+    """Learning curves against images seen and training seconds, and the progress on screen.
+
+    Args:
+        tracker: where points go.
+        every: images between two points.
+        budget: to say how far the training is.
+    """
+
+    def __init__(self, tracker: Tracker, *, every: int, budget: Budget) -> None:
+        self.tracker, self.budget = tracker, budget
+        self._due = Every(every)
+        self._progress = Progress("training, images seen", budget.images)
+        self._start = (0, 0.0)
+        self._note = ""
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        self._due(pl_module.images_seen)
+        self._start = (pl_module.images_seen, pl_module.elapsed())
+        self._progress.__enter__()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        if self._due(pl_module.images_seen) or trainer.should_stop:
+            self._point(pl_module)
+        self._progress.at(pl_module.images_seen, note=self._note)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._progress.__exit__()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._progress.__exit__()
+
+    def _point(self, module: GenerativeModule) -> None:
+        seen, seconds = module.images_seen, module.elapsed()
+        values = module.meter.read()
+        speed = (seen - self._start[0]) / max(seconds - self._start[1], 1e-9)
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise GenzooError(
+                    f"the loss {name!r} became {value} after {seen:,} images",
+                    "continue from the last good checkpoint with a lower optimizer.lr",
+                )
+        self._note = f"loss {values['total']:.4f}, {speed:.0f} images/s"
+        self.tracker.curve(
+            {f"train/{name}": value for name, value in values.items()},
+            images=seen,
+            seconds=seconds,
+        )
+
+
+class Monitor(pl.Callback):
+    """Now and then, with the clock stopped, look at the moving average: losses and samples.
+
+    Args:
+        tracker: where the numbers go.
+        every: images between two looks, or None.
+        validate: the held-out losses of the moving average, by name.
+        draw: writes a picture of samples and returns its path.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        every: int | None,
+        validate: Callable[[], dict[str, float]],
+        draw: Callable[[], Path],
+    ) -> None:
+        self.tracker, self.validate, self.draw = tracker, validate, draw
+        self._due = Every(every)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        if not self._due(pl_module.images_seen) and not trainer.should_stop:
+            return
+        pl_module.stop_clock()
+        if distributed.rank() == 0:
+            point = {"images": pl_module.images_seen, "seconds": pl_module.seconds}
+            values = {f"validation/{name}": value for name, value in self.validate().items()}
+            self.tracker.curve(values, images=point["images"], seconds=point["seconds"])
+            self.tracker.picture("samples", self.draw(), images=pl_module.images_seen)
+        pl_module.start_clock()
+
+
+class Saver(pl.Callback):
+    """Writes checkpoints/last.ckpt every so many minutes and when training ends or fails.
+
+    Args:
+        path: the file.
+        minutes: between two writings.
+        calibration: training batches for `GenerativeModel.calibrate`, on the model's device.
+    """
+
+    def __init__(
+        self, path: Path, *, minutes: float, calibration: Callable[[], Iterable[Batch]]
+    ) -> None:
+        self.path, self.minutes, self.calibration = path, minutes, calibration
+        self._saved = time.monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        self._saved = time.monotonic()
+        pl_module.start_clock()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        due = time.monotonic() - self._saved >= 60 * self.minutes
+        if trainer.world_size > 1:
+            due = trainer.strategy.broadcast(due)
+        if due or trainer.should_stop:
+            self.save(trainer, pl_module)
+
+    def save(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        """Calibrate the moving average and write the file, atomically."""
+        assert isinstance(module, GenerativeModule)
+        module.stop_clock()
+        ema = module.ema.model
+        with torch.no_grad():
+            ema.calibrate(self.calibration())
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self.path.with_suffix(".new")
+        trainer.save_checkpoint(fresh)
+        if distributed.rank() == 0:
+            fresh.replace(self.path)
+        self._saved = time.monotonic()
+        module.start_clock()

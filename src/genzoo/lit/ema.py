@@ -1,0 +1,46 @@
+"""Moving average of a model's weights, whose horizon grows with the images seen."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+
+class EMA(nn.Module):
+    """A copy of a model that follows it.
+
+    The average forgets half of a weight over `halflife_images` images, but never over more than
+    the share `ramp` of the images seen so far (Karras et al., arXiv 2206.00364, appendix F.2), so
+    that a short run is not judged by its beginnings.
+
+    Args:
+        model: to follow; it is copied.
+        halflife_images: longest half-life, in images.
+        ramp: half-life as a share of the images seen.
+    """
+
+    def __init__(self, model: nn.Module, *, halflife_images: float, ramp: float) -> None:
+        super().__init__()
+        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.halflife_images, self.ramp = float(halflife_images), float(ramp)
+
+    def decay(self, *, images_seen: int, step_images: int) -> float:
+        """The share of the average that survives a step of `step_images` images."""
+        halflife = min(self.halflife_images, self.ramp * images_seen)
+        return 0.5 ** (step_images / halflife) if halflife > 0 else 0.0
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, *, images_seen: int, step_images: int) -> None:
+        """Follow the model by one step; buffers are copied as they are."""
+        weight = 1.0 - self.decay(images_seen=images_seen, step_images=step_images)
+        own = [p for p in self.model.parameters()]
+        new = [p.detach() for p in model.parameters()]
+        torch._foreach_lerp_(own, new, weight)
+        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
+            mine.copy_(theirs)
+
+    def train(self, mode: bool = True) -> EMA:
+        """Always in evaluation mode."""
+        return super().train(False)

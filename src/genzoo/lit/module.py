@@ -1,0 +1,135 @@
+"""The Lightning module of every family that is trained by one loss and one optimiser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from genzoo.lit.ema import EMA
+from genzoo.models.base import GenerativeModel
+from genzoo.noise import Noise, split_seed
+from genzoo.types import Batch
+
+
+class Meter:
+    """Sums of named values on the device, read out now and then.
+
+    Reading a number off a GPU makes it wait; so sums stay there until a curve needs a point.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def add(self, values: Mapping[str, Tensor]) -> None:
+        """Add one step's scalars."""
+        for name, value in values.items():
+            value = value.detach()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count += 1
+
+    def read(self) -> dict[str, float]:
+        """The means since the last reading."""
+        means = {name: float(value) / self._count for name, value in self._sums.items()}
+        self._sums, self._count = {}, 0
+        return means
+
+
+class GenerativeModule(pl.LightningModule):
+    """losses -> mean -> step -> moving average; counts images seen and training seconds.
+
+    Args:
+        model: to train.
+        optimizer: the section `optimizer` of the configuration.
+        ema: the section `ema`.
+        seed: of the run; with the images seen and an item's index it seeds the item's noise.
+        about: what the checkpoint says of itself (see `genzoo.checkpoint`), all plain data.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeModel,
+        *,
+        optimizer: Mapping[str, Any],
+        ema: Mapping[str, Any],
+        seed: int,
+        about: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.ema = EMA(model, **ema)
+        self.optimizer_settings = dict(optimizer)
+        self.seed, self.about = seed, about
+        self.images_seen = 0
+        self.seconds = 0.0
+        self.meter = Meter()
+        self._since: float | None = None
+        self._step_images = 0
+        self._steps = 0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        settings = self.optimizer_settings
+        return torch.optim.AdamW(
+            self.model.parameters(),
+            lr=settings["lr"],
+            betas=tuple(settings["betas"]),
+            weight_decay=settings["weight_decay"],
+            fused=True,  # one kernel for all parameters, on CPUs as well
+        )
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # Layers with randomness of their own (dropout) draw from torch's generator: seeded by the
+        # images seen, a resumed run draws what the uninterrupted one would have drawn.
+        torch.manual_seed(split_seed(self.seed, "layers", self.images_seen, self.global_rank))
+        settings = self.optimizer_settings
+        warm = min(1.0, (self.images_seen + settings["batch_size"]) / max(settings["warmup_images"], 1))
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = settings["lr"] * warm
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        noise = Noise.of(self.seed, batch.index, "train", self.images_seen, device=self.device)
+        losses = self.model.losses(batch, noise=noise)
+        loss = losses.total.mean()
+        self.meter.add({"total": loss, **{k: v.mean() for k, v in losses.parts.items()}})
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        self._step_images += len(batch) * self.trainer.world_size
+        self.images_seen += len(batch) * self.trainer.world_size
+        if self.trainer.global_step == self._steps:
+            return  # gradients are still being accumulated
+        self._steps = self.trainer.global_step
+        self.ema.update(
+            self.model, images_seen=self.images_seen, step_images=self._step_images
+        )
+        self._step_images = 0
+
+    def start_clock(self) -> None:
+        """Training time runs from here."""
+        self._since = time.monotonic()
+
+    def stop_clock(self) -> None:
+        """Training time stands still: what follows is monitoring or saving."""
+        self.seconds = self.elapsed()
+        self._since = None
+
+    def elapsed(self) -> float:
+        """Seconds spent training, over all resumptions."""
+        running = 0.0 if self._since is None else time.monotonic() - self._since
+        return self.seconds + running
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["genzoo"] = {
+            **self.about,
+            "images_seen": self.images_seen,
+            "seconds": self.elapsed(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.images_seen = checkpoint["genzoo"]["images_seen"]
+        self.seconds = checkpoint["genzoo"]["seconds"]

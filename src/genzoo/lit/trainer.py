@@ -1,0 +1,59 @@
+"""A Lightning trainer from the sections `trainer`, `strategy` and `optimizer`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning.plugins.environments import (
+    ClusterEnvironment,
+    LightningEnvironment,
+    TorchElasticEnvironment,
+)
+
+from genzoo import distributed
+from genzoo.check import gpu_count
+
+
+def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
+    """The trainer of one rank; the ranks were started by `genzoo.launch`."""
+    gpus = gpu_count(cfg.trainer.gpus)
+    # Given explicitly, or Lightning would find SLURM and start counting its tasks.
+    environment: ClusterEnvironment = (
+        TorchElasticEnvironment() if distributed.launched() else LightningEnvironment()
+    )
+    accumulate = cfg.optimizer.accumulate
+    return pl.Trainer(
+        accelerator="gpu" if gpus else "cpu",
+        devices=gpus or cfg.trainer.processes,
+        num_nodes=cfg.trainer.nodes,
+        strategy=_strategy(cfg),
+        precision=precision(cfg.trainer.precision, gpus=gpus),
+        plugins=[environment],
+        max_epochs=-1,  # the data stream has no end; the budget ends training
+        gradient_clip_val=cfg.optimizer.clip,
+        accumulate_grad_batches=accumulate,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=cfg.run.folder,
+    )
+
+
+def precision(name: str, *, gpus: int) -> str:
+    """Lightning's name of a precision; `auto` is bf16-mixed where a GPU has it."""
+    if name != "auto":
+        return name
+    return "bf16-mixed" if gpus and torch.cuda.is_bf16_supported() else "32-true"
+
+
+def _strategy(cfg: DictConfig) -> str:
+    name: str = cfg.strategy.name
+    if name == "auto":
+        return "ddp" if distributed.world() > 1 else "auto"
+    return name

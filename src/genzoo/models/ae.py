@@ -1,0 +1,90 @@
+"""A plain autoencoder: encoder, bottleneck, decoder, squared error.
+
+Nothing in its training says what its latent space looks like between and beyond the codes of the
+training images. To draw random images all the same, a Gaussian is fitted to those codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from genzoo.models.base import GenerativeModel, identity
+from genzoo.nn.conv import ConvDecoder, ConvEncoder
+from genzoo.noise import Noise
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+
+class Autoencoder(GenerativeModel):
+    """Convolutional autoencoder with a vector as bottleneck.
+
+    Args:
+        image_size: height and width of the images, divisible by 2 ** len(widths).
+        latent: numbers in the bottleneck.
+        widths: channels at 1/2, 1/4 ... of the image's size.
+        blocks: residual blocks at each size, in the encoder and in the decoder.
+        channels: of the images.
+    """
+
+    capabilities = Capabilities(
+        sampling="Gaussian fitted to the codes of training images",
+        reconstruct=True,
+        latent=True,
+    )
+
+    def __init__(
+        self, *, image_size: int, latent: int, widths: Sequence[int], blocks: int, channels: int = 3
+    ) -> None:
+        super().__init__()
+        self.small = (widths[-1], image_size >> len(widths), image_size >> len(widths))
+        flat = self.small[0] * self.small[1] * self.small[2]
+        self.encoder = ConvEncoder(channels=channels, widths=widths, blocks=blocks)
+        self.to_latent = nn.Linear(flat, latent)
+        self.from_latent = nn.Linear(latent, flat)
+        self.decoder = ConvDecoder(channels=channels, widths=widths, blocks=blocks)
+        self.register_buffer("latent_mean", torch.zeros(latent))
+        self.register_buffer("latent_cholesky", torch.eye(latent))
+        self.latent_mean: Tensor
+        self.latent_cholesky: Tensor
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        latent: Tensor = self.to_latent(self.encoder(images).flatten(1))
+        return latent
+
+    def decode(
+        self, latent: Float[Tensor, "b d"], cond: Condition | None = None
+    ) -> Float[Tensor, "b c h w"]:
+        image: Tensor = self.decoder(self.from_latent(latent).unflatten(1, self.small))
+        return image.clamp(-1, 1) if not self.training else image
+
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        error = (self.decode(self.encode(batch.image)) - batch.image).square().flatten(1).mean(1)
+        return Losses(total=error, parts={"reconstruction": error})
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        latent = self.latent_mean + noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
+        return self.decode(latent)
+
+    @torch.no_grad()
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Fit the Gaussian from which random codes are drawn."""
+        codes = torch.cat([self.encode(batch.image).double().cpu() for batch in batches])
+        mean = codes.mean(0)
+        centred = codes - mean
+        cov = centred.mT @ centred / max(len(codes) - 1, 1)
+        # A code that never varies would leave the factorisation without a positive pivot.
+        jitter = 1e-6 * cov.diagonal().mean().clamp(min=1e-6)
+        factor = torch.linalg.cholesky(cov + jitter * torch.eye(len(cov), dtype=cov.dtype))
+        self.latent_mean.copy_(mean)
+        self.latent_cholesky.copy_(factor)

@@ -1,0 +1,102 @@
+"""What every family of generators offers, and what it may decline."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from genzoo.errors import Unsupported
+from genzoo.noise import Noise
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+D = TypeVar("D")
+
+
+def identity(denoiser: D) -> D:
+    """No guidance: a denoiser as it is."""
+    return denoiser
+
+
+class GenerativeModel(nn.Module, ABC):
+    """A generator of images, in one contract for every family.
+
+    `capabilities` says what a family can do; what it cannot do raises `Unsupported` with a remedy.
+    Images lie in [-1, 1]; every random number comes from the `noise` that is passed in.
+    """
+
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        """The training objective of each sample of a batch, by parts."""
+
+    @abstractmethod
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Draw one image a condition.
+
+        Args:
+            cond: what each image should show.
+            shape: (channels, height, width).
+            noise: one stream a sample; the i-th image depends on the i-th stream alone.
+            guidance: a map from denoiser to denoiser, for the families that denoise.
+        """
+
+    def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
+        """Log-likelihood of the 8-bit image in nats; exact or a lower bound, see `capabilities`."""
+        raise Unsupported(
+            f"{type(self).__name__} has no likelihood", "compare it by samples, or use model=vae"
+        )
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """The latent point of each image."""
+        raise Unsupported(f"{type(self).__name__} has no latent space", "use model=vae")
+
+    def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
+        """The image at each latent point."""
+        raise Unsupported(f"{type(self).__name__} has no latent space", "use model=vae")
+
+    def reconstruct(
+        self, images: Float[Tensor, "b c h w"], cond: Condition
+    ) -> Float[Tensor, "b c h w"]:
+        """The images after a way through the latent space and back."""
+        return self.decode(self.encode(images), cond)
+
+    def calibrate(self, batches: Iterable[Batch]) -> None:
+        """Fit what sampling needs and training does not give; called before a model is saved.
+
+        Args:
+            batches: training images, each at most once.
+        """
+
+
+def parameter_count(model: nn.Module) -> int:
+    """Trainable numbers in a model."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def bits_per_dim(
+    log_prob: Float[Tensor, " b"], shape: tuple[int, int, int]
+) -> Float[Tensor, " b"]:
+    """Nats per image to bits per dimension (one dimension = one 8-bit channel of a pixel)."""
+    return -log_prob / (math.log(2.0) * math.prod(shape))
+
+
+def interpolate(
+    start: Float[Tensor, "b d"], end: Float[Tensor, "b d"], steps: int
+) -> Float[Tensor, "b steps d"]:
+    """Points on the straight lines between latent points, ends included."""
+    weight = torch.linspace(0.0, 1.0, steps, device=start.device)[None, :, None]
+    return torch.lerp(start[:, None], end[:, None], weight)

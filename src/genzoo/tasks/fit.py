@@ -1,0 +1,152 @@
+"""task=fit: train a model, then evaluate it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo import build, distributed, provenance
+from genzoo.checkpoint import FORMAT, LAST, Checkpoint
+from genzoo.console import say
+from genzoo.data.datamodule import TextImageDataModule
+from genzoo.data.dataset import TextImageData
+from genzoo.lit.callbacks import Budget, Curves, Monitor, Saver
+from genzoo.lit.module import GenerativeModule
+from genzoo.lit.trainer import build_trainer
+from genzoo.models.base import GenerativeModel, parameter_count
+from genzoo.noise import Noise
+from genzoo.tasks.evaluate import Cost, evaluate
+from genzoo.tasks.pictures import sample_grid
+from genzoo.text.bpe import BPETokenizer
+from genzoo.track import Tracker
+from genzoo.types import Batch
+
+CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Train, save, evaluate; returns the metrics by name."""
+    data = build.build_data(cfg)
+    checkpoint = build.load_checkpoint(cfg)
+    tokenizer = build.build_tokenizer(cfg, data, checkpoint)
+    model = build.build_model(cfg)
+    module = GenerativeModule(
+        model,
+        optimizer=OmegaConf.to_container(cfg.optimizer),  # type: ignore[arg-type]
+        ema=OmegaConf.to_container(cfg.ema),  # type: ignore[arg-type]
+        seed=cfg.seed,
+        about=_about(cfg, data, tokenizer),
+    )
+    say(f"{cfg.model.name}: {parameter_count(model):,} parameters; {cfg.run.folder}")
+    with Tracker(cfg) as tracker:
+        _train(cfg, module, data, tokenizer, tracker, checkpoint)
+        cost = Cost(images_seen=module.images_seen, seconds=module.seconds)
+        metrics = evaluate(
+            cfg, module.ema.model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker
+        )
+    return metrics
+
+
+def _train(
+    cfg: DictConfig,
+    module: GenerativeModule,
+    data: TextImageData,
+    tokenizer: BPETokenizer,
+    tracker: Tracker,
+    checkpoint: Checkpoint | None,
+) -> None:
+    budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
+    start = 0
+    if checkpoint is None:
+        tracker.restart()
+    else:
+        start = checkpoint.about["images_seen"]
+        tracker.continue_from(checkpoint.path.parents[1] / "curves.jsonl", images=start)
+        say(f"continuing {checkpoint.path} after {start:,} images")
+    loader = TextImageDataModule(
+        data,
+        tokenizer,
+        batch_size=cfg.optimizer.batch_size // distributed.world(),
+        seed=cfg.seed,
+        workers=cfg.data.workers,
+        start_images=start,
+    )
+    callbacks = [
+        budget,
+        Curves(tracker, every=cfg.trainer.log_images, budget=budget),
+        Monitor(
+            tracker,
+            every=cfg.trainer.monitor_images,
+            validate=partial(_validate, cfg, module, data, tokenizer),
+            draw=partial(_draw, cfg, module, data, tokenizer),
+        ),
+        Saver(
+            Path(cfg.run.folder) / LAST,
+            minutes=cfg.trainer.checkpoint_minutes,
+            calibration=partial(_calibration, module, data, tokenizer),
+        ),
+    ]
+    trainer = build_trainer(cfg, callbacks)
+    path = None if checkpoint is None else str(checkpoint.path)
+    trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
+    module.stop_clock()
+    if budget.interrupted:
+        say(f"stopped after {module.images_seen:,} images; continue with checkpoint={cfg.run.folder}")
+        raise KeyboardInterrupt
+
+
+def _about(cfg: DictConfig, data: TextImageData, tokenizer: BPETokenizer) -> dict[str, object]:
+    config = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(config, dict)
+    return {
+        "format": FORMAT,
+        "config": {key: value for key, value in config.items() if key != "run"},
+        "tokenizer": tokenizer.to_json(),
+        "data_fingerprint": data.fingerprint,
+        **provenance.software(),
+    }
+
+
+def _batches(
+    module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer, indices: list[int]
+) -> Iterator[Batch]:
+    for start in range(0, len(indices), 64):
+        yield data.batch(indices[start : start + 64], tokenizer).to(module.device)
+
+
+def _calibration(
+    module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
+) -> Iterator[Batch]:
+    indices = data.split("train")[:CALIBRATION_IMAGES].tolist()
+    return _batches(module, data, tokenizer, indices)
+
+
+@torch.no_grad()
+def _validate(
+    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
+) -> dict[str, float]:
+    """Mean losses of the moving average on held-out images, with the same noise every time."""
+    indices = data.split("validation")[: cfg.trainer.validation_images].tolist()
+    model = module.ema.model
+    assert isinstance(model, GenerativeModel)
+    sums: dict[str, float] = {}
+    for batch in _batches(module, data, tokenizer, indices):
+        noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)
+        losses = model.losses(batch, noise=noise)
+        for name, value in {"total": losses.total, **losses.parts}.items():
+            sums[name] = sums.get(name, 0.0) + float(value.double().sum())
+    return {name: value / len(indices) for name, value in sums.items()}
+
+
+@torch.no_grad()
+def _draw(
+    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
+) -> Path:
+    model = module.ema.model
+    assert isinstance(model, GenerativeModel)
+    path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
+    return sample_grid(model, data, tokenizer, path=path, seed=cfg.seed, device=module.device)

@@ -1,0 +1,139 @@
+"""Pictures that tasks write: grids, the gallery of a run, interpolations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genzoo.data.dataset import TextImageData
+from genzoo.image import grid, save_png, to_float, to_uint8
+from genzoo.models.base import GenerativeModel, interpolate
+from genzoo.noise import Noise
+from genzoo.text.tokenizer import Tokenizer
+from genzoo.types import Condition
+
+GALLERY = 12  # images in a run's gallery
+STEPS = 9  # of an interpolation, ends included
+
+
+def draw(
+    model: GenerativeModel,
+    cond: Condition,
+    shape: tuple[int, int, int],
+    *,
+    seed: int,
+    indices: Sequence[int],
+    device: torch.device,
+    guidance: Any = None,
+) -> Tensor:
+    """8-bit samples on the CPU; the k-th belongs to the number indices[k] of this seed.
+
+    Args:
+        model: in evaluation mode.
+        cond: one condition an image.
+        shape: (channels, height, width).
+        seed: of the run.
+        indices: numbers of the images; image i depends on (seed, i) alone.
+        device: where the model is.
+        guidance: as for `GenerativeModel.sample`; None for the model's own default.
+    """
+    noise = Noise.of(seed, indices, "sample", device=device)
+    arguments = {} if guidance is None else {"guidance": guidance}
+    with torch.no_grad():
+        return to_uint8(model.sample(cond.to(device), shape, noise=noise, **arguments)).cpu()
+
+
+def sample_grid(
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    *,
+    path: Path,
+    seed: int,
+    device: torch.device,
+    count: int = 32,
+) -> Path:
+    """A picture of samples for held-out captions."""
+    indices = gallery_indices(data, count)
+    cond = data.condition(indices, tokenizer)
+    images = draw(model, cond, data.shape, seed=seed, indices=indices, device=device)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_png(path, grid(images, columns=8), scale=2)
+    return path
+
+
+def gallery_indices(data: TextImageData, count: int) -> list[int]:
+    """The same held-out items for every model on this data, spread over the split."""
+    split = data.split("validation")
+    step = max(1, len(split) // count)
+    return [int(i) for i in split[::step][:count]]
+
+
+def write_gallery(
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    *,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+) -> None:
+    """Real images, samples, reconstructions and an interpolation, as a comparison shows them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    indices = gallery_indices(data, GALLERY)
+    cond = data.condition(indices, tokenizer)
+    real = data.images(indices)
+    samples = draw(model, cond, data.shape, seed=seed, indices=indices, device=device)
+    rebuilt = None
+    if model.capabilities.reconstruct:
+        with torch.no_grad():
+            pixels = to_float(real).to(device)
+            rebuilt = to_uint8(model.reconstruct(pixels, cond.to(device))).cpu()
+    items = []
+    for k, index in enumerate(indices):
+        item: dict[str, Any] = {
+            "index": index, "caption": cond.caption[k], "seed": seed, "reconstruction": None
+        }
+        pictures = {"real": real, "sample": samples, "reconstruction": rebuilt}
+        for name, images in pictures.items():
+            if images is not None:
+                item[name] = f"{name}-{k}.png"
+                save_png(folder / item[name], images[k], text={"caption": cond.caption[k]})
+        items.append(item)
+    strip = None
+    if model.capabilities.latent:
+        strip = "interpolation.png"
+        save_png(folder / strip, _interpolation(model, real, cond, device), text={})
+    content = {"items": items, "interpolation": strip, "attribution": data.attribution}
+    (folder / "gallery.json").write_text(json.dumps(content, indent=1, ensure_ascii=False))
+
+
+def _interpolation(
+    model: GenerativeModel, real: Tensor, cond: Condition, device: torch.device, rows: int = 4
+) -> Tensor:
+    """Rows that lead from one held-out image's latent point to another's, both images outside.
+
+    The caption changes from the first image's to the second's at the middle.
+    """
+    with torch.no_grad():
+        latent = model.encode(to_float(real[: 2 * rows]).to(device))
+        points = interpolate(latent[0::2], latent[1::2], STEPS)  # (rows, steps, d)
+        strips = []
+        for row in range(rows):
+            first, second = cond[2 * row : 2 * row + 1], cond[2 * row + 1 : 2 * row + 2]
+            half = STEPS // 2
+            captions = _join(first.repeat(half + 1), second.repeat(STEPS - half - 1))
+            decoded = to_uint8(model.decode(points[row], captions.to(device))).cpu()
+            strips += [real[2 * row : 2 * row + 1], decoded, real[2 * row + 1 : 2 * row + 2]]
+    return grid(torch.cat(strips), columns=STEPS + 2)
+
+
+def _join(first: Condition, second: Condition) -> Condition:
+    from genzoo.types import concat_conditions
+
+    return concat_conditions([first, second])

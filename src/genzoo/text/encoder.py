@@ -1,0 +1,84 @@
+"""Captions to features: the Transformer that all text-conditional families share.
+
+As in GLIDE (arXiv 2112.10741, section 3): learned positions, a learned embedding in place of
+padding (one a position), pre-norm blocks that attend to every position, padding included.
+
+Shape letters: b batch, l tokens, d width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """What an encoder makes of captions.
+
+    Attributes:
+        tokens: a vector for every position.
+        pooled: the mean over the caption's own tokens (over all positions if it is empty).
+    """
+
+    tokens: Float[Tensor, "b l d"]
+    pooled: Float[Tensor, "b d"]
+
+
+class Block(nn.Module):
+    """Pre-norm self-attention and a two-layer perceptron, each beside a shortcut."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+
+    def forward(self, x_bld: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
+        b, length, d = x_bld.shape
+        qkv = self.qkv(self.norm1(x_bld)).view(b, length, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(q, k, v)
+        x_bld = x_bld + self.proj(attended.transpose(1, 2).reshape(b, length, d))
+        mixed: Tensor = x_bld + self.mlp(self.norm2(x_bld))
+        return mixed
+
+
+class TextEncoder(nn.Module):
+    """Tokens to features.
+
+    Args:
+        vocab_size: size of the tokenizer's vocabulary.
+        context: tokens per caption.
+        width: of the features.
+        layers: Transformer blocks.
+        heads: of the attention.
+    """
+
+    def __init__(self, *, vocab_size: int, context: int, width: int, layers: int, heads: int) -> None:
+        super().__init__()
+        self.token_embedding = nn.Embedding(vocab_size, width)
+        self.position = nn.Parameter(torch.empty(context, width))
+        self.padding = nn.Parameter(torch.empty(context, width))
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        for weight in (self.token_embedding.weight, self.position, self.padding):
+            nn.init.normal_(weight, std=0.02)
+
+    def forward(
+        self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]
+    ) -> TextFeatures:
+        x_bld = self.token_embedding(tokens) + self.position
+        x_bld = torch.where(mask[..., None], x_bld, self.padding.to(x_bld.dtype))
+        for block in self.blocks:
+            x_bld = block(x_bld)
+        x_bld = self.norm(x_bld)
+        counted = torch.where(mask.any(dim=1, keepdim=True), mask, True)[..., None]
+        pooled = (x_bld * counted).sum(dim=1) / counted.sum(dim=1)
+        return TextFeatures(x_bld, pooled)

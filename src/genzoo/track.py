@@ -1,0 +1,139 @@
+"""Where a run's numbers go: files always, Weights & Biases when wanted.
+
+Only the first process writes. Nothing here can fail a run because a network is gone.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import netrc
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo import distributed
+from genzoo.console import say
+
+
+class Tracker:
+    """A run's curves.jsonl and curves.csv, and its dashboard.
+
+    Args:
+        cfg: the prepared configuration; `cfg.run.folder` is written to.
+    """
+
+    def __init__(self, cfg: DictConfig) -> None:
+        self.folder = Path(cfg.run.folder)
+        self.active = distributed.rank() == 0
+        self._curves = self.folder / "curves.jsonl"
+        self._wandb = _start_wandb(cfg) if self.active and cfg.logger.name == "wandb" else None
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.active:
+            self._write_csv()
+        if self._wandb is not None:
+            # Each job of a sweep ends its own run, failed ones too: the next one would be merged
+            # into it otherwise.
+            self._wandb.finish(exit_code=0 if kind is None else 1)
+
+    def continue_from(self, curves: Path, *, images: int) -> None:
+        """Take over the curves of the run that is continued, up to the images it had seen."""
+        if not self.active or not curves.exists():
+            return
+        lines = [line for line in curves.read_text().splitlines() if line.strip()]
+        kept = [line for line in lines if json.loads(line)["images"] <= images]
+        self._curves.write_text("".join(f"{line}\n" for line in kept))
+
+    def restart(self) -> None:
+        """Begin the curves anew."""
+        if self.active:
+            self._curves.unlink(missing_ok=True)
+
+    def curve(self, values: Mapping[str, float], *, images: int, seconds: float) -> None:
+        """A point of the learning curves."""
+        if not self.active:
+            return
+        record = {"images": images, "seconds": round(seconds, 3), **values}
+        with self._curves.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        if self._wandb is not None:
+            self._wandb.log(record)
+
+    def picture(self, name: str, path: Path, *, images: int) -> None:
+        """A picture for the dashboard."""
+        if self.active and self._wandb is not None:
+            import wandb
+
+            self._wandb.log({name: wandb.Image(str(path)), "images": images})
+
+    def summary(self, metrics: Mapping[str, float]) -> None:
+        """The final numbers."""
+        if self.active and self._wandb is not None:
+            self._wandb.summary.update(dict(metrics))
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """A table for the dashboard."""
+        if self.active and self._wandb is not None:
+            import wandb
+
+            self._wandb.log({name: wandb.Table(columns=list(columns), data=[list(r) for r in rows])})
+
+    def _write_csv(self) -> None:
+        if not self._curves.exists():
+            return
+        records = [json.loads(line) for line in self._curves.read_text().splitlines()]
+        columns = list(dict.fromkeys(key for record in records for key in record))
+        with self._curves.with_suffix(".csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns)
+            writer.writeheader()
+            writer.writerows(records)
+
+
+def _start_wandb(cfg: DictConfig) -> Any:
+    """A run on the dashboard: online when logged in, otherwise in a folder, or None."""
+    mode = cfg.logger.mode
+    if mode == "auto":
+        mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    if mode == "disabled":
+        return None
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    folder = Path(cfg.run.folder)
+    arguments: dict[str, Any] = {
+        "project": cfg.logger.project,
+        "entity": cfg.logger.entity,
+        "name": folder.name,
+        "group": cfg.run.group,
+        "job_type": cfg.task.name,
+        "dir": str(folder),
+        "config": OmegaConf.to_container(cfg, resolve=True),
+        "reinit": "finish_previous",
+    }
+    for attempt in dict.fromkeys((mode, "offline")):
+        try:
+            return wandb.init(
+                mode=attempt, settings=wandb.Settings(init_timeout=20, console="off"), **arguments
+            )
+        except Exception as error:  # whatever the dashboard's trouble is, the run goes on
+            say(f"wandb {attempt} did not start ({type(error).__name__}: {error})")
+    return None
+
+
+def _logged_in() -> bool:
+    """Whether a key is at hand, in the environment or where `wandb login` puts it; never asks."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
