@@ -1,3 +1,3 @@
-"""genzoo: families of image generators, trained on the same captions and compared on equal terms."""
+"""genzoo: families of image generators, trained on the same captions and compared."""
 
 __version__ = "0.1.0"

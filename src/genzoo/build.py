@@ -47,9 +47,7 @@ def build_tokenizer(
     if checkpoint is not None:
         return BPETokenizer.from_json(checkpoint.about["tokenizer"])
     captions = [data.captions[i] for i in data.split("train")]
-    return BPETokenizer.train(
-        captions, vocab_size=cfg.text.vocab_size, context=cfg.text.context
-    )
+    return BPETokenizer.train(captions, vocab_size=cfg.text.vocab_size, context=cfg.text.context)
 
 
 def build_model(cfg: DictConfig) -> GenerativeModel:
@@ -59,7 +57,7 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     node = OmegaConf.to_container(cfg.model, resolve=True)
     assert isinstance(node, dict)
     model: GenerativeModel = build({str(k): v for k, v in node.items()})
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:

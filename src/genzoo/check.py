@@ -101,7 +101,9 @@ def _check_strategy(cfg: DictConfig, capabilities: Capabilities, gpus: int) -> N
     if name in ("fsdp", "deepspeed") and gpus == 0:
         raise UsageError(f"strategy={name} needs GPUs", "use strategy=ddp on the CPU")
     if name == "deepspeed" and find_spec("deepspeed") is None:
-        raise UsageError("strategy=deepspeed needs the package deepspeed", "pip install 'genzoo[deepspeed]'")
+        raise UsageError(
+            "strategy=deepspeed needs the package deepspeed", "pip install 'genzoo[deepspeed]'"
+        )
 
 
 def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
@@ -113,7 +115,9 @@ def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
 
 def _check_budget(cfg: DictConfig) -> None:
     if cfg.task.name == "fit" and cfg.budget.images is None and cfg.budget.minutes is None:
-        raise UsageError("there is no end to the training", "give budget.images= or budget.minutes=")
+        raise UsageError(
+            "there is no end to the training", "give budget.images= or budget.minutes="
+        )
     for key in ("images", "minutes"):
         value = cfg.budget[key]
         if value is not None and value <= 0:

@@ -125,7 +125,8 @@ def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> No
     ]
     if problems:
         raise UsageError(
-            f"{path} does not fit the model ({len(problems)} entries: {'; '.join(sorted(problems)[:4])})",
+            f"{path} does not fit the model in {len(problems)} entries: "
+            + "; ".join(sorted(problems)[:4]),
             "leave the model's keys as they are in the checkpoint",
         )
     model.load_state_dict(weights)
@@ -133,5 +134,7 @@ def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> No
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {
-        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+        name.removeprefix(prefix): value
+        for name, value in state.items()
+        if name.startswith(prefix)
     }

@@ -78,7 +78,9 @@ def _run() -> int:
 def help_text() -> str:
     """What ``--help`` prints, with the groups as they lie in configs/."""
     found = groups()
-    lines = "\n".join(f"  {name:<11}{' | '.join(options)}" for name, options in found.items() if options)
+    lines = "\n".join(
+        f"  {name:<11}{' | '.join(options)}" for name, options in found.items() if options
+    )
     defaults = (config_dir() / "config.yaml").read_text()
     chosen = {
         group: match.group(1)
@@ -132,7 +134,12 @@ def _usage(error: Exception) -> UsageError | None:
             f"cannot write to {error.filename}: {error.strerror}",
             "choose another folder with output=... or hydra.run.dir=...",
         )
-    if name in ("ValidationError", "InterpolationKeyError", "ConfigAttributeError", "ConfigKeyError"):
+    if name in (
+        "ValidationError",
+        "InterpolationKeyError",
+        "ConfigAttributeError",
+        "ConfigKeyError",
+    ):
         return UsageError(text.splitlines()[0], "see all keys with: python -m genzoo --cfg job")
     return None
 

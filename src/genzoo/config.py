@@ -82,7 +82,9 @@ def target(path: str) -> Any:
         for part in name.split("."):
             found = getattr(found, part)
     except (ModuleNotFoundError, AttributeError) as error:
-        raise UsageError(f"_target_ {path!r} does not exist ({error})", "check its spelling") from error
+        raise UsageError(
+            f"_target_ {path!r} does not exist ({error})", "check its spelling"
+        ) from error
     return found
 
 

@@ -36,16 +36,22 @@ class Progress:
         if console.is_terminal and distributed.rank() == 0:
             from rich.progress import (
                 BarColumn,
-                Progress as Bar,
                 TextColumn,
                 TimeElapsedColumn,
                 TimeRemainingColumn,
+            )
+            from rich.progress import (
+                Progress as Bar,
             )
 
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
-                TextColumn("{task.completed:,.0f}/{task.total:,.0f}" if self.total else "{task.completed:,.0f}"),
+                TextColumn(
+                    "{task.completed:,.0f}/{task.total:,.0f}"
+                    if self.total
+                    else "{task.completed:,.0f}"
+                ),
                 TimeElapsedColumn(),
                 TimeRemainingColumn(),
                 TextColumn("{task.fields[note]}"),
@@ -70,5 +76,3 @@ class Progress:
             self._spoken = now
             of = f" of {self.total:,}" if self.total else ""
             say(f"  {self.what}: {done:,}{of} ({now - self._started:.0f} s) {note}".rstrip())
-
-

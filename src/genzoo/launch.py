@@ -163,13 +163,17 @@ def _rank(config: Path) -> None:
         if isinstance(error, KeyboardInterrupt):
             status = 130
         else:
-            line = str(error) if isinstance(error, GenzooError) else f"{type(error).__name__}: {error}"
+            line = (
+                str(error)
+                if isinstance(error, GenzooError)
+                else f"{type(error).__name__}: {error}"
+            )
             with (config.parent / "rank_error.txt").open("a") as file:
                 file.write(f"{line}\n")
         os._exit(status)  # the other ranks may be waiting in a collective; do not wait for them
 
 
-class CompareAfterSweep(Callback):
+class CompareAfterSweep(Callback):  # type: ignore[misc]
     """After a sweep of training or evaluation jobs, compare their results."""
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:

@@ -84,7 +84,9 @@ class Tracker:
         if self.active and self._wandb is not None:
             import wandb
 
-            self._wandb.log({name: wandb.Table(columns=list(columns), data=[list(r) for r in rows])})
+            self._wandb.log(
+                {name: wandb.Table(columns=list(columns), data=[list(r) for r in rows])}
+            )
 
     def _write_csv(self) -> None:
         if not self._curves.exists():

@@ -198,9 +198,8 @@ class Monitor(pl.Callback):
             return
         pl_module.stop_clock()
         if distributed.rank() == 0:
-            point = {"images": pl_module.images_seen, "seconds": pl_module.seconds}
             values = {f"validation/{name}": value for name, value in self.validate().items()}
-            self.tracker.curve(values, images=point["images"], seconds=point["seconds"])
+            self.tracker.curve(values, images=pl_module.images_seen, seconds=pl_module.seconds)
             self.tracker.picture("samples", self.draw(), images=pl_module.images_seen)
         pl_module.start_clock()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
 
 
-class EMA(nn.Module):
+class EMA(nn.Module, Generic[M]):
     """A copy of a model that follows it.
 
     The average forgets half of a weight over `halflife_images` images, but never over more than
@@ -21,9 +24,9 @@ class EMA(nn.Module):
         ramp: half-life as a share of the images seen.
     """
 
-    def __init__(self, model: nn.Module, *, halflife_images: float, ramp: float) -> None:
+    def __init__(self, model: M, *, halflife_images: float, ramp: float) -> None:
         super().__init__()
-        self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self.model: M = copy.deepcopy(model).eval().requires_grad_(False)
         self.halflife_images, self.ramp = float(halflife_images), float(ramp)
 
     def decay(self, *, images_seen: int, step_images: int) -> float:
@@ -35,12 +38,12 @@ class EMA(nn.Module):
     def update(self, model: nn.Module, *, images_seen: int, step_images: int) -> None:
         """Follow the model by one step; buffers are copied as they are."""
         weight = 1.0 - self.decay(images_seen=images_seen, step_images=step_images)
-        own = [p for p in self.model.parameters()]
-        new = [p.detach() for p in model.parameters()]
+        own: list[Tensor] = list(self.model.parameters())
+        new: list[Tensor] = [parameter.detach() for parameter in model.parameters()]
         torch._foreach_lerp_(own, new, weight)
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)
 
-    def train(self, mode: bool = True) -> EMA:
+    def train(self, mode: bool = True) -> EMA[M]:
         """Always in evaluation mode."""
         return super().train(False)

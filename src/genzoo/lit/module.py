@@ -62,7 +62,7 @@ class GenerativeModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.model = model
-        self.ema = EMA(model, **ema)
+        self.ema: EMA[GenerativeModel] = EMA(model, **ema)
         self.optimizer_settings = dict(optimizer)
         self.seed, self.about = seed, about
         self.images_seen = 0
@@ -87,7 +87,9 @@ class GenerativeModule(pl.LightningModule):
         # images seen, a resumed run draws what the uninterrupted one would have drawn.
         torch.manual_seed(split_seed(self.seed, "layers", self.images_seen, self.global_rank))
         settings = self.optimizer_settings
-        warm = min(1.0, (self.images_seen + settings["batch_size"]) / max(settings["warmup_images"], 1))
+        warm = min(
+            1.0, (self.images_seen + settings["batch_size"]) / max(settings["warmup_images"], 1)
+        )
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = settings["lr"] * warm
 
@@ -104,9 +106,7 @@ class GenerativeModule(pl.LightningModule):
         if self.trainer.global_step == self._steps:
             return  # gradients are still being accumulated
         self._steps = self.trainer.global_step
-        self.ema.update(
-            self.model, images_seen=self.images_seen, step_images=self._step_images
-        )
+        self.ema.update(self.model, images_seen=self.images_seen, step_images=self._step_images)
         self._step_images = 0
 
     def start_clock(self) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import DictConfig
-from pytorch_lightning.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    TorchElasticEnvironment,
-)
 
 from genzoo import distributed
 from genzoo.check import gpu_count
@@ -24,7 +24,7 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback]) -> pl.Train
     environment: ClusterEnvironment = (
         TorchElasticEnvironment() if distributed.launched() else LightningEnvironment()
     )
-    accumulate = cfg.optimizer.accumulate
+    _quiet()
     return pl.Trainer(
         accelerator="gpu" if gpus else "cpu",
         devices=gpus or cfg.trainer.processes,
@@ -34,7 +34,7 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback]) -> pl.Train
         plugins=[environment],
         max_epochs=-1,  # the data stream has no end; the budget ends training
         gradient_clip_val=cfg.optimizer.clip,
-        accumulate_grad_batches=accumulate,
+        accumulate_grad_batches=cfg.optimizer.accumulate,
         callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
@@ -45,7 +45,7 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback]) -> pl.Train
     )
 
 
-def precision(name: str, *, gpus: int) -> str:
+def precision(name: str, *, gpus: int) -> Any:
     """Lightning's name of a precision; `auto` is bf16-mixed where a GPU has it."""
     if name != "auto":
         return name
@@ -57,3 +57,14 @@ def _strategy(cfg: DictConfig) -> str:
     if name == "auto":
         return "ddp" if distributed.world() > 1 else "auto"
     return name
+
+
+def _quiet() -> None:
+    """Silence remarks of Lightning's about what is meant to be so."""
+    for message in (
+        "You passed in a `val_dataloader`",  # Monitor validates
+        r"Found \d+ module\(s\) in eval mode",  # the moving average
+        "The 'train_dataloader' does not have many workers",  # whole batches from memory
+        "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning's own
+    ):
+        warnings.filterwarnings("ignore", message=message)

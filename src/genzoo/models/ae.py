@@ -37,7 +37,13 @@ class Autoencoder(GenerativeModel):
     )
 
     def __init__(
-        self, *, image_size: int, latent: int, widths: Sequence[int], blocks: int, channels: int = 3
+        self,
+        *,
+        image_size: int,
+        latent: int,
+        widths: Sequence[int],
+        blocks: int,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         self.small = (widths[-1], image_size >> len(widths), image_size >> len(widths))

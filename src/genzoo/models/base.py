@@ -55,7 +55,7 @@ class GenerativeModel(nn.Module, ABC):
         """
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
-        """Log-likelihood of the 8-bit image in nats; exact or a lower bound, see `capabilities`."""
+        """Log-likelihood of the 8-bit image in nats, exact or a bound as `capabilities` says."""
         raise Unsupported(
             f"{type(self).__name__} has no likelihood", "compare it by samples, or use model=vae"
         )

@@ -68,9 +68,7 @@ class VAE(GenerativeModel):
         self.encoder = ConvEncoder(channels=channels, widths=widths, blocks=blocks)
         self.posterior = nn.Linear(flat, 2 * latent)
         self.from_latent = nn.Linear(latent, flat)
-        self.decoder = ConvDecoder(
-            channels=channels, widths=widths, blocks=blocks, features=width
-        )
+        self.decoder = ConvDecoder(channels=channels, widths=widths, blocks=blocks, features=width)
         # One width of the likelihood a channel, learned: it balances the two terms of the ELBO
         # without a weight set by hand (sigma-VAE, arXiv 2006.13202).
         self.log_scale = nn.Parameter(torch.full((channels, 1, 1), -2.0))

@@ -46,11 +46,13 @@ class ResBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], features: Float[Tensor, "b d"] | None = None
     ) -> Float[Tensor, "b c h w"]:
+        """The map, changed by the block."""
         h = self.norm2(self.conv1(self.act(self.norm1(x))))
         if self.film is not None and features is not None:
             scale, shift = self.film(features)[:, :, None, None].chunk(2, dim=1)
             h = h * (1 + scale) + shift
-        return x + self.conv2(self.act(h))
+        changed: Tensor = x + self.conv2(self.act(h))
+        return changed
 
 
 class ConvEncoder(nn.Module):
@@ -64,7 +66,10 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, *, channels: int, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.PixelUnshuffle(2), nn.Conv2d(4 * channels, widths[0], 3, padding=1)]
+        layers: list[nn.Module] = [
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(4 * channels, widths[0], 3, padding=1),
+        ]
         for k, width in enumerate(widths):
             layers += [ResBlock(width) for _ in range(blocks)]
             if k + 1 < len(widths):
@@ -73,6 +78,7 @@ class ConvEncoder(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k i j"]:
+        """A map of `widths[-1]` channels."""
         features: Tensor = self.layers(images)
         return features
 
@@ -110,6 +116,7 @@ class ConvDecoder(nn.Module):
     def forward(
         self, x: Float[Tensor, "b k i j"], features: Float[Tensor, "b d"] | None = None
     ) -> Float[Tensor, "b c h w"]:
+        """Images, not confined to [-1, 1]."""
         for layer in self.layers:
             x = layer(x, features) if isinstance(layer, ResBlock) else layer(x)
         image: Tensor = self.out(x)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from genzoo.console import say
 from genzoo.report.comparison import Comparison
 
 

@@ -18,7 +18,6 @@ from torch import Tensor
 from genzoo import build, distributed, provenance
 from genzoo.console import Progress, say
 from genzoo.data.dataset import TextImageData
-from genzoo.image import to_float
 from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
@@ -56,9 +55,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     about = checkpoint.about
     cost = Cost(images_seen=about["images_seen"], seconds=about["seconds"])
     with Tracker(cfg) as tracker:
-        tracker.continue_from(
-            checkpoint.path.parents[1] / "curves.jsonl", images=cost.images_seen
-        )
+        tracker.continue_from(checkpoint.path.parents[1] / "curves.jsonl", images=cost.images_seen)
         model = model.to(build.device(cfg))
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
@@ -104,7 +101,9 @@ def evaluate(
                 "value": value.value,
                 "spread": value.spread,
                 "better": value.better,
-                "stamp": stamp(name, extractor=measure.extractor, settings=settings, origin=origin),
+                "stamp": stamp(
+                    name, extractor=measure.extractor, settings=settings, origin=origin
+                ),
             }
     entries |= _held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
@@ -218,7 +217,9 @@ def _measure_samples(
             progress.at(start + len(numbers))
     if not len(mine):
         for measure in measures:
-            measure.update(measure.extractor(torch.empty(0, *data.shape, dtype=torch.uint8)), torch.empty(0))
+            measure.update(
+                measure.extractor(torch.empty(0, *data.shape, dtype=torch.uint8)), torch.empty(0)
+            )
     return spent / max(warm, 1)
 
 

@@ -17,7 +17,7 @@ from genzoo.data.dataset import TextImageData
 from genzoo.lit.callbacks import Budget, Curves, Monitor, Saver
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.trainer import build_trainer
-from genzoo.models.base import GenerativeModel, parameter_count
+from genzoo.models.base import parameter_count
 from genzoo.noise import Noise
 from genzoo.tasks.evaluate import Cost, evaluate
 from genzoo.tasks.pictures import sample_grid
@@ -95,7 +95,10 @@ def _train(
     trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
     module.stop_clock()
     if budget.interrupted:
-        say(f"stopped after {module.images_seen:,} images; continue with checkpoint={cfg.run.folder}")
+        say(
+            f"stopped after {module.images_seen:,} images; "
+            f"continue with checkpoint={cfg.run.folder}"
+        )
         raise KeyboardInterrupt
 
 
@@ -132,7 +135,6 @@ def _validate(
     """Mean losses of the moving average on held-out images, with the same noise every time."""
     indices = data.split("validation")[: cfg.trainer.validation_images].tolist()
     model = module.ema.model
-    assert isinstance(model, GenerativeModel)
     sums: dict[str, float] = {}
     for batch in _batches(module, data, tokenizer, indices):
         noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)
@@ -147,6 +149,5 @@ def _draw(
     cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
 ) -> Path:
     model = module.ema.model
-    assert isinstance(model, GenerativeModel)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
     return sample_grid(model, data, tokenizer, path=path, seed=cfg.seed, device=module.device)

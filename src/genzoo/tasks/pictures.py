@@ -97,7 +97,10 @@ def write_gallery(
     items = []
     for k, index in enumerate(indices):
         item: dict[str, Any] = {
-            "index": index, "caption": cond.caption[k], "seed": seed, "reconstruction": None
+            "index": index,
+            "caption": cond.caption[k],
+            "seed": seed,
+            "reconstruction": None,
         }
         pictures = {"real": real, "sample": samples, "reconstruction": rebuilt}
         for name, images in pictures.items():

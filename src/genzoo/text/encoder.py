@@ -38,9 +38,12 @@ class Block(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
 
     def forward(self, x_bld: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
+        """The tokens' features, mixed once more."""
         b, length, d = x_bld.shape
         qkv = self.qkv(self.norm1(x_bld)).view(b, length, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
@@ -61,7 +64,9 @@ class TextEncoder(nn.Module):
         heads: of the attention.
     """
 
-    def __init__(self, *, vocab_size: int, context: int, width: int, layers: int, heads: int) -> None:
+    def __init__(
+        self, *, vocab_size: int, context: int, width: int, layers: int, heads: int
+    ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(vocab_size, width)
         self.position = nn.Parameter(torch.empty(context, width))
@@ -71,9 +76,8 @@ class TextEncoder(nn.Module):
         for weight in (self.token_embedding.weight, self.position, self.padding):
             nn.init.normal_(weight, std=0.02)
 
-    def forward(
-        self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]
-    ) -> TextFeatures:
+    def forward(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> TextFeatures:
+        """Features of a batch of captions; `mask` is True on a caption's own tokens."""
         x_bld = self.token_embedding(tokens) + self.position
         x_bld = torch.where(mask[..., None], x_bld, self.padding.to(x_bld.dtype))
         for block in self.blocks:

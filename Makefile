@@ -1,0 +1,56 @@
+# Everything a person or the CI does with this repository. `make help` explains itself.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# Idle OpenMP threads sleep instead of spinning: with a busy neighbour two spinning threads are
+# many times slower than one.
+export OMP_WAIT_POLICY ?= passive
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format types layers unit bench wheel-check clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp is written last: an interrupted installation is taken up again, a complete one is not.
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "genzoo needs Python 3.11 or newer: make PYTHON=python3.11 ..."; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+install: $(INSTALLED) ## create .venv and install genzoo and what its tests need
+
+demo: $(INSTALLED) ## train and compare on embedded data; says where the report lies
+	$(BIN)/python -m genzoo -m experiment=demo hydra.sweep.dir=outputs/demo
+
+test: $(INSTALLED) lint types layers unit ## everything that must pass: lint, types, layers, tests
+
+lint: $(INSTALLED) ## style, with ruff
+	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench
+
+format: $(INSTALLED) ## mend the style
+	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench
+
+types: $(INSTALLED) ## types, with mypy
+	$(BIN)/mypy
+
+layers: $(INSTALLED) ## that imports run one way, with import-linter
+	$(BIN)/lint-imports
+
+unit: $(INSTALLED) ## the tests alone; PYTEST="-k name" chooses
+	$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(INSTALLED) ## measure speed side by side; results in bench/results
+	$(BIN)/python -m bench
+
+wheel-check: $(INSTALLED) ## build the wheel, install it elsewhere, run it from another folder
+	$(BIN)/python tests/wheel_check.py
+
+clean: ## remove what was built (not outputs/, not the data cache)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

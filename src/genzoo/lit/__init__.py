@@ -1,0 +1,1 @@
+"""What Lightning does: steps, the moving average, and what happens around them."""

@@ -1,0 +1,1 @@
+"""The families of generators, one a file, behind one contract."""
