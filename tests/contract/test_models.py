@@ -1,0 +1,168 @@
+"""Every configs/model/*.yaml keeps the contract of `GenerativeModel`; a new one is picked up."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from genzoo.build import build_model
+from genzoo.config import config_dir, groups
+from genzoo.errors import Unsupported
+from genzoo.models.base import GenerativeModel, bits_per_dim, interpolate, parameter_count
+from genzoo.noise import Noise
+from genzoo.types import Batch, Capabilities
+
+SHAPE = (3, 16, 16)
+
+
+def composed(name: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("config", [f"model={name}", "data.image_size=16"])
+
+
+@pytest.fixture(scope="module", params=groups()["model"])
+def fresh(request: pytest.FixtureRequest) -> GenerativeModel:
+    """A model with its initial weights."""
+    return build_model(composed(request.param))
+
+
+@pytest.fixture
+def model(fresh: GenerativeModel, batch: Batch) -> Iterator[GenerativeModel]:
+    """The model after a few steps, so that what starts at zero is zero no more."""
+    model = copy.deepcopy(fresh)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for step in range(3):
+        loss = model.losses(batch, noise=noise(batch, step)).total.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        model.calibrate([batch])
+    yield model
+
+
+def noise(batch: Batch, *names: int) -> Noise:
+    return Noise.of(7, batch.index, *names)
+
+
+def test_losses_are_named_finite_and_one_a_sample(fresh: GenerativeModel, batch: Batch) -> None:
+    losses = fresh.losses(batch, noise=noise(batch))
+    assert losses.parts
+    for value in (losses.total, *losses.parts.values()):
+        assert value.shape == (len(batch),)
+        assert value.isfinite().all()
+
+
+def test_losses_come_from_the_noise_alone(fresh: GenerativeModel, batch: Batch) -> None:
+    torch.manual_seed(1)
+    first = fresh.losses(batch, noise=noise(batch)).total
+    torch.manual_seed(2)
+    assert torch.equal(first, fresh.losses(batch, noise=noise(batch)).total)
+
+
+def test_training_and_evaluation_agree(fresh: GenerativeModel, batch: Batch) -> None:
+    trained = fresh.train().losses(batch, noise=noise(batch)).total
+    evaluated = fresh.eval().losses(batch, noise=noise(batch)).total
+    torch.testing.assert_close(trained, evaluated)
+
+
+def test_every_parameter_learns(model: GenerativeModel, batch: Batch) -> None:
+    model.zero_grad()
+    model.losses(batch, noise=noise(batch)).total.mean().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.any(), name
+
+
+def test_samples_are_images_of_their_own_stream(model: GenerativeModel, batch: Batch) -> None:
+    cond = batch.condition
+    with torch.no_grad():
+        whole = model.sample(cond, SHAPE, noise=noise(batch))
+        again = model.sample(cond, SHAPE, noise=noise(batch))
+        part = model.sample(cond[2:4], SHAPE, noise=noise(batch)[2:4])
+        other = model.sample(cond, SHAPE, noise=noise(batch, 1))
+    assert whole.shape == (len(batch), *SHAPE)
+    assert whole.min() >= -1
+    assert whole.max() <= 1
+    assert torch.equal(whole, again)
+    torch.testing.assert_close(whole[2:4], part, atol=1e-4, rtol=0)
+    assert not torch.allclose(whole, other, atol=1e-4)
+
+
+def test_a_caption_changes_the_sample_of_a_text_model(
+    model: GenerativeModel, batch: Batch
+) -> None:
+    if "text" not in model.capabilities.conditions:
+        pytest.skip("does not take captions")
+    cond = batch.condition
+    with torch.no_grad():
+        first = model.sample(cond[4:5], SHAPE, noise=noise(batch)[:1])
+        second = model.sample(cond[5:6], SHAPE, noise=noise(batch)[:1])
+    assert not torch.allclose(first, second, atol=1e-4)
+
+
+def test_likelihood_is_there_or_declined(model: GenerativeModel, batch: Batch) -> None:
+    if model.capabilities.likelihood is None:
+        with pytest.raises(Unsupported):
+            model.log_prob(batch, noise=noise(batch))
+        return
+    with torch.no_grad():
+        log_prob = model.log_prob(batch, noise=noise(batch))
+    assert log_prob.shape == (len(batch),)
+    bits = bits_per_dim(log_prob, SHAPE)
+    assert bits.isfinite().all()
+    assert (bits > 0).all()
+
+
+def test_latents_lead_back_to_images_or_are_declined(
+    model: GenerativeModel, batch: Batch
+) -> None:
+    if not model.capabilities.latent:
+        with pytest.raises(Unsupported):
+            model.encode(batch.image)
+        return
+    with torch.no_grad():
+        latent = model.encode(batch.image)
+        path = interpolate(latent[:1], latent[1:2], 5)
+        ends = model.decode(path[0, [0, -1]], batch.condition[:2])
+        images = model.decode(latent, batch.condition)
+        rebuilt = model.reconstruct(batch.image, batch.condition)
+    assert latent.shape[0] == len(batch)
+    assert images.shape == batch.image.shape
+    torch.testing.assert_close(ends, images[:2], atol=1e-4, rtol=0)
+    if model.capabilities.reconstruct:
+        torch.testing.assert_close(rebuilt, images, atol=1e-4, rtol=0)
+
+
+def test_weights_survive_saving(
+    model: GenerativeModel, fresh: GenerativeModel, batch: Batch, tmp_path: object
+) -> None:
+    path = f"{tmp_path}/weights.pt"
+    torch.save(model.state_dict(), path)
+    loaded = copy.deepcopy(fresh)
+    loaded.load_state_dict(torch.load(path, weights_only=True))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            loaded.eval().sample(batch.condition, SHAPE, noise=noise(batch)),
+            model.sample(batch.condition, SHAPE, noise=noise(batch)),
+        )
+
+
+def test_capabilities_say_what_a_table_needs(fresh: GenerativeModel) -> None:
+    assert isinstance(type(fresh).capabilities, Capabilities)
+    assert fresh.capabilities.sampling
+    assert parameter_count(fresh) > 0
+
+
+@pytest.mark.parametrize("name", groups()["model"])
+def test_the_same_seed_gives_the_same_initial_weights(name: str) -> None:
+    first, second = build_model(composed(name)), build_model(composed(name))
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)

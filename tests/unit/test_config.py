@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.config import build, config_dir, from_checkpoint, groups, plain, target
+from genzoo.errors import UsageError
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+OPTIONS = [(group, option) for group, names in groups().items() for option in names]
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_file_composes_and_names_things_that_exist(group: str, option: str) -> None:
+    assert yaml.safe_load((config_dir() / group / f"{option}.yaml").read_text())
+    cfg = composed(f"{group}={option}")
+    assert cfg.model.name
+    for section in (cfg.task, cfg.model, cfg.data, cfg.data.source):
+        assert callable(target(section._target_))
+
+
+def test_targets_outside_genzoo_are_never_called() -> None:
+    with pytest.raises(UsageError, match="outside genzoo"):
+        build({"_target_": "os.getcwd"})
+    with pytest.raises(UsageError, match="outside genzoo"):
+        build({"_target_": "genzoo.types.Losses", "total": {"_target_": "os.getcwd"}})
+    with pytest.raises(UsageError, match="does not exist"):
+        build({"_target_": "genzoo.models.gone.Model"})
+
+
+def test_a_checkpoint_decides_model_and_data_and_what_is_typed_wins() -> None:
+    cfg = composed("task=evaluate", "model.latent=7", "metrics.images=5", "seed=3")
+    saved = plain(composed("model=vae", "model.latent=16", "model.beta=2", "data.image_size=64"))
+    merged = from_checkpoint(cfg, saved, ["task=evaluate", "model.latent=7", "seed=3"])
+    assert merged.model.beta == 2
+    assert merged.model.latent == 7
+    assert merged.data.image_size == 64
+    assert merged.metrics.images == 5
+    assert merged.task.name == "evaluate"
+    assert merged.seed == 3
+
+
+def test_another_model_than_the_checkpoints_is_refused() -> None:
+    saved = plain(composed("model=autoencoder"))
+    with pytest.raises(UsageError, match="holds model=autoencoder"):
+        from_checkpoint(composed("model=vae"), saved, ["model=vae"])
+
+
+def test_plain_is_resolved_plain_data() -> None:
+    values = plain(composed("data.image_size=16"))
+    assert values["model"]["image_size"] == 16
+    assert OmegaConf.create(values) == values
