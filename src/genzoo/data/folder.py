@@ -1,0 +1,187 @@
+"""A folder of images with captions: a metadata file, or a text file beside each image.
+
+Files of any origin may lie there: nothing outside the folder is opened, no format that runs
+programs is decoded, and what is too large is not decoded at all.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import stat
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from genzoo.data.source import Damaged, Item, Pixels
+from genzoo.errors import GenzooError, UsageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+
+
+class Folder:
+    """Images below a folder, with their captions.
+
+    Args:
+        root: the folder.
+        max_pixels: of an image; larger ones are skipped undecoded.
+
+    Raises:
+        UsageError: when the folder is not given or does not exist.
+    """
+
+    name = "folder"
+    attribution: str | None = None
+    label_names: tuple[str, ...] = ()
+
+    def __init__(self, *, root: str | Path | None, max_pixels: int) -> None:
+        if root is None:
+            raise UsageError("data=folder needs a folder", "name it with data.root=<folder>")
+        self.root = Path(root).expanduser()
+        self.max_pixels = max_pixels
+        if not self.root.is_dir():
+            raise UsageError(
+                f"there is no folder {self.root}", "name another one with data.root=<folder>"
+            )
+
+    def fingerprint(self) -> str:
+        """Over names, captions, sizes and times of change: reading every image would be slow."""
+        digest = hashlib.blake2b(f"folder-1 {self.max_pixels}".encode(), digest_size=16)
+        for name, caption in self._pairs:
+            digest.update(json.dumps([name, caption, *self._state(name)]).encode())
+        return f"folder-1 {digest.hexdigest()}"
+
+    def items(self) -> Sequence[Item]:
+        """One item a caption, in the order of the metadata file or of the names."""
+        return [Item(key=name, caption=caption, group=name) for name, caption in self._pairs]
+
+    def draw(self, i: int, size: int) -> Pixels:
+        """The i-th image upright on white, cut to its central square and resized."""
+        path = self._inside(self._pairs[i][0])
+        try:
+            with warnings.catch_warnings():
+                # Its own limit is checked below; warnings about odd metadata help nobody here.
+                warnings.simplefilter("ignore")
+                with Image.open(path, formats=FORMATS) as image:
+                    if image.width * image.height > self.max_pixels:
+                        raise Damaged(f"{image.width} x {image.height} pixels are too many")
+                    return square(on_white(ImageOps.exif_transpose(image)), size)
+        except Damaged:
+            raise
+        except Exception as error:  # decoders of damaged files raise nearly anything
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise Damaged(f"cannot be decoded: {reason.replace(str(path), path.name)}") from error
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        pairs = list(self._read())
+        if not pairs:
+            raise UsageError(
+                f"{self.root} contains no captioned image",
+                "add metadata.jsonl (file_name, text), metadata.csv, or name.txt beside name.png",
+            )
+        return pairs
+
+    def _read(self) -> Iterator[tuple[str, str]]:
+        for file, rows in (("metadata.jsonl", _json_rows), ("metadata.csv", _csv_rows)):
+            path = self.root / file
+            if path.is_file():
+                yield from (_pair(path, line, row) for line, row in rows(path))
+                return
+        yield from _beside(self.root)
+
+    def _inside(self, name: str) -> Path:
+        """The file of this name, if it is a plain one below the folder, links followed."""
+        try:
+            path, root = (self.root / name).resolve(), self.root.resolve()
+            if not path.is_relative_to(root):
+                raise Damaged("lies outside the folder")
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                raise Damaged("is no plain file")
+        except (OSError, ValueError, RuntimeError) as error:
+            raise Damaged("there is no such file") from error
+        return path
+
+    def _state(self, name: str) -> tuple[int, int]:
+        try:
+            found = self._inside(name).stat()
+        except Damaged:
+            return -1, -1
+        return found.st_size, found.st_mtime_ns
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Any mode of picture as RGB; what is transparent becomes white."""
+    if image.mode.startswith("I"):  # 16 bits a channel, which `convert` would cut off
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")
+
+
+def square(image: Image.Image, size: int) -> Pixels:
+    """The central square of a picture at `size` x `size` pixels, antialiased."""
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    box = (left, top, left + side, top + side)
+    return np.array(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+
+
+def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise _bad_row(path, number, "is not JSON") from error
+            yield number, row if isinstance(row, dict) else {}
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+    reader = csv.DictReader(_text(path).splitlines(keepends=True))
+    for row in reader:
+        yield reader.line_num, row
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GenzooError(f"{path} cannot be read ({error})", "write it as UTF-8 text") from error
+
+
+def _pair(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, str]:
+    name, text = row.get("file_name"), row.get("text")
+    if not isinstance(name, str) or not isinstance(text, str) or not name:
+        raise _bad_row(path, number, "lacks file_name or text")
+    return name, text.strip()
+
+
+def _bad_row(path: Path, number: int, how: str) -> GenzooError:
+    return GenzooError(f"{path} line {number} {how}", "give each line a file_name and a text")
+
+
+def _beside(root: Path) -> Iterator[tuple[str, str]]:
+    """Every image below the folder that has a text file beside it, ordered by name."""
+    for folder, folders, files in os.walk(root):  # does not follow links to folders
+        folders.sort()
+        names = set(files)
+        for name in sorted(files):
+            path = Path(folder) / name
+            if path.suffix.lower() in ENDINGS and f"{path.stem}.txt" in names:
+                yield path.relative_to(root).as_posix(), _caption(path.with_suffix(".txt"), root)
+
+
+def _caption(path: Path, root: Path) -> str:
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise GenzooError(f"{path} leads out of the folder", "copy the file instead of linking it")
+    return " ".join(_text(path).split())

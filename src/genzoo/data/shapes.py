@@ -1,0 +1,187 @@
+"""Drawn scenes of coloured shapes with full captions: any number of images, nothing to install."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from genzoo.data.scene import (
+    COLOURS,
+    OPPOSITE,
+    SHAPES,
+    SIZES,
+    Mark,
+    Scene,
+    Thing,
+    arrange,
+    invent,
+)
+from genzoo.data.source import Item, Pixels
+from genzoo.errors import UsageError
+from genzoo.noise import split_seed
+
+HELD_OUT = "held_out"
+SAMPLES = 4  # per pixel and direction, for smooth edges
+ARM = 1 / 3  # half the width of a cross's arms, in radii
+
+
+class Shapes:
+    """Scenes that depend on (seed, index) alone.
+
+    Args:
+        count: number of images.
+        seed: of the scenes.
+        held_out: combinations that training never sees, such as ``red circle``,
+            ``small blue`` or ``circle above square``: their images form the split ``held_out``.
+
+    Raises:
+        UsageError: for a count below 1 or a combination that no scene can have.
+    """
+
+    name = "shapes"
+    attribution: str | None = None
+    label_names = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
+
+    def __init__(self, *, count: int, seed: int, held_out: Sequence[str] = ()) -> None:
+        if count < 1:
+            raise UsageError(f"data.source.count={count} draws nothing", "give 1 or more")
+        self.count = count
+        self.seed = seed
+        self.held_out = tuple(held_out)
+        self._patterns = [parse(text) for text in held_out]
+
+    def fingerprint(self) -> str:
+        """The parameters that the pictures depend on; what is held out changes no picture."""
+        return f"shapes-1 seed={self.seed} count={self.count}"
+
+    def items(self) -> Sequence[Item]:
+        """Every scene; the label is the colour and shape of its `Scene.main`."""
+        return [self._item(i) for i in range(self.count)]
+
+    def draw(self, i: int, size: int) -> Pixels:
+        """The i-th scene on white."""
+        return paint(arrange(self._scene(i), self._rng(i, "arrange")), size)
+
+    def _item(self, i: int) -> Item:
+        scene = self._scene(i)
+        held = any(matches(scene, pattern) for pattern in self._patterns)
+        return Item(
+            key=str(i),
+            caption=scene.caption,
+            group=scene.caption,  # the same caption is drawn almost alike
+            label=self._labels[scene.main.kind],
+            split=HELD_OUT if held else None,
+            attributes=scene.attributes,
+        )
+
+    def _scene(self, i: int) -> Scene:
+        return invent(self._rng(i, "invent"))
+
+    def _rng(self, i: int, purpose: str) -> np.random.Generator:
+        return np.random.default_rng(split_seed(self.seed, "shapes", purpose, i))
+
+    @cached_property
+    def _labels(self) -> dict[str, int]:
+        return {name: k for k, name in enumerate(self.label_names)}
+
+
+Pattern = tuple[frozenset[str], str | None, frozenset[str]]
+
+
+def parse(text: str) -> Pattern:
+    """The words of a combination: of one thing, or of two and their relation.
+
+    Raises:
+        UsageError: for a word that no caption contains, or two of a kind.
+    """
+    words, relation, second = text.lower(), None, ""
+    for name in OPPOSITE:
+        if f" {name} " in f" {words} ":
+            words, _, second = f" {words} ".partition(f" {name} ")
+            relation = name
+    return _adjectives(words, text), relation, _adjectives(second, text)
+
+
+def matches(scene: Scene, pattern: Pattern) -> bool:
+    """Whether the scene shows the combination, whichever way round its caption says it."""
+    first, relation, second = pattern
+    if relation is None:
+        return any(first <= _words(thing) for thing in scene.things)
+    if scene.relation not in (relation, OPPOSITE[relation]):
+        return False
+    one, two = scene.things if scene.relation == relation else scene.things[::-1]
+    return first <= _words(one) and second <= _words(two)
+
+
+def _adjectives(words: str, text: str) -> frozenset[str]:
+    known = [*SIZES, *COLOURS, *SHAPES]
+    found = [word for word in words.split() if word not in ("a", "the")]
+    for word in found:
+        if word not in known:
+            close = difflib.get_close_matches(word, known, n=1)
+            raise UsageError(
+                f"data.source.held_out={text!r} contains {word!r}, which no caption does",
+                f"did you mean {close[0]!r}?" if close else f"use the words {', '.join(known)}",
+            )
+    for kind in (SIZES, COLOURS, SHAPES):
+        if len([word for word in found if word in kind]) > 1:
+            raise UsageError(
+                f"data.source.held_out={text!r} can never be seen: it names two of a kind",
+                "name at most one size, one colour and one shape for each thing",
+            )
+    return frozenset(found)
+
+
+def _words(thing: Thing) -> frozenset[str]:
+    return frozenset((thing.size, thing.colour, thing.shape))
+
+
+def paint(marks: Sequence[Mark], size: int) -> Pixels:
+    """The shapes on white, with smooth edges."""
+    canvas = np.full((size, size, 3), 255.0)
+    for mark in marks:
+        cover = coverage(mark, size)[..., None]
+        canvas += cover * (np.array(mark.colour) - canvas)
+    pixels: Pixels = canvas.round().astype(np.uint8)
+    return pixels
+
+
+def coverage(mark: Mark, size: int) -> Float[np.ndarray, "{size} {size}"]:
+    """The share of each pixel that the shape covers, from `SAMPLES` x `SAMPLES` points."""
+    cover = np.zeros((size, size))
+    # Only the pixels that the shape can reach: most of a picture is white.
+    left, right = _reach(mark.x, mark.radius, size)
+    top, bottom = _reach(mark.y, mark.radius, size)
+    u, v = (
+        ((np.arange(low * SAMPLES, high * SAMPLES) + 0.5) / (size * SAMPLES) - centre)
+        / mark.radius
+        for low, high, centre in ((left, right, mark.x), (top, bottom, mark.y))
+    )
+    inside = outline(mark.shape, u[None, :], v[:, None])
+    blocks = inside.reshape(bottom - top, SAMPLES, right - left, SAMPLES)
+    cover[top:bottom, left:right] = blocks.mean(axis=(1, 3))
+    return cover
+
+
+def _reach(centre: float, radius: float, size: int) -> tuple[int, int]:
+    low, high = math.floor((centre - radius) * size), math.ceil((centre + radius) * size)
+    return max(0, min(low, size)), max(0, min(high, size))
+
+
+def outline(
+    shape: str, u: Float[np.ndarray, ...], v: Float[np.ndarray, ...]
+) -> Bool[np.ndarray, ...]:
+    """Which points lie in a shape that fills the square from -1 to 1, v pointing down."""
+    box = (abs(u) <= 1) & (abs(v) <= 1)
+    if shape == "circle":
+        return u**2 + v**2 <= 1
+    if shape == "triangle":
+        return box & (2 * abs(u) <= v + 1)
+    if shape == "cross":
+        return box & ((abs(u) <= ARM) | (abs(v) <= ARM))
+    return box
