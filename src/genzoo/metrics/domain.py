@@ -152,7 +152,8 @@ def train_domain_classifier(
     )
     file = domain_file(fingerprint, seed, cache=cache)
     with written_whole(file) as part:
-        save_file(network.state_dict(), part, metadata={"genzoo": json.dumps(asdict(record))})
+        state = {name: value.contiguous() for name, value in network.state_dict().items()}
+        save_file(state, part, metadata={"genzoo": json.dumps(asdict(record))})
     return file
 
 

@@ -95,7 +95,7 @@ class NetworkExtractor:
     device: torch.device
     published: bool = False
     quantisation: str = "8 bit per channel, RGB"
-    chunk: int = 32
+    chunk: int = 16
 
     def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Features:
         """Features of 8-bit RGB images.

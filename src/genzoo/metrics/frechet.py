@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from torch import Tensor
 
 from genzoo.metrics.stats import FeatureStatistics
@@ -31,20 +32,19 @@ def frechet_distance(a: FeatureStatistics, b: FeatureStatistics) -> float:
     if _rank(b) < _rank(a):
         a, b = b, a  # the smaller the factor, the smaller the eigenvalue problem
     gap = (a.mean - b.mean).square().sum()
-    value = gap + a.cov.trace() + b.cov.trace() - 2 * _trace_of_root(a, b.cov)
-    return max(0.0, value.item())
+    traces = (gap + a.cov.trace() + b.cov.trace()).item()
+    return max(0.0, traces - 2 * _trace_of_root(a, b.cov))
 
 
 def _rank(stats: FeatureStatistics) -> int:
     return min(stats.n - 1, len(stats.mean))
 
 
-def _trace_of_root(a: FeatureStatistics, cov: Float[Tensor, "d d"]) -> Float[Tensor, ""]:
+def _trace_of_root(a: FeatureStatistics, cov: Float[Tensor, "d d"]) -> float:
     inner = _congruence(a, cov)
     # LAPACK through numpy, which reads the lower triangle alone.
-    values = np.linalg.eigvalsh(inner.numpy(), UPLO="L")
-    roots: Tensor = torch.from_numpy(values).clamp_(min=0).sqrt_()
-    return roots.sum()
+    values: NDArray[np.float64] = np.linalg.eigvalsh(inner.numpy(), UPLO="L")
+    return float(np.sqrt(values.clip(min=0)).sum())
 
 
 def _congruence(a: FeatureStatistics, cov: Float[Tensor, "d d"]) -> Float[Tensor, "r r"]:
@@ -56,7 +56,7 @@ def _congruence(a: FeatureStatistics, cov: Float[Tensor, "d d"]) -> Float[Tensor
         if not failed:
             return _triangular_congruence(lower, cov)
     values, vectors = torch.linalg.eigh(a.cov)
-    factor = vectors * values.clamp(min=0).sqrt()
+    factor: Tensor = vectors * values.clamp(min=0).sqrt()
     return factor.T @ cov @ factor
 
 

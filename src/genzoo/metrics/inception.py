@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import shutil
 import urllib.error
 import urllib.request
@@ -47,7 +48,10 @@ def inception(path: Path | None, *, device: torch.device) -> NetworkExtractor:
             f"{file} does not hold the published Inception weights (its sha256 differs)",
             f"remove it and fetch {FILE} again with metrics.weights.inception=null",
         )
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise UsageError(f"{file} does not hold weights alone", f"use {FILE}") from error
     return inception_extractor(
         state, name="inception", sha256=SHA256, published=True, device=device
     )
@@ -170,7 +174,7 @@ def random_state(seed: int) -> dict[str, Tensor]:
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = None  # a plain average of what comes
-    coarse = torch.rand(8, 3, 12, 12, generator=generator).mul_(255).to(torch.uint8)
+    coarse = torch.rand(4, 3, 12, 12, generator=generator).mul_(255).to(torch.uint8)
     with torch.no_grad():
         _Trunk(network.train())(prepare(coarse))
     return network.state_dict()
