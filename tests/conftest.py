@@ -70,13 +70,12 @@ def genzoo(
     """The command line in this process: arguments -> (exit status, stdout, stderr)."""
     from hydra.core.global_hydra import GlobalHydra
 
-    from genzoo import cli, launch
+    from genzoo import cli
 
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         GlobalHydra.instance().clear()
-        launch._statuses.clear()
         monkeypatch.setattr(sys, "argv", ["genzoo", *arguments])
         status = 0
         try:

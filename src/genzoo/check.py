@@ -114,6 +114,10 @@ def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
 
 
 def _check_budget(cfg: DictConfig) -> None:
+    if cfg.optimizer.batch_size < 1:
+        raise UsageError(
+            f"optimizer.batch_size={cfg.optimizer.batch_size} trains on nothing", "write 1 or more"
+        )
     if cfg.task.name == "fit" and cfg.budget.images is None and cfg.budget.minutes is None:
         raise UsageError(
             "there is no end to the training", "give budget.images= or budget.minutes="

@@ -69,10 +69,13 @@ def _run() -> int:
 
     from genzoo import launch
 
+    launch.failures.clear()
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
         launch.job
     )()
-    return launch.worst_status()
+    if launch.failures.error is not None:
+        raise launch.failures.error
+    return launch.failures.status
 
 
 def help_text() -> str:
@@ -129,10 +132,10 @@ def _usage(error: Exception) -> UsageError | None:
         return UsageError(
             first, "write key=value, and quote what has spaces or commas: 'prompt=\"a, b\"'"
         )
-    if isinstance(error, PermissionError | NotADirectoryError | FileExistsError):
+    if isinstance(error, OSError) and error.filename:
         return UsageError(
-            f"cannot write to {error.filename}: {error.strerror}",
-            "choose another folder with output=... or hydra.run.dir=...",
+            f"cannot use {error.filename}: {error.strerror}",
+            "choose another place with output=... or hydra.run.dir=..., or free this one",
         )
     if name in (
         "ValidationError",

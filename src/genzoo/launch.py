@@ -8,6 +8,7 @@ each of which reads that file. If one dies, the agent ends the others.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -23,12 +24,34 @@ from genzoo.config import from_checkpoint, plain, target
 from genzoo.console import say
 from genzoo.errors import GenzooError, UsageError
 
-_statuses: list[int] = []
 
 
-def worst_status() -> int:
-    """The exit status of this process: the highest of its jobs."""
-    return max(_statuses, default=0)
+class Failures:
+    """What went wrong in the jobs of this command.
+
+    Hydra prints a line of its own for a job that raises; so no job does, and the command line
+    looks here afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.status = 0
+
+    def clear(self) -> None:
+        """Forget what an earlier command in this process left."""
+        self.error, self.status = None, 0
+
+    def add(self, error: Exception, *, folder: Path) -> None:
+        """A job of a sweep failed: say so, keep the line in its folder, go on with the next."""
+        known = isinstance(error, GenzooError)
+        line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        with contextlib.suppress(OSError):
+            (folder / "error.txt").write_text(line + "\n", encoding="utf-8")
+        print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
+        self.status = max(self.status, error.status if isinstance(error, GenzooError) else 1)
+
+
+failures = Failures()
 
 
 def job(cfg: DictConfig) -> dict[str, float] | None:
@@ -38,14 +61,10 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
     try:
         return run(prepare(cfg, folder, sweep=sweep))
     except Exception as error:
-        if not sweep or cfg.debug == "traceback":
-            raise
-        known = isinstance(error, GenzooError)
-        line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text(line + "\n", encoding="utf-8")
-        print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
-        _statuses.append(error.status if isinstance(error, GenzooError) else 1)
+        if sweep and cfg.debug != "traceback":
+            failures.add(error, folder=folder)
+        else:
+            failures.error = error
         return None
 
 

@@ -21,6 +21,23 @@ from genzoo.track import Tracker
 from genzoo.types import Batch
 
 
+class Count(pl.Callback):
+    """Counts images before any other callback looks: Lightning calls the module's own hook last,
+    when a checkpoint of this step would already have been written with the old count.
+    """
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        assert isinstance(pl_module, GenerativeModule)
+        pl_module.count(batch)
+
+
 class Budget(pl.Callback):
     """Ends training when the images or the minutes are used up, or on Ctrl-C, in good order.
 
@@ -169,7 +186,7 @@ class Monitor(pl.Callback):
 
     Args:
         tracker: where the numbers go.
-        every: images between two looks, or None.
+        every: images between two looks; the last one is when training ends. None for none.
         validate: the held-out losses of the moving average, by name.
         draw: writes a picture of samples and returns its path.
     """
@@ -194,7 +211,8 @@ class Monitor(pl.Callback):
         batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, GenerativeModule)
-        if not self._due(pl_module.images_seen) and not trainer.should_stop:
+        last = trainer.should_stop and self._due.images is not None
+        if not self._due(pl_module.images_seen) and not last:
             return
         pl_module.stop_clock()
         if distributed.rank() == 0:

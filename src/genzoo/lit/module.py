@@ -100,9 +100,11 @@ class GenerativeModule(pl.LightningModule):
         self.meter.add({"total": loss, **{k: v.mean() for k, v in losses.parts.items()}})
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        self._step_images += len(batch) * self.trainer.world_size
-        self.images_seen += len(batch) * self.trainer.world_size
+    def count(self, batch: Batch) -> None:
+        """After a step: count its images and let the moving average follow."""
+        images = len(batch) * self.trainer.world_size
+        self._step_images += images
+        self.images_seen += images
         if self.trainer.global_step == self._steps:
             return  # gradients are still being accumulated
         self._steps = self.trainer.global_step

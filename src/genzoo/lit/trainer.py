@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +62,7 @@ def _strategy(cfg: DictConfig) -> str:
 
 def _quiet() -> None:
     """Silence remarks of Lightning's about what is meant to be so."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for message in (
         "You passed in a `val_dataloader`",  # Monitor validates
         r"Found \d+ module\(s\) in eval mode",  # the moving average

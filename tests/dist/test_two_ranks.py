@@ -1,0 +1,100 @@
+"""Two processes on the CPU: the same numbers as one, inside a sweep too, and no hang on a death."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.small import SMALL
+
+pytestmark = pytest.mark.dist
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "genzoo", *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    entries = json.loads((folder / "results.json").read_text())["metrics"]
+    return {name: entry["value"] for name, entry in entries.items()}
+
+
+def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
+    one = command(tmp_path, "model=vae", *SMALL, "hydra.run.dir=one")
+    assert one.returncode == 0, one.stderr
+    two = command(
+        tmp_path,
+        "-m",
+        "model=vae,autoencoder",
+        *SMALL,
+        "trainer.processes=2",
+        "hydra.sweep.dir=sweep",
+    )
+    assert two.returncode == 0, two.stderr
+    jobs = sorted(path.parent for path in (tmp_path / "sweep").glob("*/results.json"))
+    assert [job.name for job in jobs] == ["0-vae-seed0", "1-autoencoder-seed0"]
+    assert (tmp_path / "sweep" / "comparison.html").exists()
+    alone, together = metrics(tmp_path / "one"), metrics(jobs[0])
+    assert alone.keys() == together.keys()
+    for name, value in alone.items():
+        assert together[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
+    weights = [
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (tmp_path / "one", jobs[0])
+    ]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4)
+
+    again = command(
+        tmp_path,
+        "task=evaluate",
+        f"checkpoint={jobs[0]}",
+        "trainer.processes=2",
+        "logger=none",
+        *[argument for argument in SMALL if argument.startswith("metrics.")],
+        "hydra.run.dir=again",
+    )
+    assert again.returncode == 0, again.stderr
+    for name, value in metrics(tmp_path / "again").items():
+        assert value == pytest.approx(together[name], rel=1e-5, abs=1e-6), name
+
+
+def test_a_rank_that_dies_ends_the_run_with_its_error(tmp_path: Path) -> None:
+    (tmp_path / "breaks.py").write_text(
+        "import os\n"
+        "import genzoo.models.vae as vae\n"
+        "class Breaks(vae.VAE):\n"
+        "    def losses(self, batch, *, noise):\n"
+        "        if os.environ.get('RANK') == '1':\n"
+        "            raise ValueError('rank one has had enough')\n"
+        "        return super().losses(batch, noise=noise)\n"
+        "vae.Breaks = Breaks\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text("import breaks\n")
+    failed = subprocess.run(
+        [sys.executable, "-m", "genzoo", "model=vae", *SMALL, "trainer.processes=2",
+         "model._target_=genzoo.models.vae.Breaks"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )  # fmt: skip
+    assert failed.returncode == 1
+    lines = [line for line in failed.stderr.splitlines() if line.startswith("genzoo: ")]
+    assert len(lines) == 1
+    assert "rank one has had enough" in lines[0]
+    assert "Traceback" not in failed.stderr
