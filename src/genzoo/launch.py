@@ -25,7 +25,6 @@ from genzoo.console import say
 from genzoo.errors import GenzooError, UsageError
 
 
-
 class Failures:
     """What went wrong in the jobs of this command.
 
@@ -203,7 +202,7 @@ class CompareAfterSweep(Callback):  # type: ignore[misc]
 
         folder = Path(config.hydra.sweep.dir)
         command = shlex.join(["python", "-m", "genzoo", "-m", *config.hydra.overrides.task])
-        compare([folder], folder, command=command)
+        compare([folder], folder, command=command, logger=config.logger)
 
 
 if __name__ == "__main__":

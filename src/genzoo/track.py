@@ -31,7 +31,15 @@ class Tracker:
         self.folder = Path(cfg.run.folder)
         self.active = distributed.rank() == 0
         self._curves = self.folder / "curves.jsonl"
-        self._wandb = _start_wandb(cfg) if self.active and cfg.logger.name == "wandb" else None
+        self._wandb = None
+        if self.active:
+            self._wandb = _start_wandb(
+                cfg.logger,
+                self.folder,
+                group=cfg.run.group,
+                job_type=cfg.task.name,
+                config=OmegaConf.to_container(cfg, resolve=True),
+            )
 
     def __enter__(self) -> Tracker:
         return self
@@ -79,15 +87,6 @@ class Tracker:
         if self.active and self._wandb is not None:
             self._wandb.summary.update(dict(metrics))
 
-    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-        """A table for the dashboard."""
-        if self.active and self._wandb is not None:
-            import wandb
-
-            self._wandb.log(
-                {name: wandb.Table(columns=list(columns), data=[list(r) for r in rows])}
-            )
-
     def _write_csv(self) -> None:
         if not self._curves.exists():
             return
@@ -99,9 +98,29 @@ class Tracker:
             writer.writerows(records)
 
 
-def _start_wandb(cfg: DictConfig) -> Any:
-    """A run on the dashboard: online when logged in, otherwise in a folder, or None."""
-    mode = cfg.logger.mode
+def track_table(
+    logger: DictConfig,
+    folder: Path,
+    name: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+) -> None:
+    """A table on the dashboard, in a run of its own that joins the group named after `folder`."""
+    run = _start_wandb(logger, folder, group=folder.name, job_type=name, config={})
+    if run is not None:
+        import wandb
+
+        run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+        run.finish()
+
+
+def _start_wandb(
+    logger: DictConfig, folder: Path, *, group: str | None, job_type: str, config: Any
+) -> Any:
+    """A run on the dashboard: online when logged in, otherwise in a folder; None if unwanted."""
+    if logger.name != "wandb":
+        return None
+    mode = logger.mode
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     if mode == "disabled":
@@ -109,21 +128,19 @@ def _start_wandb(cfg: DictConfig) -> Any:
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb
 
-    folder = Path(cfg.run.folder)
-    arguments: dict[str, Any] = {
-        "project": cfg.logger.project,
-        "entity": cfg.logger.entity,
-        "name": folder.name,
-        "group": cfg.run.group,
-        "job_type": cfg.task.name,
-        "dir": str(folder),
-        "config": OmegaConf.to_container(cfg, resolve=True),
-        "reinit": "finish_previous",
-    }
     for attempt in dict.fromkeys((mode, "offline")):
         try:
             return wandb.init(
-                mode=attempt, settings=wandb.Settings(init_timeout=20, console="off"), **arguments
+                project=logger.project,
+                entity=logger.entity,
+                name=folder.name,
+                group=group,
+                job_type=job_type,
+                dir=str(folder),
+                config=config,
+                reinit="finish_previous",
+                mode=attempt,
+                settings=wandb.Settings(init_timeout=20, console="off"),
             )
         except Exception as error:  # whatever the dashboard's trouble is, the run goes on
             say(f"wandb {attempt} did not start ({type(error).__name__}: {error})")

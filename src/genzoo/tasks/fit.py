@@ -14,7 +14,7 @@ from genzoo.checkpoint import FORMAT, LAST, Checkpoint
 from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
-from genzoo.lit.callbacks import Budget, Curves, Monitor, Saver
+from genzoo.lit.callbacks import Budget, Count, Curves, Monitor, Saver
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import parameter_count
@@ -76,6 +76,7 @@ def _train(
         start_images=start,
     )
     callbacks = [
+        Count(),
         budget,
         Curves(tracker, every=cfg.trainer.log_images, budget=budget),
         Monitor(
