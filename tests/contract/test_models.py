@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -32,7 +31,7 @@ def fresh(request: pytest.FixtureRequest) -> GenerativeModel:
 
 
 @pytest.fixture
-def model(fresh: GenerativeModel, batch: Batch) -> Iterator[GenerativeModel]:
+def model(fresh: GenerativeModel, batch: Batch) -> GenerativeModel:
     """The model after a few steps, so that what starts at zero is zero no more."""
     model = copy.deepcopy(fresh)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -44,7 +43,7 @@ def model(fresh: GenerativeModel, batch: Batch) -> Iterator[GenerativeModel]:
     model.eval()
     with torch.no_grad():
         model.calibrate([batch])
-    yield model
+    return model
 
 
 def noise(batch: Batch, *names: int) -> Noise:
@@ -121,9 +120,7 @@ def test_likelihood_is_there_or_declined(model: GenerativeModel, batch: Batch) -
     assert (bits > 0).all()
 
 
-def test_latents_lead_back_to_images_or_are_declined(
-    model: GenerativeModel, batch: Batch
-) -> None:
+def test_latents_lead_back_to_images_or_are_declined(model: GenerativeModel, batch: Batch) -> None:
     if not model.capabilities.latent:
         with pytest.raises(Unsupported):
             model.encode(batch.image)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from tests.small import SMALL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -95,7 +94,7 @@ def test_a_checkpoint_of_another_model_is_refused(genzoo: Run) -> None:
 
 
 def test_a_failed_job_does_not_end_the_sweep(genzoo: Run, tmp_path: Path) -> None:
-    status, out, error = genzoo(
+    status, _, error = genzoo(
         "-m", "optimizer.batch_size=0,16", "model=autoencoder",
         *[argument for argument in SMALL if "batch_size" not in argument], "hydra.sweep.dir=s",
     )  # fmt: skip
@@ -109,7 +108,7 @@ def test_a_failed_job_does_not_end_the_sweep(genzoo: Run, tmp_path: Path) -> Non
 
 
 def test_traceback_on_demand(genzoo: Run) -> None:
-    with pytest.raises(Exception, match="no model=|vea"):
+    with pytest.raises(Exception, match="vea"):
         genzoo("model=vea", "debug=traceback")
 
 

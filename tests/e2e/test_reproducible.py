@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
-
 from tests.small import AGAIN, SMALL
+from torch import Tensor
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -36,9 +35,7 @@ def without_times(content: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", ["autoencoder", "vae"])
-def test_the_same_command_writes_the_same_results(
-    genzoo: Run, tmp_path: Path, model: str
-) -> None:
+def test_the_same_command_writes_the_same_results(genzoo: Run, tmp_path: Path, model: str) -> None:
     for name in ("a", "b"):
         status, _, error = genzoo(f"model={model}", *SMALL, f"hydra.run.dir={name}")
         assert status == 0, error
@@ -53,7 +50,11 @@ def test_a_resumed_run_ends_at_the_same_weights(genzoo: Run, tmp_path: Path) -> 
     assert genzoo("model=vae", *SMALL, "hydra.run.dir=whole")[0] == 0
     assert genzoo("model=vae", *SMALL, "budget.images=48", "hydra.run.dir=half")[0] == 0
     status, out, error = genzoo(
-        "checkpoint=half", *AGAIN, "budget.images=96", "trainer.log_images=32", "hydra.run.dir=rest"
+        "checkpoint=half",
+        *AGAIN,
+        "budget.images=96",
+        "trainer.log_images=32",
+        "hydra.run.dir=rest",
     )
     assert status == 0, error
     assert "after 48 images" in out
@@ -66,9 +67,7 @@ def test_a_resumed_run_ends_at_the_same_weights(genzoo: Run, tmp_path: Path) -> 
     assert [json.loads(line)["images"] for line in lines] == [32, 48, 64, 96]
 
 
-def test_another_batch_size_draws_the_same_images_and_numbers(
-    genzoo: Run, tmp_path: Path
-) -> None:
+def test_another_batch_size_draws_the_same_images_and_numbers(genzoo: Run, tmp_path: Path) -> None:
     assert genzoo("model=vae", *SMALL, "hydra.run.dir=a")[0] == 0
     status, _, error = genzoo(
         "task=evaluate", "checkpoint=a", *AGAIN, "metrics.batch=7", "hydra.run.dir=b"

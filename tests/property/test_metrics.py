@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from genzoo.metrics import kid
 from genzoo.metrics.frechet import frechet_distance
 from genzoo.metrics.inception_score import inception_score
 from genzoo.metrics.kid import kernel_distance, mmd_unbiased
@@ -98,6 +99,13 @@ def test_kernel_distance_ignores_order_where_it_sees_all(seed: int) -> None:
     second, _ = kernel_distance(x[order], y[order], subsets=3, subset_size=12, seed=1)
     assert first == pytest.approx(second, rel=1e-9)
     assert spread == pytest.approx(0, abs=1e-9)
+
+
+def test_kernel_distance_of_large_sets_takes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = normal(30, 5, 1), normal(20, 5, 2) + 0.5
+    together = kernel_distance(x, y, subsets=4, subset_size=8, seed=1)
+    monkeypatch.setattr(kid, "WHOLE", 10)
+    assert kernel_distance(x, y, subsets=4, subset_size=8, seed=1) == pytest.approx(together)
 
 
 def test_kernel_distance_is_unbiased() -> None:

@@ -161,9 +161,11 @@ def _read(folder: Path, fingerprint: str, size: int) -> Cached:
         stamp = (header.layout, header.source, header.size)
         if stamp != (LAYOUT, fingerprint, size):
             raise Corrupt("made by another version or from another source")
-        images = folder / "images.u8"
-        if images.stat().st_size != header.count * 3 * size * size:
+        images, length = folder / "images.u8", header.count * 3 * size * size
+        if images.stat().st_size != length or len(header.blocks) != -(-length // BLOCK):
             raise Corrupt("of the wrong length")
+        if header.kept is not None and len(header.kept) != header.count:
+            raise Corrupt("its header contradicts itself")
         _check_blocks(images, header.blocks)
         return Cached(folder, header)
     except (OSError, ValueError, TypeError, AttributeError) as error:

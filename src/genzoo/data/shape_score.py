@@ -76,7 +76,8 @@ def regions(image: UInt8[np.ndarray, "h w 3"]) -> list[Region]:
     for number in np.unique(numbers[covered]).tolist():
         mask = numbers == number
         if mask.sum() >= smallest:
-            free = _widened(mask) & (mask | ~covered)  # its soft edge, but no other region
+            # Its soft edge, two pixels wide in a blurred picture, but no other region.
+            free = _widened(_widened(mask)) & (mask | ~covered)
             soft = np.where(free, cover, 0.0)
             found.append(_describe(soft, mask, list(COLOURS)[int(colours[mask][0])]))
     return sorted(found, key=lambda region: -region.area)
@@ -105,9 +106,10 @@ def _classify(
 
 def _blurred(ink: Float[np.ndarray, "h w 3"]) -> Float[np.ndarray, "h w 3"]:
     """The mean over 3 x 3 pixels."""
-    rows = np.pad(ink, ((1, 1), (1, 1), (0, 0)))
+    rows: np.ndarray = np.pad(ink, ((1, 1), (1, 1), (0, 0)))
     rows = rows[:-2] + rows[1:-1] + rows[2:]
-    return (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) / 9
+    both: np.ndarray = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]
+    return both / 9
 
 
 def _connect(classes: Int[np.ndarray, "h w"]) -> Int[np.ndarray, "h w"]:
@@ -155,8 +157,20 @@ def _fit(cover: Float[np.ndarray, "h w"], shape: str) -> tuple[float, str, float
     x = float(cover.sum(axis=0) @ at / total)
     y = float(cover.sum(axis=1) @ at / total) - sink * radius
     ideal = coverage(Mark(shape, x, y, radius, (0, 0, 0)), side)
-    overlap = np.minimum(cover, ideal).sum() / np.maximum(cover, ideal).sum()
-    return float(overlap), shape, radius, x, y
+    overlap = max(_overlap(cover, ideal), _overlap(cover, _softened(ideal)))
+    return overlap, shape, radius, x, y
+
+
+def _overlap(one: Float[np.ndarray, "h w"], two: Float[np.ndarray, "h w"]) -> float:
+    return float(np.minimum(one, two).sum() / np.maximum(one, two).sum())
+
+
+def _softened(cover: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+    """Each pixel mixed with its neighbours by weights 1, 2, 1, as a blurred picture shows it."""
+    rows: np.ndarray = np.pad(cover, 1)
+    rows = rows[:-2] + 2 * rows[1:-1] + rows[2:]
+    both: np.ndarray = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    return both / 16
 
 
 def _assignments(found: Sequence[Region], count: int) -> list[tuple[Region | None, ...]]:

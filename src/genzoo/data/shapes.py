@@ -177,11 +177,11 @@ def outline(
     shape: str, u: Float[np.ndarray, ...], v: Float[np.ndarray, ...]
 ) -> Bool[np.ndarray, ...]:
     """Which points lie in a shape that fills the square from -1 to 1, v pointing down."""
-    box = (abs(u) <= 1) & (abs(v) <= 1)
+    inside: Bool[np.ndarray, "..."] = (abs(u) <= 1) & (abs(v) <= 1)
     if shape == "circle":
-        return u**2 + v**2 <= 1
-    if shape == "triangle":
-        return box & (2 * abs(u) <= v + 1)
-    if shape == "cross":
-        return box & ((abs(u) <= ARM) | (abs(v) <= ARM))
-    return box
+        inside = inside & (u**2 + v**2 <= 1)
+    elif shape == "triangle":
+        inside = inside & (2 * abs(u) <= v + 1)
+    elif shape == "cross":
+        inside = inside & ((abs(u) <= ARM) | (abs(v) <= ARM))
+    return inside

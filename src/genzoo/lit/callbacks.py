@@ -22,8 +22,10 @@ from genzoo.types import Batch
 
 
 class Count(pl.Callback):
-    """Counts images before any other callback looks: Lightning calls the module's own hook last,
-    when a checkpoint of this step would already have been written with the old count.
+    """Counts images before any other callback looks.
+
+    Lightning calls the module's own hook last, when a checkpoint of this step would already have
+    been written with the old count.
     """
 
     def on_train_batch_end(

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from genzoo.errors import UsageError
 
+WHOLE = 6000  # images of both kinds; 288 MB of float64
+
 
 def kernel_distance(
     real: Float[Tensor, "n d"],
@@ -41,24 +43,31 @@ def kernel_distance(
             f"set metrics.subset_size between 2 and {max(smaller, 2)}, or generate more images",
         )
     rng = np.random.RandomState(seed)
-    x, y = fake.detach().cpu(), real.detach().cpu()
+    features = torch.cat([fake.detach().cpu(), real.detach().cpu()]).double()
+    # Subsets overlap: where all pairs fit into memory, each pair is computed once.
+    whole = _kernel(features) if len(features) <= WHOLE else None
     values = []
     for _ in range(subsets):
-        rows_x = torch.from_numpy(rng.choice(len(x), subset_size, replace=False))
-        rows_y = torch.from_numpy(rng.choice(len(y), subset_size, replace=False))
-        values.append(mmd_unbiased(x[rows_x], y[rows_y]))
+        drawn = rng.choice(len(fake), subset_size, replace=False)
+        others = len(fake) + rng.choice(len(real), subset_size, replace=False)
+        rows = torch.from_numpy(np.concatenate([drawn, others]))
+        kernel = _kernel(features[rows]) if whole is None else whole[rows][:, rows]
+        values.append(_mmd(kernel, subset_size))
     return float(np.mean(values)), float(np.std(values))
 
 
 def mmd_unbiased(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     """The U-statistic of Gretton et al. 2012, eq. 3, for the cubic kernel, in float64."""
-    x, y = x.double(), y.double()
-    n, m = len(x), len(y)
-    k_xx, k_yy = _kernel(x, x), _kernel(y, y)
+    return _mmd(_kernel(torch.cat([x, y]).double()), len(x))
+
+
+def _mmd(kernel: Float[Tensor, "n+m n+m"], n: int) -> float:
+    m = len(kernel) - n
+    k_xx, k_yy = kernel[:n, :n], kernel[n:, n:]
     within_x = (k_xx.sum() - k_xx.trace()) / (n * (n - 1))
     within_y = (k_yy.sum() - k_yy.trace()) / (m * (m - 1))
-    return float((within_x + within_y - 2 * _kernel(x, y).mean()).item())
+    return float((within_x + within_y - 2 * kernel[:n, n:].mean()).item())
 
 
-def _kernel(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> Float[Tensor, "n m"]:
-    return (x @ y.T).div_(x.shape[1]).add_(1.0).pow_(3)
+def _kernel(x: Float[Tensor, "n d"]) -> Float[Tensor, "n n"]:
+    return (x @ x.T).div_(x.shape[1]).add_(1.0).pow_(3)

@@ -64,11 +64,11 @@ class Autoencoder(GenerativeModel):
     def decode(
         self, latent: Float[Tensor, "b d"], cond: Condition | None = None
     ) -> Float[Tensor, "b c h w"]:
-        image: Tensor = self.decoder(self.from_latent(latent).unflatten(1, self.small))
-        return image.clamp(-1, 1) if not self.training else image
+        return self._decode(latent).clamp(-1, 1)
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
-        error = (self.decode(self.encode(batch.image)) - batch.image).square().flatten(1).mean(1)
+        rebuilt = self._decode(self.encode(batch.image))
+        error = (rebuilt - batch.image).square().flatten(1).mean(1)
         return Losses(total=error, parts={"reconstruction": error})
 
     def sample(
@@ -81,6 +81,10 @@ class Autoencoder(GenerativeModel):
     ) -> Float[Tensor, "b c h w"]:
         latent = self.latent_mean + noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
         return self.decode(latent)
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        image: Tensor = self.decoder(self.from_latent(latent).unflatten(1, self.small))
+        return image
 
     @torch.no_grad()
     def calibrate(self, batches: Iterable[Batch]) -> None:

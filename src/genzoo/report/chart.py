@@ -55,7 +55,8 @@ def chart(lines: Sequence[Line], *, x_label: str, title: str) -> str:
         _, y = place(0, value)
         parts.append(
             f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{label(value)}</text>'
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" '
+            f'text-anchor="end">{label(value)}</text>'
         )
     for value in ticks(0, right):
         x, _ = place(value, low)
@@ -76,7 +77,8 @@ def chart(lines: Sequence[Line], *, x_label: str, title: str) -> str:
             ]
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(
-        f'<text class="axis" x="{middle}" y="{HEIGHT - 4}" text-anchor="middle">{escape(x_label)}</text>'
+        f'<text class="axis" x="{middle}" y="{HEIGHT - 4}" '
+        f'text-anchor="middle">{escape(x_label)}</text>'
     )
     return "".join([*parts, "</svg>"])
 

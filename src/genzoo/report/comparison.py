@@ -150,8 +150,9 @@ def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
     )
     note = None
     if differing:
+        stamps = [run.metrics[name]["stamp"] for run in measured]
         values = (
-            f"{key}: {', '.join(dict.fromkeys(str(run.metrics[name]['stamp'].get(key)) for run in measured))}"
+            f"{key}: {', '.join(dict.fromkeys(str(stamp.get(key)) for stamp in stamps))}"
             for key in differing
         )
         note = f"not ranked, measured differently ({'; '.join(values)})"

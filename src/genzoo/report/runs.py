@@ -72,7 +72,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for path in paths:
-        matches = [Path(match) for match in sorted(glob.glob(str(path)))]
+        matches = [Path(match) for match in sorted(glob.glob(str(path)))]  # noqa: PTH207 - absolute patterns too
         runs = [run for match in matches for run in _runs_below(match)]
         if not runs:
             raise UsageError(
