@@ -1,6 +1,6 @@
 """Scenes of shapes: their captions, what is held out, and the judge of pictures."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_the_judge_accepts_what_the_caption_says(size, spoil):
 def test_the_judge_rejects_other_captions():
     source = Shapes(count=150, seed=3)
     items = source.items()
-    for i, (item, other) in enumerate(zip(items, items[1:], strict=False)):
+    for i, (item, other) in enumerate(pairwise(items)):
         if item.caption != other.caption:
             assert not all(score(source.draw(i, 32), other.attributes).values())
 

@@ -173,6 +173,8 @@ class TextImageData:
 
 
 def _numbers(indices: Indices) -> np.ndarray:
+    if isinstance(indices, Tensor):
+        indices = indices.cpu().numpy()
     # A copy: the batch keeps it, and the caller may reuse its array.
     return np.array(indices, dtype=np.int64).reshape(-1)
 

@@ -131,9 +131,10 @@ def on_white(image: Image.Image) -> Image.Image:
 def square(image: Image.Image, size: int) -> Pixels:
     """The central square of a picture at `size` x `size` pixels, antialiased."""
     side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    box = (left, top, left + side, top + side)
-    return np.array(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    # Cut first: the filter of `resize(box=...)` takes in pixels from beyond the box.
+    centre = image.crop((left, top, left + side, top + side))
+    return np.array(centre.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:

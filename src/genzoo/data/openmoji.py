@@ -26,7 +26,7 @@ from genzoo.data.source import Damaged, Item, Pixels
 TONE = re.compile(r"\b(?:medium-light|medium-dark|light|medium|dark) skin tone\b")
 VARIANT = re.compile(
     r"\b(?:man|woman|person|men|women|people|boy|girl|child|and|facing right"
-    r"|(?:red|curly|white|blond) hair|bald|beard)\b"
+    r"|(?:red|curly|white|blond) hair|bald|beard)\b(?!\u2019)"  # but "woman’s boot" is a boot
 )
 FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
 

@@ -177,7 +177,7 @@ def outline(
     shape: str, u: Float[np.ndarray, ...], v: Float[np.ndarray, ...]
 ) -> Bool[np.ndarray, ...]:
     """Which points lie in a shape that fills the square from -1 to 1, v pointing down."""
-    inside: Bool[np.ndarray, "..."] = (abs(u) <= 1) & (abs(v) <= 1)
+    inside: Bool[np.ndarray, ...] = (abs(u) <= 1) & (abs(v) <= 1)
     if shape == "circle":
         inside = inside & (u**2 + v**2 <= 1)
     elif shape == "triangle":
