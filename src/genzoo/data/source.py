@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -45,6 +45,7 @@ class Item:
     attributes: Mapping[str, Any] | None = None
 
 
+@runtime_checkable
 class Source(Protocol):
     """Captioned images that can be drawn at any size."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Int
 from torch import Tensor
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """From text to token numbers of a fixed count, and back."""
 
