@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from tests.small import SMALL
 
 pytestmark = pytest.mark.dist

@@ -33,32 +33,43 @@ def run(cfg: DictConfig) -> dict[str, float]:
     data = build.build_data(cfg)
     checkpoint = build.load_checkpoint(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
-    model = build.build_model(cfg)
+    with Tracker(cfg) as tracker:
+        module = train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
+        cost = Cost(images_seen=module.images_seen, seconds=module.seconds)
+        return evaluate(
+            cfg, module.ema.model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker
+        )
+
+
+def train(
+    cfg: DictConfig,
+    data: TextImageData,
+    tokenizer: BPETokenizer,
+    *,
+    tracker: Tracker,
+    checkpoint: Checkpoint | None = None,
+) -> GenerativeModule:
+    """Train until the budget is used up; checkpoints/last.ckpt lies in the run's folder.
+
+    Args:
+        cfg: the prepared configuration.
+        data: what to train on.
+        tokenizer: of its captions.
+        tracker: where curves and pictures go.
+        checkpoint: to continue from, or None.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when the checkpoint has been written.
+        GenzooError: when a loss is no longer finite.
+    """
     module = GenerativeModule(
-        model,
+        build.build_model(cfg),
         optimizer=OmegaConf.to_container(cfg.optimizer),  # type: ignore[arg-type]
         ema=OmegaConf.to_container(cfg.ema),  # type: ignore[arg-type]
         seed=cfg.seed,
         about=_about(cfg, data, tokenizer),
     )
-    say(f"{cfg.model.name}: {parameter_count(model):,} parameters; {cfg.run.folder}")
-    with Tracker(cfg) as tracker:
-        _train(cfg, module, data, tokenizer, tracker, checkpoint)
-        cost = Cost(images_seen=module.images_seen, seconds=module.seconds)
-        metrics = evaluate(
-            cfg, module.ema.model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker
-        )
-    return metrics
-
-
-def _train(
-    cfg: DictConfig,
-    module: GenerativeModule,
-    data: TextImageData,
-    tokenizer: BPETokenizer,
-    tracker: Tracker,
-    checkpoint: Checkpoint | None,
-) -> None:
+    say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
     start = 0
     if checkpoint is None:
@@ -101,6 +112,7 @@ def _train(
             f"continue with checkpoint={cfg.run.folder}"
         )
         raise KeyboardInterrupt
+    return module
 
 
 def _about(cfg: DictConfig, data: TextImageData, tokenizer: BPETokenizer) -> dict[str, object]:

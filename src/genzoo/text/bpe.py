@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -109,13 +110,14 @@ class BPETokenizer:
         The text's tokens come first, cut to the context; the end token fills the rest; the mask
         is True on the text alone (glide-text2im, arXiv 2112.10741).
         """
-        tokens = torch.full((len(texts), self.context), END, dtype=torch.int64)
-        mask = torch.zeros((len(texts), self.context), dtype=torch.bool)
+        tokens = np.full((len(texts), self.context), END, dtype=np.int64)
+        mask = np.zeros((len(texts), self.context), dtype=np.bool_)
         for row, text in enumerate(texts):
             ids = self._pairs.encode(text, add_special_tokens=False).ids[: self.context]
-            tokens[row, : len(ids)] = torch.tensor(ids, dtype=torch.int64) + 1
+            tokens[row, : len(ids)] = ids
             mask[row, : len(ids)] = True
-        return tokens, mask
+        tokens[mask] += 1  # past the end token
+        return torch.from_numpy(tokens), torch.from_numpy(mask)
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
         """The texts; a text that was cut inside a character ends in the replacement character."""
