@@ -1,4 +1,4 @@
-"""Two processes on the CPU: the same numbers as one, inside a sweep too, and no hang on a death."""
+"""Two processes on the CPU: the same numbers as one, in a sweep too, and no hang on a death."""
 
 from __future__ import annotations
 

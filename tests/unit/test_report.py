@@ -62,7 +62,8 @@ def run_folder(
         "seed": seed,
         "metrics": {"frechet_distance/x": metric, **(extra or {})},
         "training": {
-            "images_seen": 40, "seconds": 4.0, "images_per_second": 10.0, "peak_memory_bytes": 2**30,
+            "images_seen": 40, "seconds": 4.0, "images_per_second": 10.0,
+            "peak_memory_bytes": 2**30,
         },
         "sampling": {"seconds_per_image": 0.1},
         "command": f"python -m genzoo model={model} seed={seed}",
