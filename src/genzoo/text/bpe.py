@@ -70,7 +70,7 @@ class BPETokenizer:
             special_tokens=[],
             show_progress=False,
         )
-        pairs.train_from_iterator(sorted(captions), trainer)
+        pairs.train_from_iterator(captions, trainer)
         return cls(pairs, vocab_size=vocab_size, context=context)
 
     @classmethod
