@@ -61,6 +61,16 @@ def test_draws_once_channels_first_and_reports_progress(tmp_path):
     assert source.drawn == 5
 
 
+def test_others_may_read_it_where_the_umask_says_so(tmp_path):
+    before = os.umask(0o022)
+    try:
+        cached = opened(Squares(), tmp_path)
+    finally:
+        os.umask(before)
+    modes = [path.stat().st_mode & 0o777 for path in (cached.folder, *cached.folder.iterdir())]
+    assert modes == [0o755, 0o644, 0o644, 0o644]
+
+
 def test_another_source_or_size_has_another_cache(tmp_path):
     opened(Squares(), tmp_path)
     opened(Squares(), tmp_path, size=8)

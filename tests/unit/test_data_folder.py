@@ -171,10 +171,8 @@ def bomb(path):
         (lambda path: plain(path, size=(200, 100)), "200 x 100 pixels are too many"),
         (lambda path: path.write_bytes(b""), "cannot be decoded"),
         (lambda path: path.write_text("hello"), "cannot be decoded"),
-        (
-            lambda path: path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
-            "decoded",
-        ),
+        # Pillow has a decoder for it, but not one that anybody needs here.
+        (lambda path: Image.new("RGB", (8, 8)).save(path, format="SGI"), "cannot be decoded"),
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "no plain file"),
         (os.mkfifo, "no plain file"),

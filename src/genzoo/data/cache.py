@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -197,7 +196,8 @@ def _build(
     """Draw everything beside the final place, then rename; under the lock."""
     for left_over in folder.parent.glob(f"{folder.name}.tmp-*"):
         shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
-    place = Path(tempfile.mkdtemp(prefix=f"{folder.name}.tmp-", dir=folder.parent))
+    place = folder.with_name(f"{folder.name}.tmp-{os.getpid()}")
+    place.mkdir()  # readable as the umask says: a cache may be shared between people
     try:
         skipped = _draw_all(place / "images.u8", source, items, size, progress)
         _refuse_too_many(source, items, skipped, max_skipped)
