@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from genzoo.metrics.stamp import comparable
-from genzoo.report.runs import RunRecord
+from genzoo.report.labels import group_runs
+from genzoo.report.runs import RunRecord, finite
 
-# The parts of a configuration that make one entry of a comparison differ from another.
-DISTINGUISHING = ("model", "data", "text", "optimizer", "ema", "budget", "guidance", "metrics")
+Rank = Literal["best", "close"]
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,26 @@ class Cell:
 
     Attributes:
         value: the mean over seeds.
-        spread: standard deviation over seeds; with one seed that of the metric itself, if any.
+        spread: standard deviation over seeds (n - 1 in the denominator); with one seed that of
+            the estimate itself (its splits or subsets), if the metric has one.
         runs: how many seeds.
-        best: whether it is ahead of all that it may be ranked with.
+        values: one a seed, in the order of the entry's runs.
         stamp: of the first run's number.
+        rank: ``best`` if ahead of all that it was ranked with, ``close`` if its spread and that of
+            the best overlap, None if neither or if nothing was ranked.
     """
 
     value: float
     spread: float | None
     runs: int
-    best: bool
+    values: tuple[float, ...]
     stamp: Mapping[str, Any]
+    rank: Rank | None = None
+
+    @property
+    def best(self) -> bool:
+        """Whether it is ahead of all that it may be ranked with."""
+        return self.rank == "best"
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Entry:
 
     Attributes:
         label: the model's name, and what of the configuration makes the difference.
-        runs: one a seed.
+        runs: one a seed, seeds ascending.
         cells: its metrics by name; a model that cannot do something has no cell for it.
     """
 
@@ -47,29 +56,41 @@ class Entry:
     runs: tuple[RunRecord, ...]
     cells: Mapping[str, Cell]
 
-    def mean(self, section: str, key: str) -> float:
-        """The mean over seeds of a number in a section of results.json."""
-        return statistics.fmean((run.results or {})[section][key] for run in self.runs)
-
     @property
     def first(self) -> RunRecord:
         """The run with the lowest seed."""
         return self.runs[0]
 
+    def mean(self, section: str, key: str) -> float | None:
+        """The mean over seeds of a number in results.json; None where a run lacks it."""
+        values = [run.get(section, key) for run in self.runs]
+        return statistics.fmean(values) if all(map(finite, values)) else None
+
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of the table.
+    """A row of the table.
 
     Attributes:
         name: as in results.json.
         better: ``lower`` or ``higher``.
-        note: why nothing is ranked, or None.
+        differing: what forbids ranking: the stamp's keys that differ, and each entry's value.
     """
 
     name: str
     better: str
-    note: str | None
+    differing: Mapping[str, Mapping[str, str]]
+
+    @property
+    def note(self) -> str | None:
+        """Why nothing is ranked, or None."""
+        if not self.differing:
+            return None
+        parts = (
+            f"{key} is {', '.join(f'{value} for {label}' for label, value in values.items())}"
+            for key, values in self.differing.items()
+        )
+        return f"not ranked, measured differently: {'; '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -79,104 +100,104 @@ class Comparison:
     Attributes:
         entries: in the order in which they were run.
         metrics: in the order of results.json.
-        failed: runs without results.
+        failed: runs without results, or with an error.
         command: what was typed.
     """
 
     entries: tuple[Entry, ...]
     metrics: tuple[Metric, ...]
     failed: tuple[RunRecord, ...]
-    command: str | None
+    command: str | None = None
 
     @property
     def seeds(self) -> list[int]:
         """All seeds, ascending."""
         return sorted({run.seed for entry in self.entries for run in entry.runs})
 
+    @property
+    def runs(self) -> list[RunRecord]:
+        """All finished runs."""
+        return [run for entry in self.entries for run in entry.runs]
+
 
 def compare_runs(runs: Sequence[RunRecord], *, command: str | None = None) -> Comparison:
     """Group runs by everything but the seed, and rank what may be ranked."""
     finished = [run for run in runs if run.results is not None and run.error is None]
-    groups = _groups(finished)
+    groups = group_runs(finished)
     names = list(dict.fromkeys(name for run in finished for name in run.metrics))
     metrics = tuple(_metric(name, groups) for name in names)
-    best = {m.name: _best(m, groups) for m in metrics}
+    cells: dict[str, dict[str, Cell]] = {label: {} for label in groups}
+    for metric in metrics:
+        for label, cell in _row(metric, groups).items():
+            cells[label][metric.name] = cell
     entries = tuple(
-        Entry(
-            label,
-            tuple(members),
-            {
-                name: _cell(members, name, best=best[name] == label)
-                for name in names
-                if all(name in run.metrics for run in members)
-            },
-        )
-        for label, members in groups.items()
+        Entry(label, tuple(members), cells[label]) for label, members in groups.items()
     )
-    failed = tuple(run for run in runs if run not in finished)
+    failed = tuple(run for run in runs if run.results is None or run.error is not None)
     return Comparison(entries, metrics, failed, command)
 
 
-def _groups(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
-    flat = [_flat({k: run.config.get(k) for k in DISTINGUISHING}) for run in runs]
-    groups: dict[str, list[RunRecord]] = {}
-    for run, values in zip(runs, flat, strict=True):
-        same = [other for r, other in zip(runs, flat, strict=True) if r.model == run.model]
-        differing = sorted(
-            key for key in values if any(other.get(key) != values[key] for other in same)
-        )
-        label = " · ".join([run.model, *(f"{key}={values[key]}" for key in differing)])
-        groups.setdefault(label, []).append(run)
-    for members in groups.values():
-        members.sort(key=lambda run: run.seed)
-    return groups
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            values |= _flat(value, f"{prefix}{key}.")
-        else:
-            values[f"{prefix}{key}"] = value
-    return values
-
-
 def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
-    measured = [run for members in groups.values() for run in members if name in run.metrics]
-    first = measured[0].metrics[name]
-    differing = sorted(
-        {key for run in measured for key in comparable(first["stamp"], run.metrics[name]["stamp"])}
+    stamps = {
+        label: [run.metrics[name]["stamp"] for run in members if name in run.metrics]
+        for label, members in groups.items()
+    }
+    every = [stamp for part in stamps.values() for stamp in part]
+    keys = sorted({key for stamp in every for key in comparable(every[0], stamp)})
+    better = next(
+        str(run.metrics[name].get("better"))
+        for members in groups.values()
+        for run in members
+        if name in run.metrics
     )
-    note = None
-    if differing:
-        stamps = [run.metrics[name]["stamp"] for run in measured]
-        values = (
-            f"{key}: {', '.join(dict.fromkeys(str(stamp.get(key)) for stamp in stamps))}"
-            for key in differing
-        )
-        note = f"not ranked, measured differently ({'; '.join(values)})"
-    return Metric(name, first["better"], note)
+    differing = {
+        key: {
+            label: " and ".join(dict.fromkeys(str(stamp.get(key)) for stamp in part))
+            for label, part in stamps.items()
+            if part
+        }
+        for key in keys
+    }
+    return Metric(name, better, differing)
 
 
-def _best(metric: Metric, groups: Mapping[str, Sequence[RunRecord]]) -> str | None:
-    """The label that is ahead; None where nothing may be ranked or there is nothing to rank."""
-    means = {
-        label: statistics.fmean(run.metrics[metric.name]["value"] for run in members)
+def _row(metric: Metric, groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, Cell]:
+    """The cells of a metric by label; an entry of which a seed lacks it has none."""
+    row = {
+        label: _cell(members, metric.name)
         for label, members in groups.items()
         if all(metric.name in run.metrics for run in members)
     }
-    if metric.note is not None or len(means) < 2:
-        return None
-    pick = min if metric.better == "lower" else max
-    ahead = pick(means.values())
-    winners = [label for label, mean in means.items() if mean == ahead]
-    return winners[0] if len(winners) == 1 else None
+    ranks = {} if metric.differing else _ranks(row, metric.better)
+    return {
+        label: Cell(c.value, c.spread, c.runs, c.values, c.stamp, ranks.get(label))
+        for label, c in row.items()
+    }
 
 
-def _cell(runs: Sequence[RunRecord], name: str, *, best: bool) -> Cell:
-    values = [run.metrics[name]["value"] for run in runs]
-    spread = statistics.stdev(values) if len(values) > 1 else runs[0].metrics[name]["spread"]
-    return Cell(
-        statistics.fmean(values), spread, len(values), best, runs[0].metrics[name]["stamp"]
-    )
+def _ranks(row: Mapping[str, Cell], better: str) -> dict[str, Rank]:
+    """Who is ahead and who is too close to call; empty where there is nothing to rank."""
+    sign = {"lower": 1.0, "higher": -1.0}.get(better)
+    usable = {label: cell for label, cell in row.items() if finite(cell.value)}
+    if sign is None or len({cell.value for cell in usable.values()}) < 2:
+        return {}
+    ahead = min(usable.values(), key=lambda cell: sign * cell.value)
+    ranks: dict[str, Rank] = {}
+    for label, cell in usable.items():
+        gap = sign * (cell.value - ahead.value)
+        if gap == 0:
+            ranks[label] = "best"
+        elif gap <= (cell.spread or 0.0) + (ahead.spread or 0.0):
+            ranks[label] = "close"
+    return ranks
+
+
+def _cell(runs: Sequence[RunRecord], name: str) -> Cell:
+    values = tuple(float(run.metrics[name]["value"]) for run in runs)
+    spread = runs[0].metrics[name].get("spread")
+    if len(values) > 1 and all(map(finite, values)):
+        spread = statistics.stdev(values)
+    elif len(values) > 1 or not finite(spread):
+        spread = None
+    stamp = runs[0].metrics[name]["stamp"]
+    return Cell(statistics.fmean(values), spread, len(values), values, stamp)

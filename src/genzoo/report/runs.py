@@ -1,9 +1,11 @@
-"""Run folders, read back."""
+"""Run folders, read back: what a finished, a failed and an unfinished run left behind."""
 
 from __future__ import annotations
 
 import glob
 import json
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +17,22 @@ from genzoo.errors import GenzooError, UsageError
 
 Json = dict[str, Any]
 
+DEPTH = 3  # folders below a given one in which runs are looked for: outputs/<day>/<sweep>/<job>
+REMEDY = "evaluate that run again"
+
 
 @dataclass(frozen=True)
 class Picture:
-    """One item of a run's gallery: files of the pictures, None where the model has none."""
+    """One item of a run's gallery.
+
+    Attributes:
+        index: the item's number in the data set.
+        caption: what the picture should show.
+        seed: of the run that drew it.
+        real: file of the real image.
+        sample: file of the model's image for this caption and seed.
+        reconstruction: file of the real image sent through the model; None without one.
+    """
 
     index: int
     caption: str
@@ -34,13 +48,13 @@ class RunRecord:
 
     Attributes:
         folder: the run's.
-        config: its resolved configuration.
+        config: its resolved configuration; empty if it failed before it had one.
         results: results.json, or None if the run did not get so far.
-        curves: the points of its learning curves.
+        curves: the points of its learning curves, in order.
         gallery: its pictures.
         interpolation: the picture of its latent space, if it has one.
         attribution: what the images' licence wants shown.
-        error: why it failed, or None.
+        error: why there are no results to compare, in one line; None for a finished run.
     """
 
     folder: Path
@@ -56,46 +70,61 @@ class RunRecord:
     @property
     def model(self) -> str:
         """The model's name."""
-        return str(self.config.get("model", {}).get("name", self.folder.name))
+        model = self.config.get("model")
+        named = (self.results or {}).get("model", {}).get("name")
+        return str(named or (model.get("name") if isinstance(model, dict) else "") or "unknown")
 
     @property
     def seed(self) -> int:
         """The run's seed."""
-        return int(self.config.get("seed", 0))
+        return int((self.results or {}).get("seed", self.config.get("seed", 0)))
+
+    def get(self, section: str, key: str) -> Any:
+        """A value of results.json; None where it is absent."""
+        part = (self.results or {}).get(section)
+        return part.get(key) if isinstance(part, dict) else None
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """The run folders that paths, patterns and sweep folders name, each once.
+    """The run folders that paths, patterns and sweep folders name, each once and in order.
+
+    A folder that is no run stands for the runs below it, three levels deep at most, so that a
+    sweep or a whole day can be named.
 
     Raises:
         UsageError: when one of them names no run.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for path in paths:
-        matches = [Path(match) for match in sorted(glob.glob(str(path)))]  # noqa: PTH207 - absolute patterns too
-        runs = [run for match in matches for run in _runs_below(match)]
+        pattern = str(Path(path).expanduser())
+        matches = [Path(pattern)] if Path(pattern).exists() else _glob(pattern)
+        runs = [run for match in matches for run in _runs_below(match, DEPTH)]
         if not runs:
+            what = "there is no run in" if matches else "there is no"
             raise UsageError(
-                f"there is no run in {path}", "name run folders or sweep folders: runs=outputs/..."
+                f"{what} {path}", "name run folders or sweep folders: runs=outputs/..."
             )
-        found |= dict.fromkeys(runs)
-    return list(found)
+        for run in runs:
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
 
 
 def load_run(folder: Path) -> RunRecord:
-    """Read a run folder, finished or failed.
+    """Read a run folder: finished, failed, or ended without a word.
 
     Raises:
         UsageError: for a folder that is no run's.
-        GenzooError: for one whose files are damaged.
+        GenzooError: for one whose files are damaged or name files elsewhere.
     """
-    if not _is_run(folder):
+    if not is_run(folder):
         raise UsageError(
             f"{folder} is no run folder", "name one that has a results.json or an error.txt"
         )
     results = _json(folder / "results.json")
     gallery = _json(folder / "gallery" / "gallery.json") or {}
-    error = folder / "error.txt"
+    if results is not None and not isinstance(results.get("metrics"), dict):
+        raise GenzooError(f"{folder / 'results.json'} has no metrics", REMEDY)
+    attribution = gallery.get("attribution") or (results or {}).get("attribution")
     return RunRecord(
         folder=folder,
         config=_config(folder),
@@ -103,26 +132,45 @@ def load_run(folder: Path) -> RunRecord:
         curves=tuple(_curves(folder / "curves.jsonl")),
         gallery=tuple(_pictures(folder / "gallery", gallery)),
         interpolation=_inside(folder / "gallery", gallery.get("interpolation")),
-        attribution=gallery.get("attribution"),
-        error=error.read_text(encoding="utf-8").strip() if error.exists() else None,
-        metrics=(results or {}).get("metrics", {}),
+        attribution=None if attribution is None else str(attribution),
+        error=_error(folder, finished=results is not None),
+        metrics=_metrics(results),
     )
 
 
-def _is_run(folder: Path) -> bool:
-    return (folder / "results.json").is_file() or (folder / "error.txt").is_file()
+def is_run(folder: Path) -> bool:
+    """Whether a run was finished, failed or at least begun in a folder."""
+    return any((folder / name).exists() for name in ("results.json", "error.txt")) or (
+        (folder / "config.yaml").is_file()
+        and any((folder / name).exists() for name in ("checkpoints", "curves.jsonl"))
+    )
 
 
-def _runs_below(folder: Path) -> list[Path]:
-    if _is_run(folder):
+def _glob(pattern: str) -> list[Path]:
+    matches = glob.glob(pattern, recursive=True)  # noqa: PTH207 - absolute patterns too
+    return sorted((Path(match) for match in matches), key=_natural)
+
+
+def _runs_below(folder: Path, depth: int) -> list[Path]:
+    if is_run(folder):
         return [folder]
-    jobs = [job for job in folder.iterdir() if _is_run(job)] if folder.is_dir() else []
-    return sorted(jobs, key=lambda job: (_number(job.name), job.name))
+    if depth == 0 or not folder.is_dir():
+        return []
+    children = sorted((child for child in folder.iterdir() if child.is_dir()), key=_natural)
+    return [run for child in children for run in _runs_below(child, depth - 1)]
 
 
-def _number(name: str) -> int:
-    first = name.split("-")[0]
-    return int(first) if first.isdigit() else -1
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Job 10 comes after job 9."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def _error(folder: Path, *, finished: bool) -> str | None:
+    path = folder / "error.txt"
+    if path.is_file():
+        return " ".join(path.read_text(encoding="utf-8", errors="replace").split()) or "it failed"
+    return None if finished else "it has not finished"
 
 
 def _json(path: Path) -> Json | None:
@@ -130,17 +178,33 @@ def _json(path: Path) -> Json | None:
         return None
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise GenzooError(f"{path} is damaged ({error})", "evaluate that run again") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise GenzooError(f"{path} is damaged ({error})", REMEDY) from error
     if not isinstance(content, dict):
-        raise GenzooError(f"{path} is damaged", "evaluate that run again")
+        raise GenzooError(f"{path} is damaged (no JSON object)", REMEDY)
     return content
+
+
+def _metrics(results: Json | None) -> Json:
+    """The metrics that have a number; an absent value is no number."""
+    metrics = (results or {}).get("metrics", {})
+    return {
+        name: entry
+        for name, entry in metrics.items()
+        if isinstance(entry, dict)
+        and isinstance(entry.get("value"), int | float)
+        and isinstance(entry.get("stamp"), dict)
+    }
 
 
 def _config(folder: Path) -> Json:
     for path in (folder / "config.yaml", folder / ".hydra" / "config.yaml"):
         if path.is_file():
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            try:
+                content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError, yaml.YAMLError) as error:
+                what = " ".join(str(error).split())
+                raise GenzooError(f"{path} is damaged ({what})", "run it again") from error
             return content if isinstance(content, dict) else {}
     return {}
 
@@ -148,35 +212,43 @@ def _config(folder: Path) -> Json:
 def _curves(path: Path) -> Iterator[Json]:
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield json.loads(line)
+            point = json.loads(line)
         except ValueError:
             continue  # the last line of a run that was killed while writing
+        if isinstance(point, dict):
+            yield {name: v for name, v in point.items() if isinstance(v, int | float)}
 
 
 def _inside(folder: Path, name: object) -> Path | None:
     """A file of the gallery by its plain name; what points elsewhere is refused."""
     if name is None:
         return None
-    if not isinstance(name, str) or Path(name).name != name or name in (".", ".."):
+    plain = isinstance(name, str) and re.fullmatch(r"[^/\\\x00]+", name) is not None
+    if not plain or name in (".", ".."):
         raise GenzooError(
-            f"{folder / 'gallery.json'} names a file outside its folder: {name!r}",
-            "evaluate that run again",
+            f"{folder / 'gallery.json'} names a file outside its folder: {name!r}", REMEDY
         )
-    path = folder / name
-    return path if path.is_file() and not path.is_symlink() else None
+    path = folder / str(name)
+    if path.is_symlink():
+        raise GenzooError(f"{path} is a link, not a picture", REMEDY)
+    return path if path.is_file() else None
 
 
 def _pictures(folder: Path, gallery: Json) -> Iterator[Picture]:
-    for item in gallery.get("items", []):
+    items = gallery.get("items", [])
+    for item in items if isinstance(items, list) else []:
+        try:
+            index, caption, seed = int(item["index"]), str(item["caption"]), int(item["seed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise GenzooError(f"{folder / 'gallery.json'} is damaged ({error})", REMEDY) from error
         real, sample = _inside(folder, item.get("real")), _inside(folder, item.get("sample"))
         if real is not None and sample is not None:
-            yield Picture(
-                index=int(item["index"]),
-                caption=str(item["caption"]),
-                seed=int(item["seed"]),
-                real=real,
-                sample=sample,
-                reconstruction=_inside(folder, item.get("reconstruction")),
-            )
+            rebuilt = _inside(folder, item.get("reconstruction"))
+            yield Picture(index, caption, seed, real, sample, rebuilt)
+
+
+def finite(value: Any) -> bool:
+    """Whether a value is a number to reckon with."""
+    return isinstance(value, int | float) and math.isfinite(value)
