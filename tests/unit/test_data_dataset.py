@@ -1,5 +1,6 @@
 """The data set and its datamodule: what a batch holds, in which order, on which rank."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -188,3 +189,14 @@ def test_a_spawned_worker_gets_a_name_not_the_pixels(data):
     packed = pickle.dumps(data)
     assert len(packed) < data.images(range(len(data))).numel()
     assert (pickle.loads(packed).images([4]) == data.images([4])).all()
+
+
+def test_some_of_a_split_are_spread_over_it(tmp_path: Path) -> None:
+    data = TextImageData(
+        Shapes(count=100, seed=0), image_size=16, validation=0.2, max_skipped=0, cache=tmp_path
+    )
+    whole, some = data.split("train"), data.spread("train", 10)
+    assert len(some) == 10
+    assert set(some) <= set(whole)
+    assert some[-1] > whole[int(0.8 * len(whole))]
+    assert (data.spread("train", 10**6) == whole).all()

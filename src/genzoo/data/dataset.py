@@ -125,6 +125,15 @@ class TextImageData:
             raise UsageError(f"{self.name} has no split {name!r}", f"choose one of {known}")
         return self._splits[name]
 
+    def spread(self, name: str, count: int) -> np.ndarray:
+        """At most `count` indices of a split, evenly spread over it.
+
+        The first ones would be alike: sources list their items by theme or class.
+        """
+        indices = self.split(name)
+        count = min(count, len(indices))
+        return indices[np.arange(count) * len(indices) // max(count, 1)]
+
     def images(self, indices: Indices) -> UInt8[Tensor, "b 3 h w"]:
         """The pixels of these items, in the given order."""
         return torch.from_numpy(self._images[_numbers(indices)])

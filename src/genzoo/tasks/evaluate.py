@@ -252,7 +252,7 @@ def _held_out(
     device: torch.device,
 ) -> dict[str, Entry]:
     """Likelihood and reconstruction of held-out images, for the models that have them."""
-    indices = data.split("validation")[: cfg.metrics.held_out_images].tolist()
+    indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
     can = model.capabilities
     bits, errors = [], []
     for start in range(0, len(indices), cfg.metrics.batch):

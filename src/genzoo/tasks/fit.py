@@ -137,7 +137,7 @@ def _batches(
 def _calibration(
     module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
 ) -> Iterator[Batch]:
-    indices = data.split("train")[:CALIBRATION_IMAGES].tolist()
+    indices = data.spread("train", CALIBRATION_IMAGES).tolist()
     return _batches(module, data, tokenizer, indices)
 
 
@@ -146,7 +146,7 @@ def _validate(
     cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
 ) -> dict[str, float]:
     """Mean losses of the moving average on held-out images, with the same noise every time."""
-    indices = data.split("validation")[: cfg.trainer.validation_images].tolist()
+    indices = data.spread("validation", cfg.trainer.validation_images).tolist()
     model = module.ema.model
     sums: dict[str, float] = {}
     for batch in _batches(module, data, tokenizer, indices):

@@ -59,19 +59,12 @@ def sample_grid(
     count: int = 32,
 ) -> Path:
     """A picture of samples for held-out captions."""
-    indices = gallery_indices(data, count)
+    indices = data.spread("validation", count).tolist()
     cond = data.condition(indices, tokenizer)
     images = draw(model, cond, data.shape, seed=seed, indices=indices, device=device)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_png(path, grid(images, columns=8), scale=2)
     return path
-
-
-def gallery_indices(data: TextImageData, count: int) -> list[int]:
-    """The same held-out items for every model on this data, spread over the split."""
-    split = data.split("validation")
-    step = max(1, len(split) // count)
-    return [int(i) for i in split[::step][:count]]
 
 
 def write_gallery(
@@ -85,7 +78,7 @@ def write_gallery(
 ) -> None:
     """Real images, samples, reconstructions and an interpolation, as a comparison shows them."""
     folder.mkdir(parents=True, exist_ok=True)
-    indices = gallery_indices(data, GALLERY)
+    indices = data.spread("validation", GALLERY).tolist()
     cond = data.condition(indices, tokenizer)
     real = data.images(indices)
     samples = draw(model, cond, data.shape, seed=seed, indices=indices, device=device)
