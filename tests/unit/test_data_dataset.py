@@ -193,7 +193,7 @@ def test_a_spawned_worker_gets_a_name_not_the_pixels(data):
 
 def test_some_of_a_split_are_spread_over_it(tmp_path: Path) -> None:
     data = TextImageData(
-        Shapes(count=100, seed=0), image_size=16, validation=0.2, max_skipped=0, cache=tmp_path
+        Shapes(count=100, seed=0), image_size=16, validation=0.2, max_skipped=0.0, cache=tmp_path
     )
     whole, some = data.split("train"), data.spread("train", 10)
     assert len(some) == 10

@@ -97,8 +97,8 @@ class NetworkExtractor:
     quantisation: str = "8 bit per channel, RGB"
     chunk: int = 16
 
-    def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Features:
-        """Features of 8-bit RGB images.
+    def __call__(self, images: Tensor) -> Features:
+        """Features of 8-bit RGB images of shape (b, 3, h, w).
 
         Raises:
             TypeError: the images are not uint8 (rounding is the caller's, see `genzoo.image`).

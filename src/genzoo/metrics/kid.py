@@ -61,7 +61,7 @@ def mmd_unbiased(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:
     return _mmd(_kernel(torch.cat([x, y]).double()), len(x))
 
 
-def _mmd(kernel: Float[Tensor, "n+m n+m"], n: int) -> float:
+def _mmd(kernel: Float[Tensor, "k k"], n: int) -> float:
     m = len(kernel) - n
     k_xx, k_yy = kernel[:n, :n], kernel[n:, n:]
     within_x = (k_xx.sum() - k_xx.trace()) / (n * (n - 1))

@@ -1,14 +1,19 @@
-"""Learning curves as small SVG charts that take their colours from the page's style."""
+"""Small SVG charts, written by hand: a few kilobytes each, coloured by the page's own style."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
-WIDTH, HEIGHT = 420, 190
-LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 34
+Point = tuple[float, float]
+
+WIDTH, HEIGHT = 460, 214
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
+STRIP = (200, 22)  # width and height of a strip of dots
+MARKED = 24  # a line of at most so many points shows each of them
 
 
 @dataclass(frozen=True)
@@ -17,85 +22,175 @@ class Line:
 
     Attributes:
         name: for the reader's pointer.
-        kind: the class that the page's style colours: ``train`` or ``validation``.
-        points: (x, y), finite.
+        style: classes that the page's style knows: ``train`` or ``validation``, and a hue.
+        points: (x, y), finite, x ascending.
     """
 
     name: str
-    kind: str
-    points: Sequence[tuple[float, float]]
+    style: str
+    points: Sequence[Point]
 
 
-def chart(lines: Sequence[Line], *, x_label: str, title: str) -> str:
+@dataclass(frozen=True)
+class Dots:
+    """One entry of a strip.
+
+    Attributes:
+        name: for the reader's pointer.
+        style: the hue's class.
+        values: a dot each; their mean is a bar.
+    """
+
+    name: str
+    style: str
+    values: Sequence[float]
+
+
+def chart(lines: Sequence[Line], *, x_label: str, title: str, right: float | None = None) -> str:
     """An SVG element with axes, ticks and the curves; empty where there is nothing to draw.
 
-    The vertical axis ends at the 95th percentile of the values, so that the first steps of a
-    training do not flatten the rest.
+    The vertical axis is logarithmic where all values are positive and span a factor of eight or
+    more. On a linear one the topmost 3 % of the values may lie above the frame (their lines are
+    cut off there), so that the first steps of a training do not flatten the rest.
+
+    Args:
+        lines: the curves.
+        x_label: what lies along the horizontal axis.
+        title: the chart in words, for those who do not see it.
+        right: end of the horizontal axis; None for that of the curves.
     """
     lines = [line for line in lines if line.points]
     if not lines:
         return ""
-    xs = [x for line in lines for x, _ in line.points]
-    ys = sorted(y for line in lines for _, y in line.points)
-    low, high = ys[0], ys[min(len(ys) - 1, math.ceil(0.95 * (len(ys) - 1)))]
-    margin = 0.06 * (high - low) or 0.5 * abs(high) or 1.0
-    low, high = low - margin, high + margin
-    right = max(xs) or 1.0
+    right = right or max(x for line in lines for x, _ in line.points) or 1.0
+    down, marks = _vertical(sorted(y for line in lines for _, y in line.points))
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = LEFT + (WIDTH - LEFT - RIGHT) * x / right
-        down = TOP + (HEIGHT - TOP - BOTTOM) * (high - y) / (high - low)
-        return across, max(down, TOP)
+    def across(x: float) -> float:
+        return LEFT + (WIDTH - LEFT - RIGHT) * x / right
 
-    parts = [
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" class="chart">',
-        f"<title>{escape(title)}</title>",
-    ]
-    for value in ticks(low, high):
-        _, y = place(0, value)
-        parts.append(
-            f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" '
-            f'text-anchor="end">{label(value)}</text>'
-        )
+    parts = [_open(WIDTH, HEIGHT, title)]
+    for value in marks:
+        y = down(value)
+        parts.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(_text(LEFT - 7, y + 3.5, label(value), anchor="end"))
     for value in ticks(0, right):
-        x, _ = place(value, low)
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}" '
-            f'text-anchor="middle">{label(value)}</text>'
-        )
-    for line in lines:
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in line.points))
-        parts.append(
-            f'<polyline class="{line.kind}" points="{path}"><title>{escape(line.name)}</title>'
-            "</polyline>"
-        )
-        if line.kind == "validation":
-            parts += [
-                f'<circle class="{line.kind}" cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>'
-                for x, y in (place(*point) for point in line.points)
-            ]
+        parts.append(_text(across(value), HEIGHT - BOTTOM + 15, label(value)))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(
-        f'<text class="axis" x="{middle}" y="{HEIGHT - 4}" '
-        f'text-anchor="middle">{escape(x_label)}</text>'
-    )
+    parts.append(_text(middle, HEIGHT - 5, x_label))
+    box = f"{TOP - 3} {WIDTH} {HEIGHT - TOP - BOTTOM + 6}"  # an inner SVG cuts off what is outside
+    top, width, height = box.split()
+    parts.append(f'<svg y="{top}" width="{width}" height="{height}" viewBox="0 {box}">')
+    for line in sorted(lines, key=lambda line: "validation" in line.style):
+        parts.append(_curve(line, [(across(x), down(y)) for x, y in line.points]))
+    return "".join([*parts, "</svg></svg>"])
+
+
+def strip(rows: Sequence[Dots], *, title: str, flip: bool = False) -> str:
+    """An SVG element with the values of all entries on one line and a bar at each mean.
+
+    Args:
+        rows: the entries.
+        title: the strip in words.
+        flip: whether low values lie on the right.
+    """
+    rows = [Dots(r.name, r.style, [v for v in r.values if math.isfinite(v)]) for r in rows]
+    values = [value for row in rows for value in row.values]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    if flip:
+        low, high = high, low
+
+    def across(value: float) -> float:
+        share = 0.5 if high == low else (value - low) / (high - low)
+        return 8 + (STRIP[0] - 16) * share
+
+    width, height = STRIP
+    middle = height / 2
+    parts = [_open(width, height, title, style="dots")]
+    parts.append(f'<path class="rule" d="M2 {middle}H{width - 2}"/>')
+    for row in rows:
+        drawn = "".join(
+            f'<circle class="dot" cx="{across(v):.1f}" cy="{middle}" r="4"/>' for v in row.values
+        )
+        if len(row.values) > 1:
+            mean = across(math.fsum(row.values) / len(row.values))
+            drawn += f'<path class="mean" d="M{mean:.1f} {middle - 9}v18"/>'
+        parts.append(
+            f'<g class="{escape(row.style)}"><title>{escape(row.name)}</title>{drawn}</g>'
+        )
     return "".join([*parts, "</svg>"])
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:
     """About `count` round numbers in [low, high]."""
     raw = (high - low) / count
-    magnitude = 10 ** math.floor(math.log10(raw))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw)
-    first = math.ceil(low / step)
-    return [k * step for k in range(first, math.floor(high / step) + 1)]
+    if not raw > 0:
+        return [low]
+    magnitude = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
 
 
 def label(value: float) -> str:
     """A tick's text: 25k, 0.05."""
-    if abs(value) >= 1e6:
-        return f"{value / 1e6:g}M"
-    if abs(value) >= 1e3:
-        return f"{value / 1e3:g}k"
-    return f"{value:.3g}"
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g}{unit}"
+    return f"{value:.4g}" if abs(value) >= 1e-4 or value == 0 else f"{value:.0e}"
+
+
+def thinned(points: Sequence[Point], most: int = 240) -> list[Point]:
+    """At most `most` points: means of equally long stretches, with both ends kept."""
+    if len(points) <= most:
+        return list(points)
+    inner, count = points[1:-1], most - 2
+    edges = [round(k * len(inner) / count) for k in range(count + 1)]
+    stretches = [inner[a:b] for a, b in pairwise(edges)]
+    means = [
+        (math.fsum(x for x, _ in s) / len(s), math.fsum(y for _, y in s) / len(s))
+        for s in stretches
+    ]
+    return [points[0], *means, points[-1]]
+
+
+def _vertical(
+    ys: Sequence[float],
+) -> tuple[Callable[[float], float], list[float]]:
+    """The place of a value, and the ticks."""
+    room = HEIGHT - TOP - BOTTOM
+    if ys[0] > 0 and ys[-1] / ys[0] >= 8:
+        low, high = math.log10(ys[0]), math.log10(ys[-1])
+        pad = 0.05 * (high - low)
+        low, high = low - pad, high + pad
+        marks = [v for v in _decades(low, high) if low <= math.log10(v) <= high]
+        return lambda y: TOP + room * (high - math.log10(y)) / (high - low), marks
+    low, high = ys[0], ys[math.ceil(0.97 * (len(ys) - 1))]
+    pad = 0.07 * (high - low) or 0.5 * abs(high) or 1.0
+    low, high = low - pad, high + pad
+    return lambda y: TOP + room * (high - y) / (high - low), ticks(low, high)
+
+
+def _decades(low: float, high: float) -> list[float]:
+    exponents = range(math.floor(low), math.ceil(high) + 1)
+    steps = (1, 2, 5) if high - low < 2.2 else (1,)
+    every = max(1, round((high - low) / 5))
+    return [m * 10.0**e for e in exponents if e % every == 0 for m in steps]
+
+
+def _curve(line: Line, places: Sequence[Point]) -> str:
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    drawn = f'<polyline points="{path}"/>' if len(places) > 1 else ""
+    if len(places) <= MARKED:
+        drawn += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in places)
+    return f'<g class="{escape(line.style)}"><title>{escape(line.name)}</title>{drawn}</g>'
+
+
+def _open(width: int, height: int, title: str, *, style: str = "chart") -> str:
+    name = escape(title)
+    return f'<svg viewBox="0 0 {width} {height}" role="img" class="{style}" aria-label="{name}">'
+
+
+def _text(x: float, y: float, text: str, *, anchor: str = "middle") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'

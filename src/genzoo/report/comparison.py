@@ -86,10 +86,7 @@ class Metric:
         """Why nothing is ranked, or None."""
         if not self.differing:
             return None
-        parts = (
-            f"{key} is {', '.join(f'{value} for {label}' for label, value in values.items())}"
-            for key, values in self.differing.items()
-        )
+        parts = (f"{key} is {_by_value(values)}" for key, values in self.differing.items())
         return f"not ranked, measured differently: {'; '.join(parts)}"
 
 
@@ -159,6 +156,14 @@ def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
         for key in keys
     }
     return Metric(name, better, differing)
+
+
+def _by_value(values: Mapping[str, str]) -> str:
+    """Who has which: 32 (autoencoder, vae), 64 (gan)."""
+    holders: dict[str, list[str]] = {}
+    for label, value in values.items():
+        holders.setdefault(value, []).append(label)
+    return ", ".join(f"{value} ({', '.join(labels)})" for value, labels in holders.items())
 
 
 def _row(metric: Metric, groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, Cell]:

@@ -77,7 +77,7 @@ class RunRecord:
     @property
     def seed(self) -> int:
         """The run's seed."""
-        return int((self.results or {}).get("seed", self.config.get("seed", 0)))
+        return int((self.results or {}).get("seed") or self.config.get("seed") or 0)
 
     def get(self, section: str, key: str) -> Any:
         """A value of results.json; None where it is absent."""

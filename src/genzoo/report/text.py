@@ -1,144 +1,202 @@
-"""Numbers in words, and the comparison as Markdown, as plain data and as a table."""
+"""Numbers and names in words, and the comparison as a plain table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from genzoo.report.comparison import Cell, Comparison, Entry
+from genzoo.report.comparison import Cell, Comparison, Entry, Metric
+from genzoo.report.runs import finite
 
 ABSENT = "n/a"
-COSTS = ("parameters", "images seen", "training", "images/s", "s/sample", "peak memory")
+TITLES = {
+    "frechet_distance": "Fréchet distance",
+    "fid": "FID",
+    "inception_score": "Inception Score",
+    "kernel_distance": "Kernel distance",
+    "kid": "KID",
+    "precision": "Precision",
+    "recall": "Recall",
+    "density": "Density",
+    "coverage": "Coverage",
+    "bits_per_dim": "Bits per dimension",
+    "reconstruction_psnr": "Reconstruction PSNR",
+    "clip_score": "CLIP score",
+}
 
 
-def number(value: float) -> str:
-    """Four significant digits."""
-    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"
+def title(name: str) -> str:
+    """A metric's name for the reader, without its extractor."""
+    kind = name.partition("/")[0]
+    return TITLES.get(kind, kind.replace("_", " ").capitalize())
 
 
-def shown(cell: Cell | None) -> str:
-    """A cell's value and spread."""
-    if cell is None:
-        return ABSENT
-    spread = "" if cell.spread is None else f" ± {cell.spread:.2g}"
-    return f"{number(cell.value)}{spread}"
+def extractor(name: str) -> str:
+    """Whose features a metric is taken from; empty for those without."""
+    return name.partition("/")[2]
 
 
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def costs(entry: Entry) -> dict[str, str]:
-    """What an entry took, means over seeds."""
-    results = entry.first.results or {}
-    return dict(
-        zip(
-            COSTS,
-            (
-                f"{results['model']['parameters']:,}",
-                f"{entry.mean('training', 'images_seen'):,.0f}",
-                duration(entry.mean("training", "seconds")),
-                number(entry.mean("training", "images_per_second")),
-                f"{entry.mean('sampling', 'seconds_per_image'):.2g}",
-                f"{entry.mean('training', 'peak_memory_bytes') / 2**30:.2f} GiB",
-            ),
-            strict=True,
-        )
-    )
+def qualified(name: str) -> str:
+    """A metric's name for the reader, with its extractor."""
+    return f"{title(name)} ({extractor(name)})" if extractor(name) else title(name)
 
 
 def arrow(better: str) -> str:
     """Which way is better."""
-    return "↓" if better == "lower" else "↑"
+    return {"lower": "↓", "higher": "↑"}.get(better, "")
+
+
+def decimals(cells: Iterable[Cell]) -> int:
+    """Decimal places for one row of numbers: two digits of the largest spread, or four in all."""
+    shown = [cell for cell in cells if finite(cell.value)]
+    largest = max((abs(cell.value) for cell in shown), default=0.0)
+    spread = max((cell.spread or 0.0 for cell in shown), default=0.0)
+    places = 3 - _magnitude(largest)
+    if spread:
+        places = min(places, 1 - _magnitude(spread))
+    return max(0, min(places, 4))
+
+
+def _magnitude(value: float) -> int:
+    return math.floor(math.log10(value)) if value > 0 else 0
+
+
+def value_text(cell: Cell, places: int) -> str:
+    """The mean alone."""
+    return f"{cell.value:,.{places}f}" if finite(cell.value) else str(cell.value)
+
+
+def spread_text(cell: Cell, places: int) -> str:
+    """The spread: ``± 1.2`` over seeds, ``(± 1.2)`` the estimate's own; empty without one."""
+    if cell.spread is None:
+        return ""
+    text = f"± {cell.spread:,.{places}f}"
+    return text if cell.runs > 1 else f"({text})"
+
+
+def shown(cell: Cell | None, places: int) -> str:
+    """A cell's value and spread."""
+    if cell is None:
+        return ABSENT
+    return f"{value_text(cell, places)} {spread_text(cell, places)}".rstrip()
+
+
+def row_places(comparison: Comparison, metric: Metric) -> int:
+    """Decimal places of a metric's row."""
+    return decimals(e.cells[metric.name] for e in comparison.entries if metric.name in e.cells)
+
+
+def spread_note(comparison: Comparison) -> str:
+    """What ± means in this comparison; empty where there is none."""
+    cells = [cell for entry in comparison.entries for cell in entry.cells.values()]
+    parts = []
+    if any(cell.spread is not None and cell.runs > 1 for cell in cells):
+        parts.append("± is the standard deviation over seeds")
+    if any(cell.spread is not None and cell.runs == 1 for cell in cells):
+        parts.append("(±) is the estimate's own, over splits or subsets of one seed's images")
+    return "; ".join(parts) + "." if parts else ""
+
+
+def rank_note(comparison: Comparison) -> str:
+    """What the marks mean; empty where nothing is marked."""
+    ranks = {cell.rank for entry in comparison.entries for cell in entry.cells.values()}
+    parts = []
+    if "best" in ranks:
+        parts.append("the best is marked only among numbers that were measured in the same way")
+    if "close" in ranks:
+        parts.append("≈ marks those whose spread overlaps the spread of the best")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def footnotes(comparison: Comparison) -> list[str]:
+    """Why metrics are not ranked, those with the same reason in one line."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for metric in comparison.metrics:
+        if metric.note:
+            names = reasons.setdefault(metric.note, {}).setdefault(extractor(metric.name), [])
+            names.append(title(metric.name))
+    lines = []
+    for note, extractors in reasons.items():
+        parts = (
+            f"{joined(names)}{f' ({name})' if name else ''}" for name, names in extractors.items()
+        )
+        lines.append(f"{'; '.join(parts)}: {note}.")
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    for limit, unit, size in ((1e-3, "µs", 1e-6), (1.0, "ms", 1e-3), (60.0, "s", 1.0)):
+        if seconds < limit:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def memory(size: float) -> str:
+    """Bytes in MiB or GiB."""
+    return f"{size / 2**20:.0f} MiB" if size < 2**30 else f"{size / 2**30:.2f} GiB"
+
+
+def rate(value: float) -> str:
+    """Three digits, and no exponent."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+# A cost's name, where it stands in results.json, its name in plain tables, and how it is written.
+COSTS: tuple[tuple[str, tuple[str, str], str, Callable[[float], str]], ...] = (
+    ("Parameters", ("model", "parameters"), "parameters", _whole),
+    ("Images seen", ("training", "images_seen"), "images_seen", _whole),
+    ("Training time", ("training", "seconds"), "training_seconds", duration),
+    ("Images per second, training", ("training", "images_per_second"), "images_per_second", rate),
+    ("Time per sample", ("sampling", "seconds_per_image"), "seconds_per_sample", duration),
+    ("Peak memory", ("training", "peak_memory_bytes"), "peak_memory_bytes", memory),
+)
+
+
+def costs(entry: Entry) -> dict[str, str]:
+    """What an entry took, means over seeds, in words."""
+    values = ((name, entry.mean(*place), write) for name, place, _, write in COSTS)
+    return {name: ABSENT if v is None else write(v) for name, v, write in values}
+
+
+def cost_values(entry: Entry) -> dict[str, float | None]:
+    """The same as numbers: seconds, bytes, counts."""
+    return {key: entry.mean(*place) for _, place, key, _ in COSTS}
 
 
 def table(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
-    """Columns and rows of plain values, for a dashboard."""
-    columns = ["model", "seeds", *(metric.name for metric in comparison.metrics), *COSTS]
-    rows = [
-        [
-            entry.label,
-            len(entry.runs),
-            *(
-                cell.value if (cell := entry.cells.get(metric.name)) else None
-                for metric in comparison.metrics
-            ),
-            *costs(entry).values(),
-        ]
-        for entry in comparison.entries
-    ]
+    """Columns and rows of plain values, one row an entry, for a dashboard.
+
+    Absent values are None.
+    """
+    names = [metric.name for metric in comparison.metrics]
+    columns = ["model", "seeds", *(c for n in names for c in (n, f"{n} ±"))]
+    columns += [key for _, _, key, _ in COSTS]
+    rows = []
+    for entry in comparison.entries:
+        cells = [entry.cells.get(name) for name in names]
+        numbers = [part for c in cells for part in ((c.value, c.spread) if c else (None, None))]
+        rows.append([entry.label, len(entry.runs), *numbers, *cost_values(entry).values()])
     return columns, rows
 
 
-def markdown(comparison: Comparison) -> str:
-    """Metrics, costs, notes and commands; the best in bold."""
-    heads = ["model", *(entry.label for entry in comparison.entries)]
-    rows = []
-    for metric in comparison.metrics:
-        mark = "" if metric.note is None else " †"
-        cells = [entry.cells.get(metric.name) for entry in comparison.entries]
-        values = [f"**{shown(c)}**" if c is not None and c.best else shown(c) for c in cells]
-        rows.append([f"{metric.name} {arrow(metric.better)}{mark}", *values])
-    prices = [costs(entry) for entry in comparison.entries]
-    rows += [[name, *(price[name] for price in prices)] for name in COSTS]
-    notes = [f"† {m.name}: {m.note}" for m in comparison.metrics if m.note is not None]
-    failures = [f"- {run.folder.name}: {run.error}" for run in comparison.failed]
-    commands = [
-        f"    {(run.results or {}).get('command')}" for e in comparison.entries for run in e.runs
-    ]
-    parts = [
-        "# Comparison",
-        _table(heads, rows),
-        "\n".join(notes),
-        "\n".join(["Failed:", "", *failures]) if failures else "",
-        "\n".join(["Made by", "", f"    {comparison.command}"] if comparison.command else []),
-        "\n".join(["Runs:", "", *dict.fromkeys(commands)]),
-        "\n".join(
-            sorted({e.first.attribution for e in comparison.entries if e.first.attribution})
-        ),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+def joined(names: Sequence[str]) -> str:
+    """Names as a sentence has them: a, b and c."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def document(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain data."""
-    return {
-        "schema": 1,
-        "command": comparison.command,
-        "seeds": comparison.seeds,
-        "metrics": [
-            {"name": m.name, "better": m.better, "not_ranked": m.note} for m in comparison.metrics
-        ],
-        "entries": [
-            {
-                "label": entry.label,
-                "model": entry.first.model,
-                "runs": [run.folder.name for run in entry.runs],
-                "seeds": [run.seed for run in entry.runs],
-                "metrics": {
-                    name: {
-                        "value": cell.value,
-                        "spread": cell.spread,
-                        "runs": cell.runs,
-                        "best": cell.best,
-                        "stamp": dict(cell.stamp),
-                    }
-                    for name, cell in entry.cells.items()
-                },
-                "cost": costs(entry),
-                "commands": [(run.results or {}).get("command") for run in entry.runs],
-            }
-            for entry in comparison.entries
-        ],
-        "failed": [{"run": run.folder.name, "error": run.error} for run in comparison.failed],
-    }
+def alternatives(values: Iterable[Any]) -> str:
+    """The different values among these, in order: 32 or 64; empty where there are none."""
+    known = list(dict.fromkeys(str(value) for value in values if value is not None))
+    return " or ".join(known)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(heads), line(["---", *["---:"] * (len(heads) - 1)]), *map(line, rows)])
+def stamp_text(stamp: Mapping[str, Any]) -> str:
+    """A stamp as lines."""
+    return "\n".join(f"{key}: {'none' if v is None else v}" for key, v in stamp.items())

@@ -1,4 +1,4 @@
-"""The files of a comparison and its table on the terminal."""
+"""The files of a comparison."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
-from rich.console import Console
-from rich.table import Table
-
+from genzoo.errors import GenzooError
 from genzoo.report.comparison import Comparison, compare_runs
-from genzoo.report.html import captions, html
+from genzoo.report.document import document
+from genzoo.report.gallery import sheets
+from genzoo.report.html import html
+from genzoo.report.markdown import markdown
+from genzoo.report.picture import draw_sheet
 from genzoo.report.runs import find_runs, load_run
-from genzoo.report.text import COSTS, arrow, costs, document, markdown, shown
+from genzoo.report.terminal import print_table
 
-SIDE, PAD, LABEL = 64, 6, 190  # of the picture: an image, the gap, the column of names
+__all__ = ["print_table", "write_comparison"]
 
 
 def write_comparison(
     paths: Sequence[str | Path], out: Path, *, command: str | None = None
 ) -> Comparison:
-    """Compare runs and write comparison.html, .md, .json and .png into a folder.
+    """Compare runs and write comparison.html, .md, .json and, of pictures, .png into a folder.
+
+    The same runs give the same bytes: nothing in the files tells when or where they were written.
 
     Args:
         paths: run folders, sweep folders or patterns.
@@ -30,73 +33,30 @@ def write_comparison(
 
     Raises:
         UsageError: when a path names no run.
-        GenzooError: when a run's files are damaged.
+        GenzooError: when a run's files are damaged or the folder cannot be written to.
     """
     runs = [load_run(folder) for folder in find_runs(paths)]
     comparison = compare_runs(runs, command=command)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "comparison.html").write_text(html(comparison), encoding="utf-8")
-    (out / "comparison.md").write_text(markdown(comparison), encoding="utf-8")
-    content = json.dumps(document(comparison), indent=1, ensure_ascii=False)
-    (out / "comparison.json").write_text(content + "\n", encoding="utf-8")
-    picture = side_by_side(comparison)
-    if picture is not None:
-        picture.save(out / "comparison.png")
-    return comparison
-
-
-def print_table(comparison: Comparison) -> None:
-    """The metrics and costs on the terminal."""
-    table = Table(title="Comparison", title_justify="left")
-    table.add_column("")
-    for entry in comparison.entries:
-        table.add_column(entry.label, justify="right")
-    for metric in comparison.metrics:
-        cells = [entry.cells.get(metric.name) for entry in comparison.entries]
-        mark = "" if metric.note is None else " †"
-        table.add_row(
-            f"{metric.name} {arrow(metric.better)}{mark}",
-            *(f"[bold]{shown(c)}[/bold]" if c is not None and c.best else shown(c) for c in cells),
+    sheet = next(iter(sheets(comparison)), None)
+    picture = None if sheet is None else "comparison.png"
+    files = {
+        "comparison.html": html(comparison),
+        "comparison.md": markdown(comparison, picture=picture),
+        "comparison.json": json.dumps(
+            document(comparison), indent=1, ensure_ascii=False, allow_nan=False
         )
-    table.add_section()
-    prices = [costs(entry) for entry in comparison.entries]
-    for name in COSTS:
-        table.add_row(name, *(price[name] for price in prices))
-    console = Console()
-    console.print(table)
-    for metric in comparison.metrics:
-        if metric.note is not None:
-            console.print(f"† {metric.name}: {metric.note}")
-    for run in comparison.failed:
-        console.print(f"failed: {run.folder.name}: {run.error or 'it did not finish'}")
-
-
-def side_by_side(comparison: Comparison) -> Image.Image | None:
-    """Real images, then each model's samples for the same captions, then reconstructions."""
-    items = captions(comparison)
-    if not items:
-        return None
-    rows: list[tuple[str, list[Path | None]]] = [("real", [item["real"] for item in items])]
-    for k, entry in enumerate(comparison.entries):
-        rows.append((entry.label, [item["pictures"][k].sample for item in items]))
-    for k, entry in enumerate(comparison.entries):
-        rebuilt = [item["pictures"][k].reconstruction for item in items]
-        if any(rebuilt):
-            rows.append((f"{entry.label}, reconstructed", rebuilt))
-    canvas = Image.new(
-        "RGB",
-        (LABEL + len(items) * (SIDE + PAD) + PAD, len(rows) * (SIDE + PAD) + PAD),
-        "white",
-    )
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=13)
-    for row, (label, paths) in enumerate(rows):
-        top = PAD + row * (SIDE + PAD)
-        draw.text((PAD, top + SIDE // 2 - 8), label[:30], fill="black", font=font)
-        for column, path in enumerate(paths):
-            if path is not None:
-                with Image.open(path) as image:
-                    canvas.paste(
-                        image.resize((SIDE, SIDE), Image.Resampling.NEAREST),
-                        (LABEL + column * (SIDE + PAD), top),
-                    )
-    return canvas
+        + "\n",
+    }
+    drawn = None if sheet is None else draw_sheet(sheet)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (out / name).write_text(content, encoding="utf-8")
+        if drawn is not None:
+            drawn.save(out / "comparison.png", optimize=True)
+    except OSError as error:
+        raise GenzooError(
+            f"the comparison cannot be written to {out} ({error.strerror})",
+            "choose a folder with hydra.run.dir=...",
+        ) from error
+    return comparison
