@@ -184,7 +184,11 @@ def _curve(line: Line, places: Sequence[Point]) -> str:
     drawn = f'<polyline points="{path}"/>' if len(places) > 1 else ""
     if len(places) <= MARKED:
         drawn += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in places)
-    return f'<g class="{escape(line.style)}"><title>{escape(line.name)}</title>{drawn}</g>'
+    return _group(line.style, line.name, drawn)
+
+
+def _group(style: str, name: str, drawn: str) -> str:
+    return f'<g class="{escape(style)}"><title>{escape(name)}</title>{drawn}</g>'
 
 
 def _open(width: int, height: int, title: str, *, style: str = "chart") -> str:

@@ -1,0 +1,142 @@
+"""Learning curves and metrics of a comparison as charts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from genzoo.report.chart import Dots, Line, Point, chart, strip, thinned
+from genzoo.report.comparison import Comparison, Entry
+from genzoo.report.runs import RunRecord, finite
+from genzoo.report.text import qualified
+
+HUES = 8  # colours that the page's style knows: hue0 to hue7
+KINDS = ("train", "validation")
+MOST = 3  # losses of a model without a total that are shown at once
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart and what it shows.
+
+    Attributes:
+        label: whose it is.
+        hue: the class of its colour.
+        drawing: an SVG element.
+    """
+
+    label: str
+    hue: str
+    drawing: Markup
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What the curves are drawn against.
+
+    Attributes:
+        key: its name in curves.jsonl.
+        unit: of the axis, in units of the file.
+        words: for the axis.
+    """
+
+    key: str
+    unit: float
+    words: str
+
+
+def time_axis(comparison: Comparison) -> Axis:
+    """Wall time of training, in the unit that suits the longest run."""
+    longest = _longest(comparison, "seconds")
+    for limit, unit, words in ((180, 1, "seconds"), (10800, 60, "minutes")):
+        if longest < limit:
+            return Axis("seconds", unit, f"{words} of training")
+    return Axis("seconds", 3600, "hours of training")
+
+
+IMAGES = Axis("images", 1, "images seen")
+
+
+def hue(number: int) -> str:
+    """The class of an entry's colour."""
+    return f"hue{number % HUES}"
+
+
+def learning_curves(comparison: Comparison, axis: Axis) -> list[Figure]:
+    """A chart an entry of its loss, all on the same horizontal axis."""
+    right = _longest(comparison, axis.key) / axis.unit
+    figures: list[Figure] = []
+    for k, entry in enumerate(comparison.entries):
+        for name in _main(entry):
+            label = entry.label if name == "total" else f"{entry.label}: {name}"
+            figures += _figure(entry, name, axis, hue(k), label, right)
+    return figures
+
+
+def part_curves(comparison: Comparison) -> list[Figure]:
+    """A chart of each part of each entry's loss that `learning_curves` leaves out."""
+    right = _longest(comparison, IMAGES.key)
+    return [
+        figure
+        for k, entry in enumerate(comparison.entries)
+        for name in _names(entry)
+        if name not in _main(entry)
+        for figure in _figure(entry, name, IMAGES, hue(k), f"{entry.label}: {name}", right)
+    ]
+
+
+def metric_strips(comparison: Comparison) -> dict[str, Markup]:
+    """A strip of dots for each metric that may be ranked: a dot a seed, a bar at each mean."""
+    strips = {}
+    for metric in comparison.metrics:
+        rows = [
+            Dots(entry.label, hue(k), entry.cells[metric.name].values)
+            for k, entry in enumerate(comparison.entries)
+            if metric.name in entry.cells
+        ]
+        if len(rows) > 1 and not metric.differing:
+            means = ", ".join(f"{r.name} {math.fsum(r.values) / len(r.values):.4g}" for r in rows)
+            name = f"{qualified(metric.name)}: {means}"
+            strips[metric.name] = Markup(strip(rows, title=name, flip=metric.better == "lower"))
+    return strips
+
+
+def _figure(
+    entry: Entry, name: str, axis: Axis, colour: str, label: str, right: float
+) -> Iterator[Figure]:
+    lines = [line for run in entry.runs for line in _lines(run, name, axis, colour)]
+    title = f"{label}: loss against {axis.words}"
+    drawing = chart(lines, x_label=axis.words, title=title, right=right)
+    if drawing:
+        yield Figure(label, colour, Markup(drawing))
+
+
+def _lines(run: RunRecord, name: str, axis: Axis, colour: str) -> Iterator[Line]:
+    for kind in KINDS:
+        points = _points(run, f"{kind}/{name}", axis)
+        yield Line(f"{kind}, seed {run.seed}", f"{kind} {colour}", thinned(points))
+
+
+def _points(run: RunRecord, name: str, axis: Axis) -> list[Point]:
+    usable = (p for p in run.curves if finite(p.get(name)) and finite(p.get(axis.key)))
+    return sorted((p[axis.key] / axis.unit, p[name]) for p in usable)
+
+
+def _names(entry: Entry) -> list[str]:
+    """The losses of an entry, without `train/` and `validation/`."""
+    keys = dict.fromkeys(key for run in entry.runs for point in run.curves for key in point)
+    split = (key.partition("/") for key in keys)
+    return list(dict.fromkeys(name for kind, _, name in split if kind in KINDS and name))
+
+
+def _main(entry: Entry) -> list[str]:
+    names = _names(entry)
+    return ["total"] if "total" in names else names[:MOST]
+
+
+def _longest(comparison: Comparison, key: str) -> float:
+    values = (p.get(key) for run in comparison.runs for p in run.curves)
+    return max((float(v) for v in values if finite(v)), default=0.0)  # type: ignore[arg-type]

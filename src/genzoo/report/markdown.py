@@ -1,0 +1,95 @@
+"""The comparison as Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from genzoo.report.comparison import Comparison
+from genzoo.report.summary import facts, headline, one_sentence
+from genzoo.report.text import (
+    ABSENT,
+    COSTS,
+    arrow,
+    costs,
+    footnotes,
+    qualified,
+    rank_note,
+    row_places,
+    shown,
+    spread_note,
+)
+
+
+def markdown(comparison: Comparison, *, picture: str | None = None) -> str:
+    """Metrics, costs, notes, commands and licence; the best in bold.
+
+    Args:
+        comparison: what to write down.
+        picture: the file of samples side by side, relative to the Markdown file.
+    """
+    notes = [spread_note(comparison), rank_note(comparison)]
+    attributions = dict.fromkeys(run.attribution for run in comparison.runs if run.attribution)
+    parts = [
+        f"# {_plain(headline(comparison))}",
+        _plain(one_sentence(comparison)),
+        "\n".join(f"- {name}: {_plain(value)}" for name, value in facts(comparison)),
+        *(_tables(comparison) if comparison.entries else ()),
+        " ".join(note for note in notes if note),
+        "\n\n".join(f"† {_plain(note)}" for note in footnotes(comparison)),
+        _failures(comparison),
+        f"![Real images first, then each model's samples]({picture})" if picture else "",
+        _commands(comparison),
+        "\n\n".join(_plain(text) for text in attributions),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _tables(comparison: Comparison) -> list[str]:
+    heads = ["", *(entry.label for entry in comparison.entries)]
+    metrics = []
+    for metric in comparison.metrics:
+        places = row_places(comparison, metric)
+        row = [
+            f"{_plain(qualified(metric.name))} {arrow(metric.better)}{' †' if metric.note else ''}"
+        ]
+        for entry in comparison.entries:
+            cell = entry.cells.get(metric.name)
+            text = shown(cell, places)
+            marked = {"best": f"**{text}**", "close": f"≈ {text}"}
+            row.append(marked.get(cell.rank or "", text) if cell else ABSENT)
+        metrics.append(row)
+    prices = [costs(entry) for entry in comparison.entries]
+    rows = [[name, *(price[name] for price in prices)] for name, *_ in COSTS]
+    return ["## Metrics", _table(heads, metrics), "## Cost", _table(heads, rows)]
+
+
+def _failures(comparison: Comparison) -> str:
+    if not comparison.failed:
+        return ""
+    lines = (
+        f"- {_plain(run.folder.name)}: {_plain(run.error or '')}" for run in comparison.failed
+    )
+    return "\n".join(["## Without results", "", *lines])
+
+
+def _commands(comparison: Comparison) -> str:
+    commands = [
+        comparison.command,
+        *((run.results or {}).get("command") for run in comparison.runs),
+    ]
+    lines = dict.fromkeys(" ".join(str(c).split()) for c in commands if c)
+    return "\n".join(["## Made by", "", *(f"    {line}" for line in lines)]) if lines else ""
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return f"| {' | '.join(cells)} |"
+
+    ruler = ["---", *["---:"] * (len(heads) - 1)]
+    return "\n".join([line([_plain(h) for h in heads]), line(ruler), *map(line, rows)])
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, in one line."""
+    return re.sub(r"([\\`*_|<>\[\]#])", r"\\\1", " ".join(text.split()))

@@ -1,0 +1,81 @@
+"""The comparison on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from genzoo.report.comparison import Cell, Comparison, Entry
+from genzoo.report.labels import SEPARATOR
+from genzoo.report.text import (
+    COSTS,
+    arrow,
+    costs,
+    extractor,
+    footnotes,
+    rank_note,
+    row_places,
+    shown,
+    spread_note,
+    title,
+)
+
+NUMBER = 15  # letters of a value with its spread
+STYLES = {"best": "bold green", "close": "green"}
+
+
+def print_table(comparison: Comparison, console: Console | None = None) -> None:
+    """Metrics and costs, as many models side by side as fit; then what must be said about them."""
+    console = console or Console()
+    for entries in _fitting(comparison, console.width):
+        console.print(_table(comparison, entries))
+    for note in (spread_note(comparison), rank_note(comparison)):
+        if note:
+            console.print(Text(note, style="dim"))
+    for note in footnotes(comparison):
+        console.print(Text(f"† {note}"))
+    for run in comparison.failed:
+        console.print(Text(f"no results: {run.folder.name}: {run.error}", style="red"))
+
+
+def _fitting(comparison: Comparison, width: int) -> list[Sequence[Entry]]:
+    names = [f"{title(metric.name)} ↓ †" for metric in comparison.metrics]
+    left = max(map(len, [*names, *(name for name, *_ in COSTS)])) + 4
+    parts = [part for entry in comparison.entries for part in entry.label.split(SEPARATOR)]
+    each = max([NUMBER, *map(len, parts)]) + 3
+    count = max(1, (width - left) // each)
+    return [comparison.entries[k : k + count] for k in range(0, len(comparison.entries), count)]
+
+
+def _table(comparison: Comparison, entries: Sequence[Entry]) -> Table:
+    table = Table(header_style="bold")
+    table.add_column("")
+    for entry in entries:
+        seeds = f"\n{len(entry.runs)} seeds" if len(entry.runs) > 1 else ""
+        name = entry.label.replace(SEPARATOR, "\n")
+        table.add_column(Text(f"{name}{seeds}"), justify="right", min_width=NUMBER)
+    heading = ""
+    for metric in comparison.metrics:
+        if extractor(metric.name) != heading:
+            heading = extractor(metric.name)
+            table.add_section()
+            if heading:
+                table.add_row(Text(heading, style="dim"))
+        places = row_places(comparison, metric)
+        name = f"{title(metric.name)} {arrow(metric.better)}{' †' if metric.note else ''}"
+        cells = (_cell(entry.cells.get(metric.name), places) for entry in entries)
+        table.add_row(Text(name), *cells)
+    table.add_section()
+    prices = [costs(entry) for entry in entries]
+    for name, *_ in COSTS:
+        table.add_row(name, *(price[name] for price in prices))
+    return table
+
+
+def _cell(cell: Cell | None, places: int) -> Text:
+    rank = cell.rank if cell else None
+    mark = "≈ " if rank == "close" else ""
+    return Text(f"{mark}{shown(cell, places)}", style=STYLES.get(rank or "", ""))
