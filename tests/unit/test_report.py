@@ -13,8 +13,9 @@ from genzoo.image import save_png
 from genzoo.report.chart import Line, chart, ticks
 from genzoo.report.comparison import compare_runs
 from genzoo.report.html import html
+from genzoo.report.markdown import markdown
 from genzoo.report.runs import find_runs, load_run
-from genzoo.report.text import markdown, table
+from genzoo.report.text import table
 from genzoo.report.write import print_table, write_comparison
 
 STAMP = {"metric": "frechet_distance/x", "extractor": "x", "generated_images": 10, "git": "a"}
@@ -117,8 +118,8 @@ def test_numbers_measured_differently_are_never_ranked(
     (metric,) = comparison.metrics
     assert (metric.note is None) == ranked
     if not ranked:
-        assert "generated_images: 10, 99" in markdown(comparison)
-        assert "generated_images: 10, 99" in html(comparison)
+        assert "generated\\_images is 10 (vae), 99 (autoencoder)" in markdown(comparison)
+        assert "generated_images is 10 (vae), 99 (autoencoder)" in html(comparison)
 
 
 def test_higher_is_better_where_it_says_so_and_ties_have_no_best(tmp_path: Path) -> None:
@@ -144,7 +145,7 @@ def test_what_a_model_cannot_do_is_absent(tmp_path: Path) -> None:
     )
     assert "bits" not in comparison.entries[1].cells
     assert not comparison.entries[0].cells["bits"].best  # nothing to be ahead of
-    assert "| bits ↓ | 3 | n/a |" in markdown(comparison)
+    assert "| Bits ↓ | 3.000 | n/a |" in markdown(comparison)
     columns, rows = table(comparison)
     assert rows[1][columns.index("bits")] is None
 
@@ -213,7 +214,7 @@ def test_the_terminal_shows_labels_and_failures(
 
 
 def test_charts_have_round_ticks_and_survive_flat_or_absent_curves() -> None:
-    assert ticks(0, 10) == [0, 2.5, 5, 7.5, 10]
+    assert ticks(0, 10) == [0, 2, 4, 6, 8, 10]
     assert chart([], x_label="x", title="t") == ""
     assert chart([Line("a", "train", [])], x_label="x", title="t") == ""
     flat = chart([Line("a", "train", [(0, 1.0), (1, 1.0)])], x_label="x", title="t")

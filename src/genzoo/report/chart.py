@@ -10,8 +10,8 @@ from itertools import pairwise
 
 Point = tuple[float, float]
 
-WIDTH, HEIGHT = 460, 214
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 36
+WIDTH, HEIGHT = 460, 200
+LEFT, RIGHT, TOP, BOTTOM = 46, 16, 8, 36
 STRIP = (200, 22)  # width and height of a strip of dots
 MARKED = 24  # a line of at most so many points shows each of them
 
@@ -73,6 +73,7 @@ def chart(lines: Sequence[Line], *, x_label: str, title: str, right: float | Non
         y = down(value)
         parts.append(f'<path class="rule" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
         parts.append(_text(LEFT - 7, y + 3.5, label(value), anchor="end"))
+    parts.append(f'<path class="base" d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>')
     for value in ticks(0, right):
         parts.append(_text(across(value), HEIGHT - BOTTOM + 15, label(value)))
     middle = (LEFT + WIDTH - RIGHT) / 2
@@ -128,7 +129,7 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
     if not raw > 0:
         return [low]
     magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= raw * (1 - 1e-9))
+    step = next(m * magnitude for m in (1, 2, 2.5, 5, 10) if m * magnitude >= 0.75 * raw)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [k * step for k in range(first, last + 1)]
 
@@ -169,7 +170,7 @@ def _vertical(
     low, high = ys[0], ys[math.ceil(0.97 * (len(ys) - 1))]
     pad = 0.07 * (high - low) or 0.5 * abs(high) or 1.0
     low, high = low - pad, high + pad
-    return lambda y: TOP + room * (high - y) / (high - low), ticks(low, high)
+    return lambda y: TOP + room * (high - y) / (high - low), ticks(low, high, 5)
 
 
 def _decades(low: float, high: float) -> list[float]:

@@ -15,6 +15,7 @@ from genzoo.report.text import qualified
 
 HUES = 8  # colours that the page's style knows: hue0 to hue7
 KINDS = ("train", "validation")
+FARTHEST = 4  # times as long as the shortest entry may the longest be on a shared axis
 MOST = 3  # losses of a model without a total that are shown at once
 
 
@@ -50,7 +51,7 @@ class Axis:
 
 def time_axis(comparison: Comparison) -> Axis:
     """Wall time of training, in the unit that suits the longest run."""
-    longest = _longest(comparison, "seconds")
+    longest = max((_end(entry, "seconds") for entry in comparison.entries), default=0.0)
     for limit, unit, words in ((180, 1, "seconds"), (10800, 60, "minutes")):
         if longest < limit:
             return Axis("seconds", unit, f"{words} of training")
@@ -66,8 +67,8 @@ def hue(number: int) -> str:
 
 
 def learning_curves(comparison: Comparison, axis: Axis) -> list[Figure]:
-    """A chart an entry of its loss, all on the same horizontal axis."""
-    right = _longest(comparison, axis.key) / axis.unit
+    """A chart an entry of its loss; see `shared_axis` for the horizontal one."""
+    right = shared_axis(comparison, axis)
     figures: list[Figure] = []
     for k, entry in enumerate(comparison.entries):
         for name in _main(entry):
@@ -78,7 +79,7 @@ def learning_curves(comparison: Comparison, axis: Axis) -> list[Figure]:
 
 def part_curves(comparison: Comparison) -> list[Figure]:
     """A chart of each part of each entry's loss that `learning_curves` leaves out."""
-    right = _longest(comparison, IMAGES.key)
+    right = shared_axis(comparison, IMAGES)
     return [
         figure
         for k, entry in enumerate(comparison.entries)
@@ -105,7 +106,7 @@ def metric_strips(comparison: Comparison) -> dict[str, Markup]:
 
 
 def _figure(
-    entry: Entry, name: str, axis: Axis, colour: str, label: str, right: float
+    entry: Entry, name: str, axis: Axis, colour: str, label: str, right: float | None
 ) -> Iterator[Figure]:
     lines = [line for run in entry.runs for line in _lines(run, name, axis, colour)]
     title = f"{label}: loss against {axis.words}"
@@ -137,6 +138,18 @@ def _main(entry: Entry) -> list[str]:
     return ["total"] if "total" in names else names[:MOST]
 
 
-def _longest(comparison: Comparison, key: str) -> float:
-    values = (p.get(key) for run in comparison.runs for p in run.curves)
+def shared_axis(comparison: Comparison, axis: Axis) -> float | None:
+    """Where the horizontal axis of all charts ends.
+
+    None where one entry is so much longer than another that its axis would squeeze the other's
+    curve into a corner: each chart then has its own.
+    """
+    ends = [end for entry in comparison.entries if (end := _end(entry, axis.key)) > 0]
+    if not ends or max(ends) > FARTHEST * min(ends):
+        return None
+    return max(ends) / axis.unit
+
+
+def _end(entry: Entry, key: str) -> float:
+    values = (point.get(key) for run in entry.runs for point in run.curves)
     return max((float(v) for v in values if finite(v)), default=0.0)  # type: ignore[arg-type]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from genzoo.report import curves, gallery, summary, text
 from genzoo.report.comparison import Comparison, Entry, Metric
+from genzoo.report.labels import SEPARATOR
 
 
 def html(comparison: Comparison) -> str:
@@ -22,11 +26,17 @@ def html(comparison: Comparison) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        data_uri=gallery.data_uri, arrow=text.arrow, title=text.title, stamp=text.stamp_text
+        parts=parts,
+        breakable=breakable,
+        data_uri=gallery.data_uri,
+        arrow=text.arrow,
+        title=text.title,
+        stamp=text.stamp_text,
     )
     environment.globals.update(
         value_text=text.value_text, spread_text=text.spread_text, hue=curves.hue
     )
+    time = curves.time_axis(comparison)
     prices = [text.costs(entry) for entry in comparison.entries]
     return environment.get_template("comparison.html.j2").render(
         comparison=comparison,
@@ -37,11 +47,16 @@ def html(comparison: Comparison) -> str:
         blocks=metric_blocks(comparison),
         notes=[n for n in (text.spread_note(comparison), text.rank_note(comparison)) if n],
         footnotes=text.footnotes(comparison),
+        caveats=text.caveats(comparison),
+        shared={
+            "time": curves.shared_axis(comparison, time) is not None,
+            "images": curves.shared_axis(comparison, curves.IMAGES) is not None,
+        },
         strips_of=curves.metric_strips(comparison),
         sheets=gallery.sheets(comparison),
         drawn_by={entry.label: drawn_by(entry) for entry in comparison.entries},
         strips=list(gallery.interpolations(comparison)),
-        by_time=curves.learning_curves(comparison, curves.time_axis(comparison)),
+        by_time=curves.learning_curves(comparison, time),
         by_images=curves.learning_curves(comparison, curves.IMAGES),
         parts=curves.part_curves(comparison),
         costs=[(name, [price[name] for price in prices]) for name, *_ in text.COSTS],
@@ -58,6 +73,16 @@ def metric_blocks(comparison: Comparison) -> list[tuple[str, list[tuple[Metric, 
         heading = _heading(comparison, metric)
         blocks.setdefault(heading, []).append((metric, text.row_places(comparison, metric)))
     return list(blocks.items())
+
+
+def parts(label: str) -> list[str]:
+    """An entry's label: the model's name, then what sets it apart."""
+    return label.split(SEPARATOR)
+
+
+def breakable(words: str) -> Markup:
+    """Escaped text in which a line may end within a dotted name."""
+    return Markup(re.sub(r"([._=/])", r"\1<wbr>", str(escape(words))))
 
 
 def drawn_by(entry: Entry) -> str:

@@ -8,12 +8,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from genzoo.errors import GenzooError
 from genzoo.report.gallery import Row, Sheet
+from genzoo.report.labels import SEPARATOR
 from genzoo.report.runs import REMEDY
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 SIDE, GAP, LINE, MARGIN = 96, 8, 15, 24  # of an image, between images, of a text line, around
-LABEL, LINES = 170, 5  # width of the column of names, most lines of a caption
+LABEL, LINES = 190, 5  # width of the column of names, most lines of a caption
 INK, SOFT, RULE = "#1d2330", "#667085", "#d5d9e2"
 
 
@@ -33,7 +34,8 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     pen = ImageDraw.Draw(canvas)
     for k, row in enumerate(rows):
         top = MARGIN + k * (SIDE + GAP)
-        lines = _wrap(row.label, normal, LABEL - 16, 4)
+        parts = row.label.split(SEPARATOR)
+        lines = [line for part in parts for line in _wrap(part, normal, LABEL - 16, 2)][:5]
         middle = top + (SIDE - len(lines) * (LINE + 3)) // 2
         for n, line in enumerate(lines):
             pen.text((MARGIN, middle + n * (LINE + 3)), line, fill=INK, font=normal)

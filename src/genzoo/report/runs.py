@@ -100,7 +100,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
         matches = [Path(pattern)] if Path(pattern).exists() else _glob(pattern)
         runs = [run for match in matches for run in _runs_below(match, DEPTH)]
         if not runs:
-            what = "there is no run in" if matches else "there is no"
+            what = "there is no run in" if matches else "there is no run"
             raise UsageError(
                 f"{what} {path}", "name run folders or sweep folders: runs=outputs/..."
             )

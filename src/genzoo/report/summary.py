@@ -26,12 +26,11 @@ def one_sentence(comparison: Comparison) -> str:
     if not comparison.entries:
         return "None of these runs finished, so there is nothing to compare."
     runs = comparison.runs
-    labels = joined([entry.label for entry in comparison.entries])
-    trained = "trained" if len(runs) == 1 else "each trained"
-    text = f"{labels}, {trained} {_budget_text(runs)}".rstrip()
-    data, size = _data(runs), _size(runs)
-    text += f" on {data}" if data else " on the same images"
+    text = f"{_who(comparison)}, {'trained' if len(runs) == 1 else 'each trained'} on "
+    text += _data(runs) or "the same images"
+    size, budget = _size(runs), _budget_text(runs)
     text += f" at {size}" if size else ""
+    text += f" {budget}" if budget else ""
     if len(comparison.entries) > 1:
         text += ", then asked to draw the same captions with the same seeds"
     return f"{text}."
@@ -49,6 +48,13 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Measured on", _measured(runs)),
     ]
     return [(name, value) for name, value in pairs if value]
+
+
+def _who(comparison: Comparison) -> str:
+    """The models, and in how many configurations where a name alone does not tell them apart."""
+    models = list(dict.fromkeys(entry.first.model for entry in comparison.entries))
+    count = len(comparison.entries)
+    return joined(models) + (f" in {count} configurations" if count > len(models) else "")
 
 
 def _section(run: RunRecord, name: str) -> Json:

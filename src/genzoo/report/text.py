@@ -126,6 +126,17 @@ def footnotes(comparison: Comparison) -> list[str]:
     return lines
 
 
+def caveats(comparison: Comparison) -> list[str]:
+    """What a reader must know about metrics that are easily read wrongly."""
+    names = {metric.name for metric in comparison.metrics}
+    if "inception_score/efficientnet_lite0" not in names:
+        return []
+    return [
+        "The Inception Score asks how surely an ImageNet classifier names what it sees. On "
+        "pictures unlike photographs it says little, and a higher one is no better."
+    ]
+
+
 def duration(seconds: float) -> str:
     """Seconds in the unit that suits them."""
     for limit, unit, size in ((1e-3, "µs", 1e-6), (1.0, "ms", 1e-3), (60.0, "s", 1.0)):
