@@ -19,7 +19,7 @@ from genzoo.report.labels import group_runs
 from genzoo.report.markdown import markdown
 from genzoo.report.runs import find_runs, load_run
 from genzoo.report.terminal import print_table
-from genzoo.report.text import COSTS, decimals, footnotes, shown, table
+from genzoo.report.text import COSTS, decimals, footnotes, rank_note, shown, table
 
 
 def compare(folder: Path) -> Comparison:
@@ -108,6 +108,22 @@ def test_what_is_compared_does_not_forbid_ranking(tmp_path: Path, key: str) -> N
     comparison = compare(tmp_path)
     assert comparison.entries[0].cells[FRECHET].best
     assert not footnotes(comparison)
+
+
+def test_a_doubtful_score_is_shown_and_not_ranked(tmp_path: Path) -> None:
+    name = "inception_score/efficientnet_lite0"
+    for model, value in (("a", 2.0), ("b", 3.0)):
+        write_run(tmp_path / model, model=model, metrics=metric(name, value, better="higher"))
+    comparison = compare(tmp_path)
+    assert [entry.cells[name].value for entry in comparison.entries] == [2.0, 3.0]
+    assert [entry.cells[name].rank for entry in comparison.entries] == [None, None]
+    assert "says little" in footnotes(comparison)[0]
+
+
+def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
+    comparison = runs(tmp_path, {"a": [1.0], "b": [2.0]})
+    assert "one seed" in rank_note(comparison)
+    assert "one seed" not in rank_note(runs(tmp_path / "more", {"a": [1.0, 1.1], "b": [2.0, 2.1]}))
 
 
 def test_what_a_model_cannot_do_is_absent_everywhere(tmp_path: Path) -> None:

@@ -13,6 +13,12 @@ from genzoo.report.runs import RunRecord, finite
 
 Rank = Literal["best", "close"]
 
+# Numbers that are worth reading and not worth ranking, and why.
+DOUBTFUL = {
+    "inception_score/efficientnet_lite0": "it asks how surely an ImageNet classifier names what "
+    "it sees; on pictures unlike photographs that says little, and a higher one is no better"
+}
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -82,10 +88,16 @@ class Metric:
     differing: Mapping[str, Mapping[str, str]]
 
     @property
+    def ranked(self) -> bool:
+        """Whether its numbers may be ranked."""
+        return self.note is None
+
+    @property
     def note(self) -> str | None:
         """Why nothing is ranked, or None."""
         if not self.differing:
-            return None
+            doubt = DOUBTFUL.get(self.name)
+            return f"not ranked: {doubt}" if doubt else None
         parts = (f"{key} is {_by_value(values)}" for key, values in self.differing.items())
         return f"not ranked, measured differently: {'; '.join(parts)}"
 
@@ -173,7 +185,7 @@ def _row(metric: Metric, groups: Mapping[str, Sequence[RunRecord]]) -> dict[str,
         for label, members in groups.items()
         if all(metric.name in run.metrics for run in members)
     }
-    ranks = {} if metric.differing else _ranks(row, metric.better)
+    ranks = _ranks(row, metric.better) if metric.ranked else {}
     return {
         label: Cell(c.value, c.spread, c.runs, c.values, c.stamp, ranks.get(label))
         for label, c in row.items()

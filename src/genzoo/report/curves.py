@@ -98,7 +98,7 @@ def metric_strips(comparison: Comparison) -> dict[str, Markup]:
             for k, entry in enumerate(comparison.entries)
             if metric.name in entry.cells
         ]
-        if len(rows) > 1 and not metric.differing:
+        if len(rows) > 1 and metric.ranked:
             means = ", ".join(f"{r.name} {math.fsum(r.values) / len(r.values):.4g}" for r in rows)
             name = f"{qualified(metric.name)}: {means}"
             strips[metric.name] = Markup(strip(rows, title=name, flip=metric.better == "lower"))

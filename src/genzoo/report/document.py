@@ -19,7 +19,8 @@ def document(comparison: Comparison) -> dict[str, Any]:
             {
                 "name": metric.name,
                 "better": metric.better,
-                "ranked": not metric.differing,
+                "ranked": metric.ranked,
+                "note": metric.note,
                 "differing": {key: dict(values) for key, values in metric.differing.items()},
             }
             for metric in comparison.metrics

@@ -47,7 +47,6 @@ def html(comparison: Comparison) -> str:
         blocks=metric_blocks(comparison),
         notes=[n for n in (text.spread_note(comparison), text.rank_note(comparison)) if n],
         footnotes=text.footnotes(comparison),
-        caveats=text.caveats(comparison),
         shared={
             "time": curves.shared_axis(comparison, time) is not None,
             "images": curves.shared_axis(comparison, curves.IMAGES) is not None,

@@ -11,7 +11,6 @@ from genzoo.report.text import (
     ABSENT,
     COSTS,
     arrow,
-    caveats,
     costs,
     footnotes,
     qualified,
@@ -29,7 +28,7 @@ def markdown(comparison: Comparison, *, picture: str | None = None) -> str:
         comparison: what to write down.
         picture: the file of samples side by side, relative to the Markdown file.
     """
-    notes = [spread_note(comparison), rank_note(comparison), *caveats(comparison)]
+    notes = [spread_note(comparison), rank_note(comparison)]
     attributions = dict.fromkeys(run.attribution for run in comparison.runs if run.attribution)
     parts = [
         f"# {_plain(headline(comparison))}",

@@ -13,7 +13,6 @@ from genzoo.report.labels import SEPARATOR
 from genzoo.report.text import (
     COSTS,
     arrow,
-    caveats,
     costs,
     extractor,
     footnotes,
@@ -33,7 +32,7 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
     console = console or Console()
     for entries in _fitting(comparison, console.width):
         console.print(_table(comparison, entries))
-    for note in (spread_note(comparison), rank_note(comparison), *caveats(comparison)):
+    for note in (spread_note(comparison), rank_note(comparison)):
         if note:
             console.print(Text(note, style="dim"))
     for note in footnotes(comparison):

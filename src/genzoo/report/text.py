@@ -104,6 +104,8 @@ def rank_note(comparison: Comparison) -> str:
     parts = []
     if "best" in ranks:
         parts.append("the best is marked only among numbers that were measured in the same way")
+    if "best" in ranks and all(len(entry.runs) == 1 for entry in comparison.entries):
+        parts.append("with one seed a small lead may be chance")
     if "close" in ranks:
         parts.append("≈ marks those whose spread overlaps the spread of the best")
     text = "; ".join(parts)
@@ -124,17 +126,6 @@ def footnotes(comparison: Comparison) -> list[str]:
         )
         lines.append(f"{'; '.join(parts)}: {note}.")
     return lines
-
-
-def caveats(comparison: Comparison) -> list[str]:
-    """What a reader must know about metrics that are easily read wrongly."""
-    names = {metric.name for metric in comparison.metrics}
-    if "inception_score/efficientnet_lite0" not in names:
-        return []
-    return [
-        "The Inception Score asks how surely an ImageNet classifier names what it sees. On "
-        "pictures unlike photographs it says little, and a higher one is no better."
-    ]
 
 
 def duration(seconds: float) -> str:
