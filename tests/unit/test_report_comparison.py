@@ -181,6 +181,22 @@ def test_a_knob_that_appears_twice_is_named_once(tmp_path: Path) -> None:
     assert list(groups) == ["vae · data.image_size=8", "vae · data.image_size=16"]
 
 
+@pytest.mark.parametrize(("last", "labels"), [
+    (0, ["vae · a=0 · b=0 · c=0 · d=0 · and 3 more", "vae · a=1 · b=1 · c=1 · d=1 · and 3 more"]),
+    (2, ["vae · a=0 · b=0 · c=0 · d=0 · e=0 · f=0 · g=0",
+         "vae · a=1 · b=1 · c=1 · d=1 · e=1 · f=1 · g=1",
+         "vae · a=0 · b=0 · c=0 · d=0 · e=0 · f=0 · g=2"]),
+])  # fmt: skip
+def test_many_differences_are_cut_where_names_stay_different(
+    tmp_path: Path, last: int, labels: list[str]
+) -> None:
+    for value in (0, 1):
+        write_run(tmp_path / f"{value}", config=dict.fromkeys("abcdefg", value))
+    if last:
+        write_run(tmp_path / "2", config={**dict.fromkeys("abcdefg", 0), "g": last})
+    assert list(group_runs([load_run(run) for run in find_runs([tmp_path])])) == labels
+
+
 def test_the_same_seed_twice_is_not_a_spread(tmp_path: Path) -> None:
     for sweep in ("first", "second"):
         for seed in (0, 1):

@@ -9,6 +9,8 @@ from genzoo.report.runs import RunRecord
 
 SEPARATOR = " · "  # between the parts of a label
 
+MOST = 4  # differences that a label names
+
 # What of a configuration makes no other experiment: the seed, where things lie, what is shown
 # while it runs. Everything else that differs sets two entries apart.
 INCIDENTAL = (
@@ -32,7 +34,8 @@ def group_runs(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
         same = [settings[id(other)] for other in runs if other.model == run.model]
         label = SEPARATOR.join([run.model, *_differences(settings[id(run)], same)])
         groups.setdefault(label, []).append(run)
-    apart = [part for label, members in groups.items() for part in _apart(label, members)]
+    short = _shortened(list(groups))
+    apart = [part for label, members in groups.items() for part in _apart(short[label], members)]
     return {label: sorted(members, key=lambda run: run.seed) for label, members in apart}
 
 
@@ -80,6 +83,17 @@ def _differences(values: Mapping[str, str], same: Sequence[Mapping[str, str]]) -
             continue
         kept.setdefault((leaf, *column), key)
     return [f"{key.removesuffix('.name')}={values[key]}" for key in sorted(kept.values())]
+
+
+def _shortened(labels: Sequence[str]) -> dict[str, str]:
+    """Labels of runs from different versions can be endless; cut where they stay different."""
+    short = {}
+    for label in labels:
+        parts = label.split(SEPARATOR)
+        more = len(parts) - 1 - MOST
+        cut = [*parts[: MOST + 1], f"and {more} more"] if more > 1 else parts
+        short[label] = SEPARATOR.join(cut)
+    return short if len(set(short.values())) == len(labels) else {name: name for name in labels}
 
 
 def _apart(label: str, members: list[RunRecord]) -> list[tuple[str, list[RunRecord]]]:
