@@ -50,7 +50,7 @@ bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 	$(BIN)/python -m bench
 
 wheel-check: $(INSTALLED) ## build the wheel, install it elsewhere, run it from another folder
-	$(BIN)/python tests/wheel_check.py
+	$(BIN)/python -m tests.wheel_check
 
 clean: ## remove what was built (not outputs/, not the data cache)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -42,7 +42,7 @@ Hydra's own switches:       python -m genzoo --hydra-help
 
 def main() -> None:
     """Run the command line and exit with 0, 1 (it failed), 2 (it was typed wrongly) or 130."""
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] = literal(sys.argv[1:])
     if any(argument in ("--help", "-h") for argument in arguments):
         print(help_text())  # noqa: T201 - the one place whose output is the result
         return
@@ -62,6 +62,28 @@ def main() -> None:
             raise
         explain(error)
     sys.exit(status)
+
+
+def literal(arguments: list[str]) -> list[str]:
+    """The arguments with `prompt` and `runs` as people mean them.
+
+    To Hydra a comma separates the values of a sweep. In a prompt it is a comma, and between runs
+    it separates runs; only in a sweep (-m), and inside quotes or brackets, Hydra's rules hold.
+    """
+    if any(argument in ("-m", "--multirun") for argument in arguments):
+        return arguments
+    return [_literal(argument) for argument in arguments]
+
+
+def _literal(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if key == "prompt" and equals and value != "null" and value[:1] not in ("'", '"'):
+        escaped = re.sub(r"(\\*)'", r"\1\1\'", value)
+        escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
+        return f"prompt='{escaped}'"
+    if key == "runs" and "," in value and value[:1] not in ("[", "'", '"'):
+        return f"runs=[{value}]"
+    return argument
 
 
 def _run() -> int:

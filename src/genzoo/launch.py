@@ -73,7 +73,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     Besides the configuration it has the section `run`: `folder`, `command` and `group` (the
     sweep's folder name, or None).
     """
-    done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)
+    done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
     overrides = list(HydraConfig.get().overrides.task)
     if cfg.checkpoint is not None:
         from genzoo import checkpoint
@@ -93,8 +93,8 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         from genzoo.check import check
 
         check(resolved)
-    if done and not sweep:
-        say(f"cpu: {', '.join(done)} (cpu.keep_memory, cpu.wait_policy, cpu.threads)")
+        if done:
+            say(f"cpu: {', '.join(done)} (cpu.keep_memory, cpu.wait_policy, cpu.threads)")
     return resolved
 
 

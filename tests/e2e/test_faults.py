@@ -32,7 +32,7 @@ MISTAKES = [
     (["task=sample"], 2, ["needs a trained model", "checkpoint="]),
     (["task=compare"], 2, ["runs is missing", "runs="]),
     (["task=compare", "runs=nowhere"], 2, ["nowhere"]),
-    (["prompt=[a"], 2, ["prompt"]),
+    (["seed=[a"], 2, ["quote"]),
     (["data=folder", "data.root=nowhere"], 2, ["nowhere"]),
     (["hydra.run.dir=/proc/genzoo"], 2, ["/proc/genzoo", "hydra.run.dir="]),
     (["data.image_size=-1"], 2, ["data.image_size"]),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import genzoo
-from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.settings import MetricSettings
+
+if TYPE_CHECKING:  # comparing runs needs stamps, and no torch
+    from genzoo.metrics.features import FeatureExtractor
 
 Plain = str | int | float | bool | None
 
