@@ -105,7 +105,12 @@ def write_gallery(
     if model.capabilities.latent:
         strip = "interpolation.png"
         save_png(folder / strip, _interpolation(model, real, cond, device), text={})
-    content = {"split": "validation", "items": items, "interpolation": strip, "attribution": data.attribution}
+    content = {
+        "split": "validation",
+        "items": items,
+        "interpolation": strip,
+        "attribution": data.attribution,
+    }
     (folder / "gallery.json").write_text(json.dumps(content, indent=1, ensure_ascii=False))
 
 
