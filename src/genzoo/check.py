@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -12,6 +11,9 @@ from genzoo import distributed
 from genzoo.config import target
 from genzoo.errors import UsageError
 from genzoo.types import Capabilities
+
+# Why Lightning's strategies do not fit what a run needs, where they do not.
+REASONS = {"deepspeed": "its checkpoints are folders that only DeepSpeed reads"}
 
 
 def check(cfg: DictConfig) -> None:
@@ -94,15 +96,15 @@ def _check_processes(cfg: DictConfig, gpus: int) -> None:
 def _check_strategy(cfg: DictConfig, capabilities: Capabilities, gpus: int) -> None:
     name = cfg.strategy.name
     if name not in capabilities.strategies:
+        reason = f" ({REASONS[name]})" if name in REASONS else ""
         raise UsageError(
-            f"model={cfg.model.name} cannot be trained with strategy={name}",
+            f"model={cfg.model.name} cannot be trained with strategy={name}{reason}",
             f"use one of {', '.join(sorted(capabilities.strategies))}",
         )
-    if name in ("fsdp", "deepspeed") and gpus == 0:
-        raise UsageError(f"strategy={name} needs GPUs", "use strategy=ddp on the CPU")
-    if name == "deepspeed" and find_spec("deepspeed") is None:
+    if name == "fsdp" and (gpus or cfg.trainer.processes) * cfg.trainer.nodes < 2:
         raise UsageError(
-            "strategy=deepspeed needs the package deepspeed", "pip install 'genzoo[deepspeed]'"
+            "strategy=fsdp shards over several processes, and there is one",
+            "ask for more with trainer.gpus= or trainer.processes=, or leave strategy= away",
         )
 
 

@@ -149,7 +149,7 @@ class Capabilities:
     likelihood: LikelihoodKind | None = None
     reconstruct: bool = False
     latent: bool = False
-    strategies: frozenset[str] = frozenset({"auto", "ddp", "fsdp", "deepspeed"})
+    strategies: frozenset[str] = frozenset({"auto", "ddp", "fsdp"})
 
 
 def concat_conditions(conditions: Sequence[Condition]) -> Condition:

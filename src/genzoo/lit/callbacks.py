@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
@@ -21,12 +22,12 @@ from genzoo.track import Tracker
 from genzoo.types import Batch
 
 
-class Count(pl.Callback):
-    """Counts images before any other callback looks.
+class AfterStep(pl.Callback, ABC):
+    """A callback that does something after every training step."""
 
-    Lightning calls the module's own hook last, when a checkpoint of this step would already have
-    been written with the old count.
-    """
+    @abstractmethod
+    def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
+        """Called with the step's batch."""
 
     def on_train_batch_end(
         self,
@@ -37,10 +38,21 @@ class Count(pl.Callback):
         batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, GenerativeModule)
-        pl_module.count(batch)
+        self.after_step(trainer, pl_module, batch)
 
 
-class Budget(pl.Callback):
+class Count(AfterStep):
+    """Counts images before any other callback looks.
+
+    Lightning calls the module's own hook last, when a checkpoint of this step would already have
+    been written with the old count.
+    """
+
+    def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
+        module.count(batch)
+
+
+class Budget(AfterStep):
     """Ends training when the images or the minutes are used up, or on Ctrl-C, in good order.
 
     The first Ctrl-C (or SIGTERM) ends training after the current step, so that a checkpoint can
@@ -70,15 +82,8 @@ class Budget(pl.Callback):
     ) -> None:
         self._restore()
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        stop = self.interrupted or self.done(pl_module)
+    def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
+        stop = self.interrupted or self.done(module)
         if trainer.world_size > 1:  # clocks differ: all stop together, or one would wait for ever
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
@@ -122,7 +127,7 @@ class Every:
         return True
 
 
-class Curves(pl.Callback):
+class Curves(AfterStep):
     """Learning curves against images seen and training seconds, and the progress on screen.
 
     Args:
@@ -144,18 +149,10 @@ class Curves(pl.Callback):
         self._start = (pl_module.images_seen, pl_module.elapsed())
         self._progress.__enter__()
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, GenerativeModule)
-        if self._due(pl_module.images_seen) or trainer.should_stop:
-            self._point(pl_module)
-        self._progress.at(pl_module.images_seen, note=self._note)
+    def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
+        if self._due(module.images_seen) or trainer.should_stop:
+            self._point(module)
+        self._progress.at(module.images_seen, note=self._note)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._progress.__exit__()
@@ -183,7 +180,7 @@ class Curves(pl.Callback):
         )
 
 
-class Monitor(pl.Callback):
+class Monitor(AfterStep):
     """Now and then, with the clock stopped, look at the moving average: losses and samples.
 
     Args:
@@ -204,27 +201,19 @@ class Monitor(pl.Callback):
         self.tracker, self.validate, self.draw = tracker, validate, draw
         self._due = Every(every)
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
-        assert isinstance(pl_module, GenerativeModule)
+    def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
         last = trainer.should_stop and self._due.images is not None
-        if not self._due(pl_module.images_seen) and not last:
+        if not self._due(module.images_seen) and not last:
             return
-        pl_module.stop_clock()
-        if distributed.rank() == 0:
-            values = {f"validation/{name}": value for name, value in self.validate().items()}
-            self.tracker.curve(values, images=pl_module.images_seen, seconds=pl_module.seconds)
-            self.tracker.picture("samples", self.draw(), images=pl_module.images_seen)
-        pl_module.start_clock()
+        module.stop_clock()
+        # All ranks look, for sharded weights have to be gathered; the first one's tracker writes.
+        values = {f"validation/{name}": value for name, value in self.validate().items()}
+        self.tracker.curve(values, images=module.images_seen, seconds=module.seconds)
+        self.tracker.picture("samples", self.draw(), images=module.images_seen)
+        module.start_clock()
 
 
-class Saver(pl.Callback):
+class Saver(AfterStep):
     """Writes checkpoints/last.ckpt every so many minutes and when training ends or fails.
 
     Args:
@@ -244,19 +233,12 @@ class Saver(pl.Callback):
         self._saved = time.monotonic()
         pl_module.start_clock()
 
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
+    def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
         due = time.monotonic() - self._saved >= 60 * self.minutes
         if trainer.world_size > 1:
             due = trainer.strategy.broadcast(due)
         if due or trainer.should_stop:
-            self.save(trainer, pl_module)
+            self.save(trainer, module)
 
     def save(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Calibrate the moving average and write the file, atomically."""

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
 from genzoo.lit.ema import EMA
 from genzoo.models.base import GenerativeModel
@@ -71,6 +73,15 @@ class GenerativeModule(pl.LightningModule):
         self._since: float | None = None
         self._step_images = 0
         self._steps = 0
+
+    def configure_model(self) -> None:
+        if not isinstance(self.trainer.strategy, ModelParallelStrategy):
+            return
+        assert self.device_mesh is not None
+        for model in (self.model, self.ema.model):
+            fully_shard(model, mesh=self.device_mesh["data_parallel"])
+            for method in ("losses", "sample", "log_prob", "encode", "decode"):
+                register_fsdp_forward_method(model, method)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         settings = self.optimizer_settings

@@ -13,6 +13,7 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import DictConfig
+from pytorch_lightning.strategies import ModelParallelStrategy, Strategy
 
 from genzoo import distributed
 from genzoo.check import gpu_count
@@ -53,10 +54,18 @@ def precision(name: str, *, gpus: int) -> Any:
     return "bf16-mixed" if gpus and torch.cuda.is_bf16_supported() else "32-true"
 
 
-def _strategy(cfg: DictConfig) -> str:
+def _strategy(cfg: DictConfig) -> str | Strategy:
     name: str = cfg.strategy.name
     if name == "auto":
         return "ddp" if distributed.world() > 1 else "auto"
+    if name == "fsdp":
+        # FSDP2 shards every tensor by itself, so that weights and their moving average stay
+        # aligned; the older FSDP flattens them together (Lightning 21414).
+        return ModelParallelStrategy(
+            data_parallel_size=distributed.world(),
+            tensor_parallel_size=1,
+            save_distributed_checkpoint=False,
+        )
     return name
 
 

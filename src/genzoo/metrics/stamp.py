@@ -20,17 +20,10 @@ KINDS = {"fid": "frechet_distance", "kid": "kernel_distance"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stamp:
-    """Where a number comes from.
+class Origin:
+    """The part of a stamp that all metrics of one evaluation share.
 
     Attributes:
-        metric: its name, as in the results.
-        extractor: the feature extractor's name.
-        extractor_sha256: of its weights.
-        input_size: side of the square that it sees, in pixels.
-        resizing: how images get to that size.
-        quantisation: what pixels are rounded to before.
-        settings: numbers of the metric itself (splits, subsets, neighbours).
         real_images: how many real images.
         generated_images: how many generated ones.
         real_split: the part of the data that the real images are.
@@ -42,39 +35,8 @@ class Stamp:
         data: the data set's name.
         data_fingerprint: of its content.
         image_size: side of the generated images, in pixels.
-        version: genzoo's.
         git: the revision; None outside a checkout.
     """
-
-    metric: str
-    extractor: str
-    extractor_sha256: str
-    input_size: int
-    resizing: str
-    quantisation: str
-    settings: str
-    real_images: int
-    generated_images: int
-    real_split: str
-    caption_split: str
-    sample_seed: int
-    guidance: str
-    sampler: str | None
-    ema: bool
-    data: str
-    data_fingerprint: str
-    image_size: int
-    git: str | None
-    version: str = genzoo.__version__
-
-    def as_dict(self) -> dict[str, Plain]:
-        """Flat and plain, as it stands in results.json."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """The part of a stamp that all metrics of one evaluation share; see `Stamp`."""
 
     real_images: int
     generated_images: int
@@ -93,21 +55,28 @@ class Origin:
 def stamp(
     metric: str, *, extractor: FeatureExtractor, settings: MetricSettings, origin: Origin
 ) -> dict[str, Plain]:
-    """The flat stamp of one metric of `genzoo.metrics.suite.evaluate`."""
+    """Where a number comes from, flat and plain, as it stands in results.json.
+
+    Args:
+        metric: its name, as `genzoo.metrics.suite.evaluate` gives it.
+        extractor: whose weights, resizing and quantisation go into the stamp.
+        settings: the numbers of the metric itself (splits, subsets, neighbours).
+        origin: the rest.
+    """
     kind = metric.partition("/")[0]
-    made = Stamp(
-        metric=metric,
-        extractor=extractor.name,
-        extractor_sha256=extractor.sha256,
-        input_size=extractor.input_size,
-        resizing=extractor.resizing,
-        quantisation=extractor.quantisation,
-        settings=settings.of(
+    return {
+        "metric": metric,
+        "extractor": extractor.name,
+        "extractor_sha256": extractor.sha256,
+        "input_size": extractor.input_size,
+        "resizing": extractor.resizing,
+        "quantisation": extractor.quantisation,
+        "settings": settings.of(
             KINDS.get(kind, kind), real=origin.real_images, fake=origin.generated_images
         ),
         **asdict(origin),
-    )
-    return made.as_dict()
+        "version": genzoo.__version__,
+    }
 
 
 def comparable(a: Mapping[str, Plain], b: Mapping[str, Plain]) -> list[str]:

@@ -14,6 +14,7 @@ from genzoo.checkpoint import FORMAT, LAST, Checkpoint
 from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
+from genzoo.image import save_png
 from genzoo.lit.callbacks import Budget, Count, Curves, Monitor, Saver
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.trainer import build_trainer
@@ -36,9 +37,12 @@ def run(cfg: DictConfig) -> dict[str, float]:
     with Tracker(cfg) as tracker:
         module = train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
         cost = Cost(images_seen=module.images_seen, seconds=module.seconds)
-        return evaluate(
-            cfg, module.ema.model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker
-        )
+        del module
+        # What is measured is what was saved; the weights in memory may be sharded.
+        distributed.barrier()
+        cfg.checkpoint = str(Path(cfg.run.folder) / LAST)
+        model, _ = build.trained_model(cfg)
+        return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
 
 def train(
@@ -161,6 +165,9 @@ def _validate(
 def _draw(
     cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
 ) -> Path:
-    model = module.ema.model
+    picture = sample_grid(module.ema.model, data, tokenizer, seed=cfg.seed, device=module.device)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
-    return sample_grid(model, data, tokenizer, path=path, seed=cfg.seed, device=module.device)
+    if distributed.rank() == 0:
+        path.parent.mkdir(exist_ok=True)
+        save_png(path, picture, scale=2)
+    return path
