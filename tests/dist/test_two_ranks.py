@@ -50,12 +50,7 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
     assert alone.keys() == together.keys()
     for name, value in alone.items():
         assert together[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
-    weights = [
-        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-        for folder in (tmp_path / "one", jobs[0])
-    ]
-    for name, value in weights[0].items():
-        torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4)
+    same_weights(tmp_path / "one", jobs[0])
 
     again = command(
         tmp_path,
@@ -69,6 +64,30 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     for name, value in metrics(tmp_path / "again").items():
         assert value == pytest.approx(together[name], rel=1e-5, abs=1e-6), name
+
+
+def test_sharded_weights_learn_the_same_and_go_on(tmp_path: Path) -> None:
+    """FSDP: training with a look in between, saving, and resuming from the file."""
+    small = (*SMALL, "trainer.monitor_images=32", "trainer.validation_images=8")
+    sharded = ("trainer.processes=2", "strategy=fsdp")
+    for arguments in (
+        ["model=vae", *small, "hydra.run.dir=one"],
+        ["model=vae", *small, *sharded, "budget.images=48", "hydra.run.dir=half"],
+        ["checkpoint=half", *small, *sharded, "hydra.run.dir=rest"],
+    ):
+        done = command(tmp_path, *arguments)
+        assert done.returncode == 0, done.stderr
+    same_weights(tmp_path / "one", tmp_path / "rest")
+
+
+def same_weights(one: Path, other: Path) -> None:
+    first, second = (
+        torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for folder in (one, other)
+    )
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], atol=1e-5, rtol=1e-4)
 
 
 def test_a_rank_that_dies_ends_the_run_with_its_error(tmp_path: Path) -> None:

@@ -248,6 +248,7 @@ class Saver(AfterStep):
         with torch.no_grad():
             ema.calibrate(self.calibration())
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        module.reshard()
         fresh = self.path.with_suffix(".new")
         trainer.save_checkpoint(fresh)
         if distributed.rank() == 0:

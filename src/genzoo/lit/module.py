@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor
-from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from genzoo.lit.ema import EMA
 from genzoo.models.base import GenerativeModel
 from genzoo.noise import Noise, split_seed
-from genzoo.types import Batch
+from genzoo.types import Batch, Losses
 
 
 class Meter:
@@ -40,6 +41,12 @@ class Meter:
         means = {name: float(value) / self._count for name, value in self._sums.items()}
         self._sums, self._count = {}, 0
         return means
+
+
+@lru_cache
+def _know_losses() -> None:
+    """FSDP looks for the tensors to hook its backward pass to; `Losses` has to be transparent."""
+    torch.export.register_dataclass(Losses)
 
 
 class GenerativeModule(pl.LightningModule):
@@ -75,10 +82,13 @@ class GenerativeModule(pl.LightningModule):
         self._steps = 0
 
     def configure_model(self) -> None:
+        """Shard weights and their average under strategy=fsdp (FSDP2: each tensor by itself)."""
         if not isinstance(self.trainer.strategy, ModelParallelStrategy):
             return
         assert self.device_mesh is not None
+        _know_losses()
         for model in (self.model, self.ema.model):
+            model.to(memory_format=torch.contiguous_format)  # all that can be sharded
             fully_shard(model, mesh=self.device_mesh["data_parallel"])
             for method in ("losses", "sample", "log_prob", "encode", "decode"):
                 register_fsdp_forward_method(model, method)
@@ -119,8 +129,15 @@ class GenerativeModule(pl.LightningModule):
         if self.trainer.global_step == self._steps:
             return  # gradients are still being accumulated
         self._steps = self.trainer.global_step
+        self.reshard()
         self.ema.update(self.model, images_seen=self.images_seen, step_images=self._step_images)
         self._step_images = 0
+
+    def reshard(self) -> None:
+        """Put gathered weights away again, where weights are sharded."""
+        for model in (self.model, self.ema.model):
+            if isinstance(model, FSDPModule):
+                model.reshard()
 
     def start_clock(self) -> None:
         """Training time runs from here."""
