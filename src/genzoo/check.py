@@ -85,10 +85,11 @@ def _check_processes(cfg: DictConfig, gpus: int) -> None:
             f"trainer.nodes={cfg.trainer.nodes} needs a process on every machine",
             "start it with torchrun --nnodes ... -m genzoo ...",
         )
-    if cfg.optimizer.batch_size % max(gpus or cfg.trainer.processes, 1):
+    world = (gpus or cfg.trainer.processes) * cfg.trainer.nodes
+    if cfg.optimizer.batch_size % world:
         raise UsageError(
             f"optimizer.batch_size={cfg.optimizer.batch_size} cannot be shared equally by "
-            f"{gpus or cfg.trainer.processes} processes",
+            f"{world} processes",
             "choose a multiple",
         )
 

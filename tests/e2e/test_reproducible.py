@@ -67,6 +67,16 @@ def test_a_resumed_run_ends_at_the_same_weights(genzoo: Run, tmp_path: Path) -> 
     assert [json.loads(line)["images"] for line in lines] == [32, 48, 64, 96]
 
 
+def test_a_used_up_budget_is_said_and_nothing_is_lost(genzoo: Run, tmp_path: Path) -> None:
+    assert genzoo("model=autoencoder", *SMALL, "hydra.run.dir=a")[0] == 0
+    before = (tmp_path / "a" / "curves.jsonl").read_bytes()
+    status, _, error = genzoo("checkpoint=a", *AGAIN, "hydra.run.dir=a")
+    assert status == 2
+    assert "used up its budget: 96 images" in error
+    assert (tmp_path / "a" / "curves.jsonl").read_bytes() == before
+    assert (tmp_path / "a" / "results.json").exists()
+
+
 def test_another_batch_size_draws_the_same_images_and_numbers(genzoo: Run, tmp_path: Path) -> None:
     assert genzoo("model=vae", *SMALL, "hydra.run.dir=a")[0] == 0
     status, _, error = genzoo(

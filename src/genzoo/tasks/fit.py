@@ -14,6 +14,7 @@ from genzoo.checkpoint import FORMAT, LAST, Checkpoint
 from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
+from genzoo.errors import UsageError
 from genzoo.image import save_png
 from genzoo.lit.callbacks import Budget, Count, Curves, Monitor, Saver
 from genzoo.lit.module import GenerativeModule
@@ -79,7 +80,14 @@ def train(
     if checkpoint is None:
         tracker.restart()
     else:
-        start = checkpoint.about["images_seen"]
+        start = module.images_seen = checkpoint.about["images_seen"]
+        module.seconds = checkpoint.about["seconds"]
+        if budget.done(module):
+            raise UsageError(
+                f"{checkpoint.path} has used up its budget: {start:,} images, "
+                f"{module.seconds / 60:.1f} minutes",
+                "give a larger budget.images= or budget.minutes=, or measure it: task=evaluate",
+            )
         tracker.continue_from(checkpoint.path.parents[1] / "curves.jsonl", images=start)
         say(f"continuing {checkpoint.path} after {start:,} images")
     loader = TextImageDataModule(
