@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 from pathlib import Path
@@ -72,12 +73,10 @@ def test_a_dashboard_is_closed_by_failures_too(
 
     dashboard = Dashboard(broken=("online",))
     monkeypatch.setattr(wandb, "init", dashboard.init)
-    try:
-        with Tracker(config(tmp_path, logger="wandb", mode="online")):
-            if error is not None:
-                raise error
-    except BaseException as raised:
-        assert type(raised) is error
+    expected = contextlib.nullcontext() if error is None else pytest.raises(error)
+    with expected, Tracker(config(tmp_path, logger="wandb", mode="online")):
+        if error is not None:
+            raise error
     assert dashboard.started == ["online", "offline"]  # the network was gone, the run went on
     assert dashboard.ended == [code]
 
