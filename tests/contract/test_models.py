@@ -34,12 +34,15 @@ def fresh(request: pytest.FixtureRequest) -> GenerativeModel:
 def model(fresh: GenerativeModel, batch: Batch) -> GenerativeModel:
     """The model after a few steps, so that what starts at zero is zero no more."""
     model = copy.deepcopy(fresh)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    model.initialise(batch, noise=noise(batch))
+    objectives = model.objectives().values()
+    optimizers = [torch.optim.Adam(o.parameters, lr=1e-2) for o in objectives]
     for step in range(3):
-        loss = model.losses(batch, noise=noise(batch, step)).total.mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        for objective, optimizer in zip(objectives, optimizers, strict=True):
+            loss = objective.losses(batch, noise=noise(batch, step)).total.mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
     model.eval()
     with torch.no_grad():
         model.calibrate([batch])
@@ -50,34 +53,43 @@ def noise(batch: Batch, *names: int) -> Noise:
     return Noise.of(7, batch.index, *names)
 
 
+def totals(model: GenerativeModel, batch: Batch) -> torch.Tensor:
+    """The total losses of all objectives, one after the other."""
+    objectives = model.objectives().values()
+    return torch.cat([o.losses(batch, noise=noise(batch)).total.detach() for o in objectives])
+
+
 def test_losses_are_named_finite_and_one_a_sample(fresh: GenerativeModel, batch: Batch) -> None:
-    losses = fresh.losses(batch, noise=noise(batch))
-    assert losses.parts
-    for value in (losses.total, *losses.parts.values()):
-        assert value.shape == (len(batch),)
-        assert value.isfinite().all()
+    for objective in fresh.objectives().values():
+        losses = objective.losses(batch, noise=noise(batch))
+        assert losses.parts
+        for value in (losses.total, *losses.parts.values()):
+            assert value.shape == (len(batch),)
+            assert value.isfinite().all()
 
 
 def test_losses_come_from_the_noise_alone(fresh: GenerativeModel, batch: Batch) -> None:
     torch.manual_seed(1)
-    first = fresh.losses(batch, noise=noise(batch)).total
+    first = totals(fresh, batch)
     torch.manual_seed(2)
-    assert torch.equal(first, fresh.losses(batch, noise=noise(batch)).total)
+    assert torch.equal(first, totals(fresh, batch))
 
 
 def test_training_and_evaluation_agree(fresh: GenerativeModel, batch: Batch) -> None:
-    trained = fresh.train().losses(batch, noise=noise(batch)).total
-    evaluated = fresh.eval().losses(batch, noise=noise(batch)).total
-    torch.testing.assert_close(trained, evaluated)
+    torch.testing.assert_close(totals(fresh.train(), batch), totals(fresh.eval(), batch))
 
 
 def test_every_parameter_learns(model: GenerativeModel, batch: Batch) -> None:
-    model.zero_grad()
-    model.losses(batch, noise=noise(batch)).total.mean().backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.isfinite().all(), name
-        assert parameter.grad.any(), name
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    for objective in model.objectives().values():
+        model.zero_grad()
+        objective.losses(batch, noise=noise(batch)).total.mean().backward()
+        for parameter in objective.parameters:
+            name = names.pop(parameter)
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.any(), name
+    assert not names, "follow no objective"
 
 
 def test_samples_are_images_of_their_own_stream(model: GenerativeModel, batch: Batch) -> None:

@@ -170,7 +170,8 @@ class Curves(AfterStep):
                     f"the loss {name!r} became {value} after {seen:,} images",
                     "continue from the last good checkpoint with a lower optimizer.lr",
                 )
-        self._note = f"loss {values['total']:.4f}, {speed:.0f} images/s"
+        totals = [f"{value:.4f}" for name, value in values.items() if name.endswith("total")]
+        self._note = f"loss {' / '.join(totals)}, {speed:.0f} images/s"
         self.tracker.curve(
             {f"train/{name}": value for name, value in values.items()},
             images=seen,

@@ -43,6 +43,18 @@ class Meter:
         return means
 
 
+def named(losses: Losses, objective: str, *, of: int) -> dict[str, Tensor]:
+    """The total and the parts by the names of their curves, with the objective's if it has rivals.
+
+    Args:
+        losses: of one objective.
+        objective: its name.
+        of: how many objectives the model has.
+    """
+    values = {"total": losses.total, **losses.parts}
+    return values if of == 1 else {f"{objective}/{name}": v for name, v in values.items()}
+
+
 @lru_cache
 def _know_losses() -> None:
     """FSDP looks for the tensors to hook its backward pass to; `Losses` has to be transparent."""
@@ -118,7 +130,7 @@ class GenerativeModule(pl.LightningModule):
         noise = Noise.of(self.seed, batch.index, "train", self.images_seen, device=self.device)
         losses = self.model.losses(batch, noise=noise)
         loss = losses.total.mean()
-        self.meter.add({"total": loss, **{k: v.mean() for k, v in losses.parts.items()}})
+        self.meter.add({name: v.mean() for name, v in named(losses, "model", of=1).items()})
         return loss
 
     def count(self, batch: Batch) -> None:

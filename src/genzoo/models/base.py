@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -23,6 +24,25 @@ def identity(denoiser: D) -> D:
     return denoiser
 
 
+class LossFunction(Protocol):
+    """The losses of each sample of a batch."""
+
+    def __call__(self, batch: Batch, *, noise: Noise) -> Losses: ...
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss and the weights that minimise it.
+
+    Attributes:
+        losses: by parts and per sample.
+        parameters: the weights that follow its gradient.
+    """
+
+    losses: LossFunction
+    parameters: tuple[nn.Parameter, ...]
+
+
 class GenerativeModel(nn.Module, ABC):
     """A generator of images, in one contract for every family.
 
@@ -32,9 +52,16 @@ class GenerativeModel(nn.Module, ABC):
 
     capabilities: ClassVar[Capabilities]
 
-    @abstractmethod
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
-        """The training objective of each sample of a batch, by parts."""
+        """The training objective of each sample of a batch, by parts.
+
+        A family that is trained as a game of several networks has `objectives` instead.
+        """
+        raise Unsupported(f"{type(self).__name__} has no single loss", "use its objectives()")
+
+    def objectives(self) -> dict[str, Objective]:
+        """What is minimised and by which weights, by name; most families have one objective."""
+        return {"model": Objective(self.losses, tuple(self.parameters()))}
 
     @abstractmethod
     def sample(
@@ -73,6 +100,14 @@ class GenerativeModel(nn.Module, ABC):
     ) -> Float[Tensor, "b c h w"]:
         """The images after a way through the latent space and back."""
         return self.decode(self.encode(images), cond)
+
+    def initialise(self, batch: Batch, *, noise: Noise) -> None:
+        """Set what depends on data before training begins; called once in a run's life.
+
+        Args:
+            batch: training images, the same on every process.
+            noise: one stream an image.
+        """
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit what sampling needs and training does not give; called before a model is saved.

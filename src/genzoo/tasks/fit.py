@@ -17,9 +17,9 @@ from genzoo.data.dataset import TextImageData
 from genzoo.errors import UsageError
 from genzoo.image import save_png
 from genzoo.lit.callbacks import Budget, Count, Curves, Monitor, Saver
-from genzoo.lit.module import GenerativeModule
+from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
-from genzoo.models.base import parameter_count
+from genzoo.models.base import GenerativeModel, parameter_count
 from genzoo.noise import Noise
 from genzoo.tasks.evaluate import Cost, evaluate
 from genzoo.tasks.pictures import sample_grid
@@ -27,6 +27,7 @@ from genzoo.text.bpe import BPETokenizer
 from genzoo.track import Tracker
 from genzoo.types import Batch
 
+INITIAL_IMAGES = 256  # for weights that start from statistics of the data
 CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 
 
@@ -67,8 +68,11 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when the checkpoint has been written.
         GenzooError: when a loss is no longer finite.
     """
+    model = build.build_model(cfg)
+    if checkpoint is None:
+        _initialise(cfg, model, data, tokenizer)
     module = GenerativeModule(
-        build.build_model(cfg),
+        model,
         optimizer=OmegaConf.to_container(cfg.optimizer),  # type: ignore[arg-type]
         ema=OmegaConf.to_container(cfg.ema),  # type: ignore[arg-type]
         seed=cfg.seed,
@@ -127,6 +131,14 @@ def train(
     return module
 
 
+@torch.no_grad()
+def _initialise(
+    cfg: DictConfig, model: GenerativeModel, data: TextImageData, tokenizer: BPETokenizer
+) -> None:
+    batch = data.batch(data.spread("train", INITIAL_IMAGES).tolist(), tokenizer)
+    model.initialise(batch, noise=Noise.of(cfg.seed, batch.index, "initialise"))
+
+
 def _about(cfg: DictConfig, data: TextImageData, tokenizer: BPETokenizer) -> dict[str, object]:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
@@ -159,13 +171,14 @@ def _validate(
 ) -> dict[str, float]:
     """Mean losses of the moving average on held-out images, with the same noise every time."""
     indices = data.spread("validation", cfg.trainer.validation_images).tolist()
-    model = module.ema.model
+    objectives = module.ema.model.objectives()
     sums: dict[str, float] = {}
     for batch in _batches(module, data, tokenizer, indices):
         noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)
-        losses = model.losses(batch, noise=noise)
-        for name, value in {"total": losses.total, **losses.parts}.items():
-            sums[name] = sums.get(name, 0.0) + float(value.double().sum())
+        for objective, of in objectives.items():
+            losses = of.losses(batch, noise=noise)
+            for name, value in named(losses, objective, of=len(objectives)).items():
+                sums[name] = sums.get(name, 0.0) + float(value.double().sum())
     return {name: value / len(indices) for name, value in sums.items()}
 
 
