@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,7 @@ def identity(denoiser: D) -> D:
     return denoiser
 
 
+@runtime_checkable
 class LossFunction(Protocol):
     """The losses of each sample of a batch."""
 
