@@ -1,0 +1,113 @@
+"""The contract of an invertible map, and maps one after the other.
+
+Shape letters: b batch, c channels, h height, w width, d features of the condition.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Features = Float[Tensor, "b d"] | None
+
+
+class Transform(nn.Module, ABC):
+    """An invertible map f with z = f(x; condition), trained in the direction data to noise."""
+
+    @abstractmethod
+    def forward(
+        self, x: Float[Tensor, "b ..."], cond: Features = None
+    ) -> tuple[Float[Tensor, "b ..."], Float[Tensor, " b"]]:
+        """z = f(x) and log |det df/dx| in nats, one a sample.
+
+        Args:
+            x: what is mapped.
+            cond: features of the condition, for the maps that take one.
+        """
+
+    @abstractmethod
+    def inverse(
+        self, z: Float[Tensor, "b ..."], cond: Features = None
+    ) -> Float[Tensor, "b ..."]:
+        """The x with f(x) = z."""
+
+    @torch.no_grad()
+    def initialise(
+        self, x: Float[Tensor, "b ..."], cond: Features = None
+    ) -> Float[Tensor, "b ..."]:
+        """Set what depends on data from the first inputs; returns their images under f."""
+        z, _ = self(x, cond)
+        return z
+
+
+class Composition(Transform):
+    """Several maps, the first one first; log-determinants add up.
+
+    Args:
+        transforms: the maps.
+    """
+
+    def __init__(self, transforms: Iterable[Transform]) -> None:
+        super().__init__()
+        self.transforms = nn.ModuleList(transforms)
+
+    def forward(
+        self, x: Float[Tensor, "b ..."], cond: Features = None
+    ) -> tuple[Float[Tensor, "b ..."], Float[Tensor, " b"]]:
+        total = x.new_zeros(len(x))
+        for transform in self.transforms:
+            x, log_det = transform(x, cond)
+            total = total + log_det
+        return x, total
+
+    def inverse(
+        self, z: Float[Tensor, "b ..."], cond: Features = None
+    ) -> Float[Tensor, "b ..."]:
+        for transform in reversed(self.transforms):
+            assert isinstance(transform, Transform)
+            z = transform.inverse(z, cond)
+        return z
+
+    @torch.no_grad()
+    def initialise(
+        self, x: Float[Tensor, "b ..."], cond: Features = None
+    ) -> Float[Tensor, "b ..."]:
+        for transform in self.transforms:
+            assert isinstance(transform, Transform)
+            x = transform.initialise(x, cond)
+        return x
+
+
+class Squeeze(Transform):
+    """Blocks of pixels become channels: (b, c, h, w) -> (b, c f^2, h / f, w / f).
+
+    Args:
+        factor: f, height and width of a block.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], cond: Features = None
+    ) -> tuple[Float[Tensor, "b k i j"], Float[Tensor, " b"]]:
+        z = nn.functional.pixel_unshuffle(x, self.factor)
+        return z, x.new_zeros(len(x))
+
+    def inverse(
+        self, z: Float[Tensor, "b k i j"], cond: Features = None
+    ) -> Float[Tensor, "b c h w"]:
+        return nn.functional.pixel_shuffle(z, self.factor)
+
+
+def bounded(raw: Tensor, bound: float) -> Tensor:
+    """A logarithm of a scale, kept within (-bound, bound) and equal to `raw` near zero.
+
+    Without a bound a network can make a map so steep that its inverse loses all digits.
+    """
+    return bound * torch.tanh(raw / bound)

@@ -1,0 +1,181 @@
+"""A normalizing flow: an invertible map of images to noise, trained by exact likelihood.
+
+The map itself is an argument (`genzoo.flows.glow.Glow`, `genzoo.flows.tarflow.TarFlow`); this
+family adds the caption, the step from 8-bit images to densities, and the direction of sampling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from genzoo.flows.dequantise import LEVELS, Dequantisation
+from genzoo.flows.transform import Transform
+from genzoo.models.base import GenerativeModel, bits_per_dim, identity
+from genzoo.noise import Noise
+from genzoo.text.encoder import TextEncoder
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+
+class Flow(GenerativeModel):
+    """p(image | caption) by a change of variables.
+
+    The likelihood of the 8-bit image is a lower bound because of the dequantisation (see
+    `genzoo.flows.dequantise`); the density of the continuous image is exact.
+
+    Captions are dropped now and then in training, so that the map without a caption is trained
+    too: it is the one of `encode` and `decode`, which make up one latent space for all captions.
+
+    Args:
+        image_size: height and width of the images.
+        arch: the invertible map, images to flat latents.
+        dequantisation: noise within the width of a grey level.
+        text: arguments of the `TextEncoder`.
+        drop: share of the captions that training replaces by the empty one.
+        temperature: standard deviation of the latents from which samples are drawn.
+    """
+
+    capabilities = Capabilities(
+        sampling="inverse of the encoder at Gaussian noise",
+        conditions=frozenset({"text"}),
+        likelihood="bound",
+        reconstruct=True,
+        latent=True,
+    )
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        arch: Transform,
+        dequantisation: Dequantisation,
+        text: Mapping[str, int],
+        drop: float,
+        temperature: float,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self.text = TextEncoder(**text)
+        self.arch = arch
+        self.dequantise = dequantisation
+        self.drop, self.temperature = drop, temperature
+        self.dimensions = channels * image_size**2
+
+    @property
+    def dequantisation(self) -> str:
+        """The name of the noise under which the likelihood is a bound."""
+        return self.dequantise.name
+
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        """Bits per dimension: of the noise, of the latents, and what the map's slope gives back.
+
+        Without gradients, as at every validation, the map is also inverted:
+        `inversion_error` is the largest deviation of a pixel in [-1, 1].
+        """
+        with _full_precision(batch.image):
+            cond = self._text(self._dropped(batch.condition, noise))
+            y, log_q = self._dequantised(batch.image.float(), noise)
+            z, log_det = self.arch(y, cond)
+            terms = {
+                "latent": _log_normal(z),
+                "log_det": log_det - y[0].numel() * math.log(LEVELS / 2),
+                "dequantisation": -log_q,
+            }
+            shape = (y.shape[1], y.shape[2], y.shape[3])
+            parts = {name: bits_per_dim(value, shape) for name, value in terms.items()}
+            total = torch.stack(list(parts.values())).sum(0)
+            if not torch.is_grad_enabled():
+                error = self.arch.inverse(z, cond) - y
+                parts["inversion_error"] = error.abs().flatten(1).amax(1)
+        return Losses(total=total, parts=parts)
+
+    def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
+        """A lower bound in nats of the 8-bit image, with one draw of the dequantisation."""
+        with _full_precision(batch.image):
+            y, log_q = self._dequantised(batch.image.float(), noise)
+            z, log_det = self.arch(y, self._text(batch.condition))
+            return _log_normal(z) + log_det - y[0].numel() * math.log(LEVELS / 2) - log_q
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
+        """Where the centre of each grey level is mapped to, without a caption."""
+        with _full_precision(images):
+            return self.arch(_centred(images.float()), self._no_text(images))[0]
+
+    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        """Where the map without a caption puts the samples drawn with their captions."""
+        with _full_precision(cond.tokens):
+            y = self._draw(cond, noise)
+            return self.arch(y, self._no_text(y))[0]
+
+    def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
+        """The inverse of `encode`, and like it without the caption."""
+        with _full_precision(latent):
+            return _to_image(self.arch.inverse(latent.float(), self._no_text(latent)))
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """The inverse map, given the caption, at Gaussian noise of the set temperature."""
+        with _full_precision(cond.tokens):
+            return _to_image(self._draw(cond, noise))
+
+    @torch.no_grad()
+    def initialise(self, batch: Batch, *, noise: Noise) -> None:
+        """Activation normalisation and first rotation from dequantised images."""
+        y, _ = self._dequantised(batch.image.float(), noise)
+        self.arch.initialise(y, self._text(batch.condition))
+
+    def _draw(self, cond: Condition, noise: Noise) -> Tensor:
+        z = self.temperature * noise.normal(self.dimensions)
+        return self.arch.inverse(z, self._text(cond))
+
+    def _dequantised(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """The point y = (k + u) / 128 - 1 in (-1, 1) and log q(u)."""
+        u, log_q = self.dequantise(image, noise=noise.child("dequantisation"))
+        return _centred(image) + (u - 0.5) * (2 / LEVELS), log_q
+
+    def _dropped(self, cond: Condition, noise: Noise) -> Condition:
+        """Some captions replaced by the empty one, chosen by the noise."""
+        kept = noise.child("drop").uniform(1) >= self.drop
+        return replace(cond, token_mask=cond.token_mask & kept)
+
+    def _text(self, cond: Condition) -> Float[Tensor, "b d"]:
+        pooled: Tensor = self.text(cond.tokens, cond.token_mask).pooled
+        return pooled.float()
+
+    def _no_text(self, like: Tensor) -> Float[Tensor, "b d"]:
+        """Features of the empty caption, one row for each row of `like`."""
+        tokens = torch.zeros(1, len(self.text.position), dtype=torch.long, device=like.device)
+        pooled: Tensor = self.text(tokens, torch.zeros_like(tokens, dtype=torch.bool)).pooled
+        return pooled.float().expand(len(like), -1)
+
+
+def _full_precision(like: Tensor) -> torch.autocast:
+    """Half precision would cost the map its inverse, so autocast is off inside."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _centred(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """[-1, 1] on the 256 values 2 k / 255 - 1 to the centres (k + 1/2) / 128 - 1."""
+    return ((image + 1) * 127.5 + 0.5) * (2 / LEVELS) - 1
+
+
+def _to_image(y: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """The inverse of `_centred`; rounding to 8 bit then gives k, the grey level y lies in."""
+    return (((y + 1) * (LEVELS / 2) - 0.5) / 127.5 - 1).clamp(-1, 1)
+
+
+def _log_normal(z: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
+    """Log-density of independent standard normal numbers."""
+    return -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
