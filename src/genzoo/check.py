@@ -13,7 +13,10 @@ from genzoo.errors import UsageError
 from genzoo.types import Capabilities
 
 # Why Lightning's strategies do not fit what a run needs, where they do not.
-REASONS = {"deepspeed": "its checkpoints are folders that only DeepSpeed reads"}
+REASONS = {
+    "deepspeed": "its checkpoints are folders that only DeepSpeed reads",
+    "fsdp": "sharding works with one optimiser, and this model has two",
+}
 
 
 def check(cfg: DictConfig) -> None:

@@ -137,8 +137,8 @@ class Capabilities:
         conditions: what it can be conditioned on, of ``{"text", "label"}``.
         guidance: the guidance modes it takes, beside ``"none"``.
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
-        reconstruct: whether it maps an image to itself through a latent.
-        latent: whether it has `encode` and `decode`, so that latents can be interpolated.
+        reconstruct: whether it has `encode`, and so maps an image to itself through a latent.
+        latent: whether it has `draw_latent` and `decode`, so that latents can be interpolated.
         sampling: how a random sample comes about, in a few words for the reader of a table.
         strategies: the distributed strategies under which it can be trained.
     """

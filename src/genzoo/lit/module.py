@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from genzoo.lit.ema import EMA
@@ -27,19 +27,19 @@ class Meter:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._count = 0
+        self._counts: dict[str, int] = {}
 
     def add(self, values: Mapping[str, Tensor]) -> None:
         """Add one step's scalars."""
         for name, value in values.items():
             value = value.detach()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-        self._count += 1
+            self._counts[name] = self._counts.get(name, 0) + 1
 
     def read(self) -> dict[str, float]:
         """The means since the last reading."""
-        means = {name: float(value) / self._count for name, value in self._sums.items()}
-        self._sums, self._count = {}, 0
+        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        self._sums, self._counts = {}, {}
         return means
 
 
@@ -105,15 +105,24 @@ class GenerativeModule(pl.LightningModule):
             for method in ("losses", "sample", "log_prob", "encode", "decode"):
                 register_fsdp_forward_method(model, method)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
+    def configure_optimizers(self) -> Any:
+        return self.build_optimizer(self.model.parameters(), lr=self.optimizer_settings["lr"])
+
+    def build_optimizer(
+        self, parameters: Iterable[nn.Parameter], *, lr: float
+    ) -> torch.optim.Optimizer:
+        """AdamW with the run's settings; `lr` is what the learning rate warms up to."""
         settings = self.optimizer_settings
-        return torch.optim.AdamW(
-            self.model.parameters(),
-            lr=settings["lr"],
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=lr,
             betas=tuple(settings["betas"]),
             weight_decay=settings["weight_decay"],
             fused=True,  # one kernel for all parameters, on CPUs as well
         )
+        for group in optimizer.param_groups:
+            group["initial_lr"] = lr
+        return optimizer
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Layers with randomness of their own (dropout) draw from torch's generator: seeded by the
@@ -123,12 +132,16 @@ class GenerativeModule(pl.LightningModule):
         warm = min(
             1.0, (self.images_seen + settings["batch_size"]) / max(settings["warmup_images"], 1)
         )
-        for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = settings["lr"] * warm
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * warm
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        noise = Noise.of(self.seed, batch.index, "train", self.images_seen, device=self.device)
-        losses = self.model.losses(batch, noise=noise)
+    def noise(self, batch: Batch) -> Noise:
+        """One stream an image, another one each time an image is seen."""
+        return Noise.of(self.seed, batch.index, "train", self.images_seen, device=self.device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        losses = self.model.losses(batch, noise=self.noise(batch))
         loss = losses.total.mean()
         self.meter.add({name: v.mean() for name, v in named(losses, "model", of=1).items()})
         return loss

@@ -13,14 +13,23 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import DictConfig
-from pytorch_lightning.strategies import ModelParallelStrategy, Strategy
+from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
 from genzoo import distributed
 from genzoo.check import gpu_count
 
 
-def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback]) -> pl.Trainer:
-    """The trainer of one rank; the ranks were started by `genzoo.launch`."""
+def build_trainer(
+    cfg: DictConfig, callbacks: Sequence[pl.Callback], *, game: bool = False
+) -> pl.Trainer:
+    """The trainer of one rank; the ranks were started by `genzoo.launch`.
+
+    Args:
+        cfg: the prepared configuration.
+        callbacks: in the order in which they are called.
+        game: whether an `AdversarialModule` is trained, which clips and accumulates by itself and
+            whose every backward pass leaves one of two networks out.
+    """
     gpus = gpu_count(cfg.trainer.gpus)
     # Given explicitly, or Lightning would find SLURM and start counting its tasks.
     environment: ClusterEnvironment = (
@@ -31,12 +40,12 @@ def build_trainer(cfg: DictConfig, callbacks: Sequence[pl.Callback]) -> pl.Train
         accelerator="gpu" if gpus else "cpu",
         devices=gpus or cfg.trainer.processes,
         num_nodes=cfg.trainer.nodes,
-        strategy=_strategy(cfg),
+        strategy=_strategy(cfg, game),
         precision=precision(cfg.trainer.precision, gpus=gpus),
         plugins=[environment],
         max_epochs=-1,  # the data stream has no end; the budget ends training
-        gradient_clip_val=cfg.optimizer.clip,
-        accumulate_grad_batches=cfg.optimizer.accumulate,
+        gradient_clip_val=None if game else cfg.optimizer.clip,
+        accumulate_grad_batches=1 if game else cfg.optimizer.accumulate,
         callbacks=list(callbacks),
         logger=False,
         enable_checkpointing=False,
@@ -54,10 +63,12 @@ def precision(name: str, *, gpus: int) -> Any:
     return "bf16-mixed" if gpus and torch.cuda.is_bf16_supported() else "32-true"
 
 
-def _strategy(cfg: DictConfig) -> str | Strategy:
+def _strategy(cfg: DictConfig, game: bool) -> str | Strategy:
     name: str = cfg.strategy.name
     if name == "auto":
-        return "ddp" if distributed.world() > 1 else "auto"
+        name = "ddp" if distributed.world() > 1 else "auto"
+    if name == "ddp":
+        return DDPStrategy(find_unused_parameters=game)
     if name == "fsdp":
         # FSDP2 shards every tensor by itself, so that weights and their moving average stay
         # aligned; the older FSDP flattens them together (Lightning 21414).

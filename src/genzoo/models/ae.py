@@ -61,6 +61,10 @@ class Autoencoder(GenerativeModel):
         latent: Tensor = self.to_latent(self.encoder(images).flatten(1))
         return latent
 
+    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        drawn: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
+        return self.latent_mean + drawn
+
     def decode(
         self, latent: Float[Tensor, "b d"], cond: Condition | None = None
     ) -> Float[Tensor, "b c h w"]:
@@ -79,8 +83,7 @@ class Autoencoder(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        latent = self.latent_mean + noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
-        return self.decode(latent)
+        return self.decode(self.draw_latent(cond, noise=noise))
 
     def _decode(self, latent: Tensor) -> Tensor:
         image: Tensor = self.decoder(self.from_latent(latent).unflatten(1, self.small))

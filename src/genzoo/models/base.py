@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -90,6 +90,10 @@ class GenerativeModel(nn.Module, ABC):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """The latent point of each image."""
+        raise Unsupported(f"{type(self).__name__} encodes no images", "use model=vae")
+
+    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        """Latent points as random samples have them."""
         raise Unsupported(f"{type(self).__name__} has no latent space", "use model=vae")
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
@@ -116,6 +120,59 @@ class GenerativeModel(nn.Module, ABC):
         Args:
             batches: training images, each at most once.
         """
+
+
+class AdversarialModel(GenerativeModel):
+    """A generator and a discriminator that learn against each other.
+
+    Attributes:
+        generator: what draws images.
+        discriminator: what tells them from real ones.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
+
+    @abstractmethod
+    def generate(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b c h w"]:
+        """Images as the generator learns from them."""
+
+    @abstractmethod
+    def discriminator_losses(
+        self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
+    ) -> Losses:
+        """What the discriminator minimises; `generated` carries no gradient."""
+
+    @abstractmethod
+    def generator_losses(
+        self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
+    ) -> Losses:
+        """What the generator minimises; its gradient reaches it through `generated`."""
+
+    def adapt(self, parts: Mapping[str, Tensor], *, images: int) -> None:
+        """Adjust what follows the course of the game; called after a discriminator's step.
+
+        Args:
+            parts: means of the discriminator's losses by part, over all processes.
+            images: real ones that the discriminator saw in the step.
+        """
+
+    def objectives(self) -> dict[str, Objective]:
+        """The two sides, each against the other as it stands."""
+
+        def discriminator(batch: Batch, *, noise: Noise) -> Losses:
+            with torch.no_grad():
+                generated = self.generate(batch.condition, noise=noise)
+            return self.discriminator_losses(batch, generated, noise=noise)
+
+        def generator(batch: Batch, *, noise: Noise) -> Losses:
+            generated = self.generate(batch.condition, noise=noise)
+            return self.generator_losses(batch, generated, noise=noise)
+
+        return {
+            "discriminator": Objective(discriminator, tuple(self.discriminator.parameters())),
+            "generator": Objective(generator, tuple(self.generator.parameters())),
+        }
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -97,6 +97,10 @@ class VAE(GenerativeModel):
         """The mean of the posterior."""
         return self._posterior(images)[0]
 
+    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        mean, log_std = self._split(self.prior(self._text(cond)))
+        return mean + log_std.exp() * noise.normal(self.latent)
+
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
         return self._decode(latent, self._text(cond)).clamp(-1, 1)
 
@@ -109,10 +113,7 @@ class VAE(GenerativeModel):
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
         """The decoder's mean at a point of the prior given the caption."""
-        features = self._text(cond)
-        mean, log_std = self._split(self.prior(features))
-        latent = mean + log_std.exp() * noise.normal(self.latent)
-        return self._decode(latent, features).clamp(-1, 1)
+        return self.decode(self.draw_latent(cond, noise=noise), cond)
 
     def _terms(
         self, batch: Batch, noise: Noise

@@ -135,7 +135,7 @@ def _names(entry: Entry) -> list[str]:
 
 def _main(entry: Entry) -> list[str]:
     names = _names(entry)
-    return ["total"] if "total" in names else names[:MOST]
+    return [name for name in names if name.split("/")[-1] == "total"] or names[:MOST]
 
 
 def shared_axis(comparison: Comparison, axis: Axis) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -16,10 +17,11 @@ from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
 from genzoo.errors import UsageError
 from genzoo.image import save_png
+from genzoo.lit.adversarial import AdversarialModule
 from genzoo.lit.callbacks import Budget, Count, Curves, Monitor, Saver
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
-from genzoo.models.base import GenerativeModel, parameter_count
+from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
 from genzoo.tasks.evaluate import Cost, evaluate
 from genzoo.tasks.pictures import sample_grid
@@ -71,10 +73,12 @@ def train(
     model = build.build_model(cfg)
     if checkpoint is None:
         _initialise(cfg, model, data, tokenizer)
-    module = GenerativeModule(
+    game = isinstance(model, AdversarialModel)
+    wrapper: type[Any] = AdversarialModule if game else GenerativeModule
+    module: GenerativeModule = wrapper(
         model,
-        optimizer=OmegaConf.to_container(cfg.optimizer),  # type: ignore[arg-type]
-        ema=OmegaConf.to_container(cfg.ema),  # type: ignore[arg-type]
+        optimizer=OmegaConf.to_container(cfg.optimizer),
+        ema=OmegaConf.to_container(cfg.ema),
         seed=cfg.seed,
         about=_about(cfg, data, tokenizer),
     )
@@ -118,7 +122,7 @@ def train(
             calibration=partial(_calibration, module, data, tokenizer),
         ),
     ]
-    trainer = build_trainer(cfg, callbacks)
+    trainer = build_trainer(cfg, callbacks, game=game)
     path = None if checkpoint is None else str(checkpoint.path)
     trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
     module.stop_clock()

@@ -15,7 +15,7 @@ from genzoo.image import grid, save_png, to_float, to_uint8
 from genzoo.models.base import GenerativeModel, interpolate
 from genzoo.noise import Noise
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Condition
+from genzoo.types import Condition, concat_conditions
 
 GALLERY = 12  # images in a run's gallery
 STEPS = 9  # of an interpolation, ends included
@@ -101,7 +101,9 @@ def write_gallery(
     strip = None
     if model.capabilities.latent:
         strip = "interpolation.png"
-        save_png(folder / strip, _interpolation(model, real, cond, device), text={})
+        noise = Noise.of(seed, indices, "sample", device=device)
+        picture = _interpolation(model, real, cond, noise=noise, device=device)
+        save_png(folder / strip, picture, text={})
     content = {
         "split": "validation",
         "items": items,
@@ -112,26 +114,33 @@ def write_gallery(
 
 
 def _interpolation(
-    model: GenerativeModel, real: Tensor, cond: Condition, device: torch.device, rows: int = 4
+    model: GenerativeModel,
+    real: Tensor,
+    cond: Condition,
+    *,
+    noise: Noise,
+    device: torch.device,
+    rows: int = 4,
 ) -> Tensor:
-    """Rows that lead from one held-out image's latent point to another's, both images outside.
+    """Rows that lead from one latent point to another.
 
-    The caption changes from the first image's to the second's at the middle.
+    The points are those of held-out images, which are shown outside, or, where a model encodes
+    none, drawn ones. The caption changes from the first to the second at the middle.
     """
+    encodes = model.capabilities.reconstruct
     with torch.no_grad():
-        latent = model.encode(to_float(real[: 2 * rows]).to(device))
+        if encodes:
+            latent = model.encode(to_float(real[: 2 * rows]).to(device))
+        else:
+            latent = model.draw_latent(cond[: 2 * rows].to(device), noise=noise[: 2 * rows])
         points = interpolate(latent[0::2], latent[1::2], STEPS)  # (rows, steps, d)
         strips = []
         for row in range(rows):
             first, second = cond[2 * row : 2 * row + 1], cond[2 * row + 1 : 2 * row + 2]
             half = STEPS // 2
-            captions = _join(first.repeat(half + 1), second.repeat(STEPS - half - 1))
-            decoded = to_uint8(model.decode(points[row], captions.to(device))).cpu()
-            strips += [real[2 * row : 2 * row + 1], decoded, real[2 * row + 1 : 2 * row + 2]]
-    return grid(torch.cat(strips), columns=STEPS + 2)
-
-
-def _join(first: Condition, second: Condition) -> Condition:
-    from genzoo.types import concat_conditions
-
-    return concat_conditions([first, second])
+            captions = concat_conditions([first.repeat(half + 1), second.repeat(STEPS - half - 1)])
+            strip = to_uint8(model.decode(points[row], captions.to(device))).cpu()
+            if encodes:
+                strip = torch.cat([real[2 * row, None], strip, real[2 * row + 1, None]])
+            strips.append(strip)
+    return grid(torch.cat(strips), columns=len(strips[0]))

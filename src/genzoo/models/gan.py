@@ -1,0 +1,298 @@
+"""A text-conditional GAN in the spirit of R3GAN (Huang et al., arXiv 2501.05441).
+
+Two residual networks without normalisation play a relativistic game whose discriminator is
+kept smooth on real and on generated images (R1, R2). The caption enters the generator through
+the shared text encoder; the discriminator projects its features onto those of the caption
+(Miyato & Koyama, arXiv 1802.05637) and learns that a real image with another's caption is wrong
+(Reed et al., arXiv 1605.05396).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genzoo.adversarial.augment import Augmentation
+from genzoo.adversarial.losses import LOSSES, verdicts
+from genzoo.adversarial.penalties import one_centred, zero_centred
+from genzoo.errors import UsageError
+from genzoo.models.base import AdversarialModel, identity
+from genzoo.nn.residual import ResidualDiscriminator, ResidualGenerator
+from genzoo.noise import Noise
+from genzoo.text.encoder import TextEncoder
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+
+class Generator(nn.Module):
+    """A latent point and a caption to an image.
+
+    Args:
+        latent: dimensions of the latent point.
+        features: of the vector that latent and caption become.
+        text: arguments of the `TextEncoder`.
+        network: arguments of the `ResidualGenerator`.
+    """
+
+    def __init__(
+        self, *, latent: int, features: int, text: Mapping[str, int], **network: Any
+    ) -> None:
+        super().__init__()
+        self.text = TextEncoder(**text)
+        self.mapping = nn.Sequential(
+            nn.Linear(latent + text["width"], features),
+            nn.LeakyReLU(0.2),
+            nn.Linear(features, features),
+            nn.LeakyReLU(0.2),
+        )
+        self.network = ResidualGenerator(features=features, **network)
+
+    def forward(
+        self, latent: Float[Tensor, "b z"], caption: Float[Tensor, "b d"]
+    ) -> Float[Tensor, "b c h w"]:
+        """Images, not confined to [-1, 1]; `caption` is the text encoder's pooled feature."""
+        image: Tensor = self.network(self.mapping(torch.cat([latent, caption], dim=1)))
+        return image
+
+    def read(self, cond: Condition) -> Float[Tensor, "b d"]:
+        """The caption's features."""
+        pooled: Tensor = self.text(cond.tokens, cond.token_mask).pooled
+        return pooled
+
+
+class Discriminator(nn.Module):
+    """Images and captions to scores.
+
+    Args:
+        text: arguments of its own `TextEncoder`.
+        bias: whether the score's zero means something to the loss.
+        network: arguments of the `ResidualDiscriminator`.
+    """
+
+    def __init__(self, *, text: Mapping[str, int], bias: bool, **network: Any) -> None:
+        super().__init__()
+        self.text = TextEncoder(**text)
+        self.network = ResidualDiscriminator(**network)
+        width = network["widths"][-1]
+        self.realism = nn.Linear(width, 1, bias=bias)
+        self.match = nn.Linear(text["width"], width)
+
+    def forward(
+        self, images: Float[Tensor, "b c h w"], caption: Float[Tensor, "b d"]
+    ) -> Float[Tensor, " b"]:
+        """How real each image is, and how well it fits its caption, in one number."""
+        return self.score(self.network(images), caption)
+
+    def score(
+        self, features: Float[Tensor, "b k"], caption: Float[Tensor, "b d"]
+    ) -> Float[Tensor, " b"]:
+        """Scores from the network's features, which several captions may share."""
+        fit = (features * self.match(caption)).sum(1) / math.sqrt(features.shape[1])
+        score: Tensor = self.realism(features)[:, 0] + fit
+        return score.float()
+
+    def read(self, cond: Condition) -> Float[Tensor, "b d"]:
+        """The caption's features."""
+        pooled: Tensor = self.text(cond.tokens, cond.token_mask).pooled
+        return pooled
+
+
+class GAN(AdversarialModel):
+    """Generator, discriminator and the game that they play.
+
+    Args:
+        image_size: height and width of the images: patch * 2 ** (len(widths) - 1) times a whole
+            number, for both networks.
+        latent: dimensions of the latent point.
+        features: of the vector that latent and caption become.
+        generator: `widths` and `blocks` of its network.
+        discriminator: the same of the discriminator's.
+        expansion: of every block, see `GroupedBlock`.
+        group: of every block, see `GroupedBlock`.
+        patch: pixels along each side that one position of the largest map stands for.
+        text: arguments of both `TextEncoder`s.
+        loss: one of `LOSSES`.
+        r1: weight of the zero-centred penalty on real images.
+        r2: weight of the same on generated images.
+        gradient_penalty: weight of the one-centred penalty between them.
+        penalty_share: share of a batch on which the penalties are computed; they count for the
+            whole of it.
+        mismatched: weight of telling real images from those with another's caption.
+        augmentation: arguments of the `Augmentation`.
+        truncation: largest absolute value in the latent point of a sample; None for none.
+        channels: of the images.
+    """
+
+    capabilities = Capabilities(
+        sampling="generator at a Gaussian point, given the caption",
+        conditions=frozenset({"text"}),
+        latent=True,
+        strategies=frozenset({"auto", "ddp"}),
+    )
+    generator: Generator
+    discriminator: Discriminator
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        latent: int,
+        features: int,
+        generator: Mapping[str, Any],
+        discriminator: Mapping[str, Any],
+        expansion: int,
+        group: int,
+        patch: int,
+        text: Mapping[str, int],
+        loss: str,
+        r1: float,
+        r2: float,
+        gradient_penalty: float,
+        penalty_share: float,
+        mismatched: float,
+        augmentation: Mapping[str, Any],
+        truncation: float | None,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        if loss not in LOSSES:
+            raise UsageError(f"there is no model.loss={loss}", f"use one of {', '.join(LOSSES)}")
+        self.loss = LOSSES[loss]
+        self.latent, self.truncation = latent, truncation
+        self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
+        self.penalty_share, self.mismatched = penalty_share, mismatched
+        shape = {"channels": channels, "expansion": expansion, "group": group, "patch": patch}
+        self.generator = Generator(
+            latent=latent,
+            features=features,
+            text=text,
+            smallest=_smallest(image_size, patch, generator["widths"]),
+            **shape,
+            **generator,
+        )
+        self.discriminator = Discriminator(
+            text=text,
+            bias=self.loss.boundary is not None,
+            smallest=_smallest(image_size, patch, discriminator["widths"]),
+            **shape,
+            **discriminator,
+        )
+        self.augmentation = Augmentation(**augmentation)
+
+    def generate(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b c h w"]:
+        latent = noise.child("latent").normal(self.latent)
+        return self._paint(latent, cond)
+
+    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        """Normal numbers, or none beyond `truncation` (BigGAN, arXiv 1809.11096, section 3.1)."""
+        if self.truncation is None:
+            return noise.normal(self.latent)
+        # The normal distribution's inverse at uniform numbers between the two cuts.
+        end = math.erf(self.truncation / math.sqrt(2))
+        uniform = end * (2 * noise.uniform(self.latent).double() - 1)
+        return (math.sqrt(2) * torch.erfinv(uniform)).float()
+
+    def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
+        return self._paint(latent, cond).clamp(-1, 1)
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        return self.decode(self.draw_latent(cond, noise=noise), cond)
+
+    def discriminator_losses(
+        self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
+    ) -> Losses:
+        d = self.discriminator
+        real = self.augmentation(batch.image, noise=noise.child("augment real"))
+        fake = self.augmentation(generated, noise=noise.child("augment generated"))
+        caption = d.read(batch.condition)
+        # One pass over both: twice the work in one set of kernels.
+        features_real, features_fake = d.network(torch.cat([real, fake])).chunk(2)
+        score_real, score_fake = d.score(features_real, caption), d.score(features_fake, caption)
+        game = self.loss.discriminator(score_real, score_fake)
+        # The neighbour's caption, where it is another one.
+        other = (batch.tokens != batch.tokens.roll(1, 0)).any(1)
+        score_other = d.score(features_real, caption.roll(1, 0))
+        mismatch = self.loss.discriminator(score_real, score_other) * other
+        penalty = self._penalty(real, fake, caption.detach(), noise)
+        right_real, right_fake = verdicts(score_real, score_fake, self.loss.boundary)
+        return Losses(
+            total=game + self.mismatched * mismatch + penalty,
+            parts={
+                "loss": game,
+                "mismatch": mismatch,
+                "penalty": penalty,
+                "score_real": score_real,
+                "score_generated": score_fake,
+                "accuracy_real": right_real,
+                "accuracy_generated": right_fake,
+                "overfitting": 2 * right_real - 1,
+            },
+        )
+
+    def generator_losses(
+        self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
+    ) -> Losses:
+        d = self.discriminator
+        fake = self.augmentation(generated, noise=noise.child("augment generated again"))
+        with torch.no_grad():
+            caption = d.read(batch.condition)
+            real = self.augmentation(batch.image, noise=noise.child("augment real again"))
+            score_real = d(real, caption)
+        game = self.loss.generator(score_real, d(fake, caption))
+        return Losses(total=game, parts={"loss": game})
+
+    def adapt(self, parts: Mapping[str, Tensor], *, images: int) -> None:
+        self.augmentation.adapt(parts["overfitting"], images=images)
+
+    def _paint(self, latent: Tensor, cond: Condition) -> Tensor:
+        images: Tensor = self.generator(latent, self.generator.read(cond))
+        return images
+
+    def _penalty(
+        self, real: Tensor, fake: Tensor, caption: Tensor, noise: Noise
+    ) -> Float[Tensor, " b"]:
+        """The slopes on a share of the batch, weighted so that the batch's mean is unbiased."""
+        batch = len(real)
+        count = max(1, round(self.penalty_share * batch))
+        real, fake, caption = real[:count], fake[:count], caption[:count]
+
+        def score(images: Tensor) -> Tensor:
+            scores: Tensor = self.discriminator(images, caption.repeat(len(images) // count, 1))
+            return scores
+
+        value = torch.zeros(count, device=real.device)
+        if self.r1 or self.r2:
+            on_real, on_fake = zero_centred(score, torch.cat([real, fake])).chunk(2)
+            value = self.r1 * on_real + self.r2 * on_fake
+        if self.gradient_penalty:
+            weight = noise[:count].child("between").uniform()
+            value = value + self.gradient_penalty * one_centred(score, real, fake, weight)
+        return F.pad(value * (batch / count), (0, batch - count))
+
+
+def _smallest(image_size: int, patch: int, widths: Sequence[int]) -> int:
+    """Height and width of the smallest map.
+
+    Raises:
+        UsageError: where the image cannot be divided so often.
+    """
+    unit: int = patch * 2 ** (len(widths) - 1)
+    if image_size % unit:
+        raise UsageError(
+            f"{len(widths)} widths with patch={patch} need images divisible by {unit}, not "
+            f"{image_size}",
+            "give fewer widths, or another data.image_size=",
+        )
+    return image_size // unit
