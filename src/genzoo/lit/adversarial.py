@@ -20,8 +20,8 @@ class AdversarialModule(GenerativeModule):
     """Turns of discriminator and generator, each with its own optimiser.
 
     Lightning neither clips nor accumulates gradients where there are two optimisers; both are
-    done here. An accumulated step waits for its batches and then plays both turns over them, so
-    that it equals the step on one large batch.
+    done here. An accumulated step waits for its batches and then plays each turn over all of
+    them, so that the generator meets the discriminator that has learned from them.
 
     Args:
         model: to train.

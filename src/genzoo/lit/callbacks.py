@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -16,7 +16,7 @@ import torch
 
 from genzoo import distributed
 from genzoo.console import Progress, say
-from genzoo.errors import GenzooError
+from genzoo.lit.health import Health
 from genzoo.lit.module import GenerativeModule
 from genzoo.track import Tracker
 from genzoo.types import Batch
@@ -132,10 +132,11 @@ class Curves(AfterStep):
         tracker: where points go.
         every: images between two points.
         budget: to say how far the training is.
+        health: looks at the losses.
     """
 
-    def __init__(self, tracker: Tracker, *, every: int, budget: Budget) -> None:
-        self.tracker, self.budget = tracker, budget
+    def __init__(self, tracker: Tracker, *, every: int, budget: Budget, health: Health) -> None:
+        self.tracker, self.health = tracker, health
         self._due = Every(every)
         self._progress = Progress("training, images seen", budget.images)
         self._start = (0, 0.0)
@@ -164,12 +165,7 @@ class Curves(AfterStep):
         seen, seconds = module.images_seen, module.elapsed()
         values = module.meter.read()
         speed = (seen - self._start[0]) / max(seconds - self._start[1], 1e-9)
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise GenzooError(
-                    f"the loss {name!r} became {value} after {seen:,} images",
-                    "continue from the last good checkpoint with a lower optimizer.lr",
-                )
+        self.health.check_losses(values, images=seen)
         totals = [f"{value:.4f}" for name, value in values.items() if name.endswith("total")]
         self._note = f"loss {' / '.join(totals)}, {speed:.0f} images/s"
         self.tracker.curve(
@@ -179,25 +175,35 @@ class Curves(AfterStep):
         )
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a look at the moving average saw.
+
+    Attributes:
+        losses: on held-out images, by name.
+        picture: a file of samples.
+        diversity: of the samples, as a share of real images'.
+    """
+
+    losses: dict[str, float]
+    picture: Path
+    diversity: float
+
+
 class Monitor(AfterStep):
-    """Now and then, with the clock stopped, look at the moving average: losses and samples.
+    """Now and then, with the clock stopped, looks at the moving average: losses and samples.
 
     Args:
         tracker: where the numbers go.
         every: images between two looks; the last one is when training ends. None for none.
-        validate: the held-out losses of the moving average, by name.
-        draw: writes a picture of samples and returns its path.
+        look: at the model as it is now.
+        health: looks at the samples.
     """
 
     def __init__(
-        self,
-        tracker: Tracker,
-        *,
-        every: int | None,
-        validate: Callable[[], dict[str, float]],
-        draw: Callable[[], Path],
+        self, tracker: Tracker, *, every: int | None, look: Callable[[], Look], health: Health
     ) -> None:
-        self.tracker, self.validate, self.draw = tracker, validate, draw
+        self.tracker, self.look, self.health = tracker, look, health
         self._due = Every(every)
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
@@ -206,9 +212,15 @@ class Monitor(AfterStep):
             return
         module.stop_clock()
         # All ranks look, for sharded weights have to be gathered; the first one's tracker writes.
-        values = {f"validation/{name}": value for name, value in self.validate().items()}
-        self.tracker.curve(values, images=module.images_seen, seconds=module.seconds)
-        self.tracker.picture("samples", self.draw(), images=module.images_seen)
+        seen, look = module.images_seen, self.look()
+        values = {**look.losses, "diversity": look.diversity}
+        self.tracker.curve(
+            {f"validation/{name}": value for name, value in values.items()},
+            images=seen,
+            seconds=module.seconds,
+        )
+        self.tracker.picture("samples", look.picture, images=seen)
+        self.health.check_samples(look.diversity, images=seen)
         module.start_clock()
 
 
@@ -219,12 +231,19 @@ class Saver(AfterStep):
         path: the file.
         minutes: between two writings.
         calibration: training batches for `GenerativeModel.calibrate`, on the model's device.
+        health: looks at the weights; while it finds the samples suspect, nothing is overwritten.
     """
 
     def __init__(
-        self, path: Path, *, minutes: float, calibration: Callable[[], Iterable[Batch]]
+        self,
+        path: Path,
+        *,
+        minutes: float,
+        calibration: Callable[[], Iterable[Batch]],
+        health: Health,
     ) -> None:
-        self.path, self.minutes, self.calibration = path, minutes, calibration
+        self.path, self.minutes = path, minutes
+        self.calibration, self.health = calibration, health
         self._saved = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -236,13 +255,14 @@ class Saver(AfterStep):
         due = time.monotonic() - self._saved >= 60 * self.minutes
         if trainer.world_size > 1:
             due = trainer.strategy.broadcast(due)
-        if due or trainer.should_stop:
+        if (due and not self.health.suspect) or trainer.should_stop:
             self.save(trainer, module)
 
     def save(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         """Calibrate the moving average and write the file, atomically."""
         assert isinstance(module, GenerativeModule)
         module.stop_clock()
+        self.health.check_weights(module.model, images=module.images_seen)
         ema = module.ema.model
         with torch.no_grad():
             ema.calibrate(self.calibration())

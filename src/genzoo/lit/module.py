@@ -18,6 +18,8 @@ from genzoo.models.base import GenerativeModel
 from genzoo.noise import Noise, split_seed
 from genzoo.types import Batch, Losses
 
+SETTINGS = ("initial_lr", "betas", "weight_decay")  # of an optimiser's groups of weights
+
 
 class Meter:
     """Sums of named values on the device, read out now and then.
@@ -123,6 +125,14 @@ class GenerativeModule(pl.LightningModule):
         for group in optimizer.param_groups:
             group["initial_lr"] = lr
         return optimizer
+
+    def on_train_start(self) -> None:
+        """The settings of this command hold, not those that came with a checkpoint's state."""
+        made = self.configure_optimizers()
+        fresh = made if isinstance(made, list) else [made]
+        for optimizer, wanted in zip(self.trainer.optimizers, fresh, strict=True):
+            for group, settings in zip(optimizer.param_groups, wanted.param_groups, strict=True):
+                group.update({key: settings[key] for key in SETTINGS})
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         # Layers with randomness of their own (dropout) draw from torch's generator: seeded by the

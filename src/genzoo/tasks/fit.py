@@ -16,20 +16,22 @@ from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
 from genzoo.errors import UsageError
-from genzoo.image import save_png
+from genzoo.image import grid, save_png
 from genzoo.lit.adversarial import AdversarialModule
-from genzoo.lit.callbacks import Budget, Count, Curves, Monitor, Saver
+from genzoo.lit.callbacks import Budget, Count, Curves, Look, Monitor, Saver
+from genzoo.lit.health import Health, diversity
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
 from genzoo.tasks.evaluate import Cost, evaluate
-from genzoo.tasks.pictures import sample_grid
+from genzoo.tasks.pictures import draw
 from genzoo.text.bpe import BPETokenizer
 from genzoo.track import Tracker
 from genzoo.types import Batch
 
 INITIAL_IMAGES = 256  # for weights that start from statistics of the data
+MONITOR_SAMPLES = 32
 CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 
 
@@ -106,20 +108,23 @@ def train(
         workers=cfg.data.workers,
         start_images=start,
     )
+    last = Path(cfg.run.folder) / LAST
+    health = Health(last)
     callbacks = [
         Count(),
         budget,
-        Curves(tracker, every=cfg.trainer.log_images, budget=budget),
+        Curves(tracker, every=cfg.trainer.log_images, budget=budget, health=health),
         Monitor(
             tracker,
             every=cfg.trainer.monitor_images,
-            validate=partial(_validate, cfg, module, data, tokenizer),
-            draw=partial(_draw, cfg, module, data, tokenizer),
+            look=partial(_look, cfg, module, data, tokenizer),
+            health=health,
         ),
         Saver(
-            Path(cfg.run.folder) / LAST,
+            last,
             minutes=cfg.trainer.checkpoint_minutes,
             calibration=partial(_calibration, module, data, tokenizer),
+            health=health,
         ),
     ]
     trainer = build_trainer(cfg, callbacks, game=game)
@@ -187,12 +192,20 @@ def _validate(
 
 
 @torch.no_grad()
-def _draw(
+def _look(
     cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
-) -> Path:
-    picture = sample_grid(module.ema.model, data, tokenizer, seed=cfg.seed, device=module.device)
+) -> Look:
+    """Losses and samples of the moving average for held-out images and their captions."""
+    indices = data.spread("validation", MONITOR_SAMPLES).tolist()
+    cond = data.condition(indices, tokenizer)
+    model, device = module.ema.model, module.device
+    samples = draw(model, cond, data.shape, seed=cfg.seed, indices=indices, device=device)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
     if distributed.rank() == 0:
         path.parent.mkdir(exist_ok=True)
-        save_png(path, picture, scale=2)
-    return path
+        save_png(path, grid(samples, columns=8), scale=2)
+    return Look(
+        losses=_validate(cfg, module, data, tokenizer),
+        picture=path,
+        diversity=diversity(samples, data.images(indices)),
+    )

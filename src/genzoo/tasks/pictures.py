@@ -48,22 +48,6 @@ def draw(
         return to_uint8(model.sample(cond.to(device), shape, noise=noise, **arguments)).cpu()
 
 
-def sample_grid(
-    model: GenerativeModel,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    *,
-    seed: int,
-    device: torch.device,
-    count: int = 32,
-) -> Tensor:
-    """Samples for held-out captions in one 8-bit picture of shape (3, h, w)."""
-    indices = data.spread("validation", count).tolist()
-    cond = data.condition(indices, tokenizer)
-    images = draw(model, cond, data.shape, seed=seed, indices=indices, device=device)
-    return grid(images, columns=8)
-
-
 def write_gallery(
     model: GenerativeModel,
     data: TextImageData,

@@ -1,0 +1,92 @@
+"""Noticing a training that has gone wrong, while the last good checkpoint is still there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from genzoo.errors import GenzooError
+from genzoo.image import to_float
+
+LEAST_DIVERSITY = 0.05  # of samples, as a share of real images'
+LOOKS = 3  # in a row at which samples may be all alike
+
+
+class Health:
+    """What must hold during a training; tells the person where to go on when it does not.
+
+    Args:
+        checkpoint: the run's file, which holds the last good state.
+    """
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        self._alike = 0
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the last samples were all alike: no state to keep as the last good one."""
+        return self._alike > 0
+
+    def check_losses(self, values: Mapping[str, float], *, images: int) -> None:
+        """Raise if a loss is no number.
+
+        Raises:
+            GenzooError: names the loss and the checkpoint to go back to.
+        """
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise self._error(f"the loss {name!r} became {value} after {images:,} images")
+
+    def check_weights(self, model: nn.Module, *, images: int) -> None:
+        """Raise if a weight is no number; called before a checkpoint is written.
+
+        Raises:
+            GenzooError: names the first such weight and the checkpoint to go back to.
+        """
+        for name, parameter in model.named_parameters():
+            if not bool(parameter.detach().isfinite().all()):
+                raise self._error(f"the weights of {name} became nan or inf by {images:,} images")
+
+    def check_samples(self, diversity: float, *, images: int) -> None:
+        """Raise if samples have been all alike for some time.
+
+        Args:
+            diversity: see the function of that name.
+            images: seen so far.
+
+        Raises:
+            GenzooError: says that the model collapsed, and names the checkpoint to go back to.
+        """
+        self._alike = self._alike + 1 if not diversity >= LEAST_DIVERSITY else 0
+        if self._alike >= LOOKS:
+            raise self._error(
+                f"the model collapsed: {LOOKS} times in a row its samples were all alike, "
+                f"by {images:,} images"
+            )
+
+    def _error(self, problem: str) -> GenzooError:
+        lower = "a lower optimizer.lr="
+        if self.checkpoint.exists():
+            return GenzooError(
+                problem, f"go on from checkpoint={self.checkpoint.parents[1]} with {lower}"
+            )
+        return GenzooError(problem, f"start again with {lower}")
+
+
+def diversity(samples: Tensor, real: Tensor) -> float:
+    """How much samples differ from one another, as a share of what real images do.
+
+    Args:
+        samples: 8-bit images of shape (n, c, h, w).
+        real: as many real ones, for the same captions.
+
+    Returns:
+        The ratio of the mean standard deviations over the images; 0 if all samples are alike.
+    """
+    spreads = [to_float(images).std(dim=0).mean() for images in (samples, real)]
+    return float(spreads[0] / spreads[1].clamp(min=torch.finfo(torch.float32).tiny))
