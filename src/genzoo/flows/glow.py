@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genzoo.flows.coupling import AffineCoupling
-from genzoo.flows.linear import ActNorm, InvertibleConv
+from genzoo.flows.linear import ActNorm, InvertibleConv, Whitening
 from genzoo.flows.transform import Composition, Features, Squeeze, Transform, bounded
 
 
@@ -87,11 +87,12 @@ class Glow(Transform):
         for level in range(levels):
             channels, size = channels * factor**2, size // factor
             maps: list[Transform] = [Squeeze(factor)]
-            for step in range(steps):
-                first = level == step == 0
+            if level == 0:
+                maps.append(Whitening(channels))
+            for _ in range(steps):
                 maps += [
-                    InvertibleConv(channels, start="components" if first else "rotation"),
                     ActNorm(channels),
+                    InvertibleConv(channels),
                     AffineCoupling(
                         channels, size=size, width=width, features=features, bound=bound
                     ),

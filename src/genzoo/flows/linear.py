@@ -7,8 +7,6 @@ Shape letters: b batch, c channels, h height, w width.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -62,16 +60,10 @@ class InvertibleConv(Transform):
 
     Args:
         channels: c.
-        start: ``"rotation"``, a random one; ``"components"``: the principal components of the
-            first images, so that channels which are copies of each other come apart at once (a
-            random rotation until `initialise` is called).
     """
 
-    def __init__(
-        self, channels: int, *, start: Literal["rotation", "components"] = "rotation"
-    ) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.start = start
         self.lower = nn.Parameter(torch.empty(channels, channels))
         self.upper = nn.Parameter(torch.empty(channels, channels))
         self.log_diagonal = nn.Parameter(torch.empty(channels))
@@ -113,13 +105,50 @@ class InvertibleConv(Transform):
         inverse = torch.linalg.inv(self.weight().double()).to(z.dtype)
         return F.conv2d(z, inverse[:, :, None, None])
 
+
+class Whitening(Transform):
+    """Principal components of the first images' channels, each with mean 0 and variance 1.
+
+    Neighbouring pixels, and the colours of a grey picture above all, are nearly copies of one
+    another: in the components that tell them apart a tiny step of training would be a large one.
+    So this map is not trained.
+
+    Args:
+        channels: c.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("rotation", torch.eye(channels))
+        self.register_buffer("log_std", torch.zeros(channels))
+        self.mean: Tensor
+        self.rotation: Tensor
+        self.log_std: Tensor
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], cond: Features = None
+    ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
+        rotated = F.conv2d(x - self.mean[:, None, None], self.rotation[:, :, None, None])
+        positions = x.shape[2] * x.shape[3]
+        log_det = (-positions * self.log_std.sum()).expand(len(x))
+        return rotated * (-self.log_std).exp()[:, None, None], log_det
+
+    def inverse(
+        self, z: Float[Tensor, "b c h w"], cond: Features = None
+    ) -> Float[Tensor, "b c h w"]:
+        rotated = z * self.log_std.exp()[:, None, None]
+        return F.conv2d(rotated, self.rotation.mT[:, :, None, None]) + self.mean[:, None, None]
+
     @torch.no_grad()
     def initialise(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b c h w"]:
-        """With ``start="components"``, take the principal components of `x`."""
-        if self.start == "components":
-            pixels = x.permute(0, 2, 3, 1).flatten(0, 2).double()
-            covariance = torch.cov(pixels.mT).reshape(x.shape[1], x.shape[1])
-            self.set(torch.linalg.eigh(covariance).eigenvectors.mT.flip(0))
+        """Take mean and covariance over images and positions from `x`."""
+        pixels = x.permute(0, 2, 3, 1).flatten(0, 2).double()
+        mean = pixels.mean(0)
+        variance, vectors = torch.linalg.eigh((pixels - mean).mT @ (pixels - mean) / len(pixels))
+        self.mean.copy_(mean)
+        self.rotation.copy_(vectors.mT.flip(0))
+        self.log_std.copy_(0.5 * variance.flip(0).clamp(min=LARGEST_GAIN**-2).log())
         return self(x)[0]

@@ -1,0 +1,134 @@
+"""A Transformer whose every position sees the earlier ones, and its memory of what it has seen.
+
+Shape letters: b batch, n tokens, c channels of a token, d width.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Memory:
+    """Keys and values of one block for the tokens so far."""
+
+    def __init__(self) -> None:
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def add(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append those of one token; returns all."""
+        self.keys.append(k)
+        self.values.append(v)
+        return torch.cat(self.keys, dim=2), torch.cat(self.values, dim=2)
+
+
+class CausalBlock(nn.Module):
+    """Pre-norm causal self-attention and a two-layer perceptron, each beside a shortcut.
+
+    Args:
+        width: d.
+        heads: of the attention.
+        expansion: hidden width of the perceptron, in multiples of d.
+    """
+
+    def __init__(self, width: int, heads: int, expansion: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width)
+        )
+
+    def forward(
+        self, x_bnd: Float[Tensor, "b n d"], memory: Memory | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """All tokens at once, or with a memory the next one alone."""
+        b, n, d = x_bnd.shape
+        qkv = self.qkv(self.norm1(x_bnd)).view(b, n, 3, self.heads, d // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        if memory is not None:
+            k, v = memory.add(k, v)
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=memory is None)
+        x_bnd = x_bnd + self.proj(attended.transpose(1, 2).reshape(b, n, d))
+        out: Tensor = x_bnd + self.mlp(self.norm2(x_bnd))
+        return out
+
+
+class CausalTransformer(nn.Module):
+    """What the tokens before a position, and the condition, say about it.
+
+    Args:
+        tokens: n.
+        channels: c of a token.
+        width: d of the result.
+        layers: blocks.
+        heads: of the attention.
+        expansion: of the perceptrons.
+        features: of the condition, 0 for none.
+    """
+
+    def __init__(
+        self,
+        *,
+        tokens: int,
+        channels: int,
+        width: int,
+        layers: int,
+        heads: int,
+        expansion: int,
+        features: int = 0,
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Linear(channels, width)
+        self.start = nn.Parameter(torch.zeros(width))
+        self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
+        self.condition = nn.Linear(features, width) if features else None
+        self.blocks = nn.ModuleList(CausalBlock(width, heads, expansion) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(
+        self, x_bnc: Float[Tensor, "b n c"], cond: Float[Tensor, "b f"] | None = None
+    ) -> Float[Tensor, "b n d"]:
+        """A vector for each position; the i-th depends on the tokens before i alone."""
+        start = self.start.expand(len(x_bnc), 1, -1)
+        h_bnd = torch.cat([start, self.embed(x_bnc[:, :-1])], dim=1) + self.position
+        h_bnd = self._conditioned(h_bnd, cond)
+        for block in self.blocks:
+            h_bnd = block(h_bnd)
+        out: Tensor = self.norm(h_bnd)
+        return out
+
+    def step(
+        self,
+        x_bc: Float[Tensor, "b c"] | None,
+        cond: Float[Tensor, "b f"] | None,
+        *,
+        at: int,
+        memories: list[Memory],
+        rows: int,
+    ) -> Float[Tensor, "b d"]:
+        """The vector of position `at` from the token before it and what is remembered.
+
+        Args:
+            x_bc: token `at` - 1, or None at the beginning.
+            cond: features of the condition.
+            at: the position.
+            memories: one a block, each having seen the positions before `at`.
+            rows: b.
+        """
+        token = self.start.expand(rows, -1) if x_bc is None else self.embed(x_bc)
+        h_bnd = self._conditioned((token + self.position[at])[:, None], cond)
+        for block, memory in zip(self.blocks, memories, strict=True):
+            h_bnd = block(h_bnd, memory)
+        out: Tensor = self.norm(h_bnd)[:, 0]
+        return out
+
+    def _conditioned(self, h_bnd: Tensor, cond: Tensor | None) -> Tensor:
+        if self.condition is None or cond is None:
+            return h_bnd
+        return h_bnd + self.condition(cond)[:, None]
