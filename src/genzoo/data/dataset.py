@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from genzoo.data.cache import Progress, cache_home, open_cache
-from genzoo.data.source import Source
+from genzoo.data.source import Judging, Source
 from genzoo.data.splits import split
 from genzoo.errors import UsageError
 from genzoo.image import to_float
@@ -47,6 +47,7 @@ class TextImageData:
         captions: one an item.
         labels: int64 class numbers, -1 for none; shape (n,).
         attributes: what is known to be in each picture, or None.
+        judge: the source, where it can tell whether a picture shows what a caption says, or None.
         keys: the items' names within the source.
         fingerprint: changes with any pixel, caption, label or split.
         skipped: images that could not be used.
@@ -94,6 +95,7 @@ class TextImageData:
         self.keys = [item.key for item in items]
         self.labels = np.array([item.label for item in items], dtype=np.int64)
         self.attributes: list[Mapping[str, Any] | None] = [item.attributes for item in items]
+        self.judge = source if isinstance(source, Judging) else None
         self._splits = split(items, validation=validation)
         self.fingerprint = self._fingerprint()
         self._tokens: tuple[Tokenizer, Tensor, Tensor] | None = None
@@ -137,6 +139,10 @@ class TextImageData:
     def images(self, indices: Indices) -> UInt8[Tensor, "b 3 h w"]:
         """The pixels of these items, in the given order."""
         return torch.from_numpy(self._images[_numbers(indices)])
+
+    def facts(self, indices: Indices) -> list[Mapping[str, Any]]:
+        """What is known to be in these items' pictures; empty where nothing is."""
+        return [self.attributes[i] or {} for i in _numbers(indices).tolist()]
 
     def condition(self, indices: Indices, tokenizer: Tokenizer) -> Condition:
         """Captions, tokens and labels of these items."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -46,6 +47,7 @@ class Shapes:
     name = "shapes"
     attribution: str | None = None
     label_names = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
+    judged = ("count", "colour", "shape", "size", "position")
 
     def __init__(self, *, count: int, seed: int, held_out: Sequence[str] = ()) -> None:
         if count < 1:
@@ -66,6 +68,12 @@ class Shapes:
     def draw(self, i: int, size: int) -> Pixels:
         """The i-th scene on white."""
         return paint(arrange(self._scene(i), self._rng(i, "arrange")), size)
+
+    def judge(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
+        """Which parts of its caption a picture shows, of `judged`."""
+        from genzoo.data.shape_score import score  # which is built on this module
+
+        return score(image, attributes)
 
     def _item(self, i: int) -> Item:
         scene = self._scene(i)

@@ -73,3 +73,20 @@ class Source(Protocol):
         Raises:
             Damaged: when this image cannot be used.
         """
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A source that can tell from a picture's pixels whether it shows what a caption says."""
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The parts of a caption that are judged."""
+
+    def judge(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
+        """Whether each part that the caption has is right.
+
+        Args:
+            image: the picture.
+            attributes: of the caption's item.
+        """

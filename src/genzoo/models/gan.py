@@ -23,7 +23,13 @@ from genzoo.adversarial.losses import LOSSES, verdicts
 from genzoo.adversarial.penalties import one_centred, zero_centred
 from genzoo.errors import UsageError
 from genzoo.models.base import AdversarialModel, identity
-from genzoo.nn.residual import ResidualDiscriminator, ResidualGenerator
+from genzoo.nn.residual import (
+    GAIN,
+    SLOPE,
+    ResidualDiscriminator,
+    ResidualGenerator,
+    scaled_,
+)
 from genzoo.noise import Noise
 from genzoo.text.encoder import TextEncoder
 from genzoo.types import Batch, Capabilities, Condition, Losses
@@ -46,10 +52,13 @@ class Generator(nn.Module):
         self.text = TextEncoder(**text)
         self.mapping = nn.Sequential(
             nn.Linear(latent + text["width"], features),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(SLOPE),
             nn.Linear(features, features),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(SLOPE),
         )
+        for layer in self.mapping:
+            if isinstance(layer, nn.Linear):
+                scaled_(layer.weight, gain=GAIN)
         self.network = ResidualGenerator(features=features, **network)
 
     def forward(

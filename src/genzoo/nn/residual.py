@@ -1,8 +1,9 @@
 """Residual networks without normalisation, as R3GAN builds generator and discriminator.
 
 Each block is an inverted bottleneck around a grouped convolution and begins as the identity;
-resolutions change by bilinear interpolation (Huang et al., arXiv 2501.05441, section 4). As in the
-other families the outermost steps trade space for channels, which a CPU needs.
+resolutions change by bilinear interpolation (Huang et al., arXiv 2501.05441, section 4). The
+outermost convolutions lead from patches of pixels to positions and back, so that no other runs at
+full resolution, which a CPU needs; patches overlap, so that no grid shows.
 
 Shape letters: b batch, c channels, h height, w width, d features of the condition.
 """
@@ -74,7 +75,7 @@ class ResidualGenerator(nn.Module):
         group: as for `GroupedBlock`.
         features: numbers in the vector, which also conditions every block.
         smallest: height and width of the smallest map.
-        patch: pixels that one position of the largest map becomes, along each side.
+        patch: pixels along each side between two positions of the largest map: 1 or even.
     """
 
     def __init__(
@@ -99,10 +100,7 @@ class ResidualGenerator(nn.Module):
             if k:
                 layers.append(Resample(widths[k], widths[k - 1], larger=True))
         self.layers = nn.ModuleList(layers)
-        self.out = nn.Sequential(
-            nn.Conv2d(widths[0], channels * patch**2, 3 if patch > 1 else 1, padding="same"),
-            nn.PixelShuffle(patch),
-        )
+        self.out = nn.ConvTranspose2d(widths[0], channels, *_overlapping(patch))
         scaled_(self.start.weight)
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
@@ -125,7 +123,7 @@ class ResidualDiscriminator(nn.Module):
         expansion: as for `GroupedBlock`.
         group: as for `GroupedBlock`.
         smallest: height and width of the smallest map.
-        patch: pixels that one position of the largest map sees, along each side.
+        patch: pixels along each side between two positions of the largest map: 1 or even.
     """
 
     def __init__(
@@ -142,8 +140,7 @@ class ResidualDiscriminator(nn.Module):
         super().__init__()
         shape = {"expansion": expansion, "group": group, "depth": blocks * len(widths)}
         layers: list[nn.Module] = [
-            nn.PixelUnshuffle(patch),
-            nn.Conv2d(channels * patch**2, widths[0], 3 if patch > 1 else 1, padding="same"),
+            nn.Conv2d(channels, widths[0], *_overlapping(patch)),
         ]
         for k, width in enumerate(widths):
             layers += [GroupedBlock(width, **shape) for _ in range(blocks)]
@@ -174,6 +171,11 @@ class Resample(nn.Module):
             return F.interpolate(self.conv(x), scale_factor=2, mode="bilinear")
         smaller: Tensor = self.conv(F.avg_pool2d(x, 2))
         return smaller
+
+
+def _overlapping(patch: int) -> tuple[int, int, int]:
+    """Kernel, stride and padding of a convolution over patches that overlap by half."""
+    return (3, 1, 1) if patch == 1 else (2 * patch, patch, patch // 2)
 
 
 @torch.no_grad()

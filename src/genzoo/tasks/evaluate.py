@@ -6,8 +6,8 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from genzoo import build, distributed, provenance
 from genzoo.console import Progress, say
 from genzoo.data.dataset import TextImageData
+from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
@@ -92,7 +93,8 @@ def evaluate(
         **{field.name: cfg.metrics[field.name] for field in fields(MetricSettings)}
     )
     measures = _measures(cfg, data, settings, device)
-    seconds = _measure_samples(cfg, model, data, tokenizer, measures, device)
+    captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
+    seconds = _measure_samples(cfg, model, data, tokenizer, measures, captions, device)
     origin = _origin(cfg, data, real=len(measures[0].real))
     entries: dict[str, Entry] = {}
     for measure in measures:
@@ -105,6 +107,14 @@ def evaluate(
                     name, extractor=measure.extractor, settings=settings, origin=origin
                 ),
             }
+    if captions is not None:
+        judged = {
+            "judge": data.name,
+            **asdict(origin),
+            "version": provenance.software()["version"],
+        }
+        for name, value in captions.compute().items():
+            entries[name] = {**value._asdict(), "stamp": {"metric": name, **judged}}
     entries |= _held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_gallery(
@@ -192,19 +202,24 @@ def _measure_samples(
     data: TextImageData,
     tokenizer: BPETokenizer,
     measures: list[FeatureMetrics],
+    captions: CaptionAccuracy | None,
     device: torch.device,
 ) -> float:
     """Draw this rank's images and measure them; returns the seconds that drawing one took."""
-    captions = torch.as_tensor(data.split(cfg.metrics.caption_split))
+    split = torch.as_tensor(data.split(cfg.metrics.caption_split))
     # Image i shows caption i of a fixed shuffle, so that a small number covers the whole split.
     generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
-    captions = captions[torch.randperm(len(captions), generator=generator)]
+    order = split[torch.randperm(len(split), generator=generator)].tolist()
+
+    def shown(numbers: Iterable[int]) -> list[int]:
+        return [order[i % len(order)] for i in numbers]
+
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
     spent, warm = 0.0, 0
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
         for start in range(0, len(mine), cfg.metrics.batch):
             numbers = list(mine[start : start + cfg.metrics.batch])
-            cond = data.condition([int(captions[i % len(captions)]) for i in numbers], tokenizer)
+            cond = data.condition(shown(numbers), tokenizer)
             begin = time.perf_counter()
             images = draw(model, cond, data.shape, seed=cfg.seed, indices=numbers, device=device)
             if start:  # the first batch also pays for kernels being chosen
@@ -214,12 +229,16 @@ def _measure_samples(
             index = torch.tensor(numbers)
             for measure in measures:
                 measure.update(measure.extractor(images), index)
+            if captions is not None:
+                own, others = shown(numbers), shown(i + 1 for i in numbers)
+                captions.update(images, data.facts(own), data.facts(others))
             progress.at(start + len(numbers))
-    if not len(mine):
+    if not len(mine):  # gathering from all ranks wants an update on each
+        none = torch.empty(0, *data.shape, dtype=torch.uint8)
         for measure in measures:
-            measure.update(
-                measure.extractor(torch.empty(0, *data.shape, dtype=torch.uint8)), torch.empty(0)
-            )
+            measure.update(measure.extractor(none), torch.empty(0))
+        if captions is not None:
+            captions.update(none, [], [])
     return spent / max(warm, 1)
 
 
