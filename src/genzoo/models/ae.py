@@ -7,13 +7,12 @@ training images. To draw random images all the same, a Gaussian is fitted to tho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.models.base import GenerativeModel, identity
+from genzoo.models.base import GenerativeModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses
@@ -74,16 +73,6 @@ class Autoencoder(GenerativeModel):
         rebuilt = self._decode(self.encode(batch.image))
         error = (rebuilt - batch.image).square().flatten(1).mean(1)
         return Losses(total=error, parts={"reconstruction": error})
-
-    def sample(
-        self,
-        cond: Condition,
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        return self.decode(self.draw_latent(cond, noise=noise))
 
     def _decode(self, latent: Tensor) -> Tensor:
         image: Tensor = self.decoder(self.from_latent(latent).unflatten(1, self.small))

@@ -64,7 +64,6 @@ class GenerativeModel(nn.Module, ABC):
         """What is minimised and by which weights, by name; most families have one objective."""
         return {"model": Objective(self.losses, tuple(self.parameters()))}
 
-    @abstractmethod
     def sample(
         self,
         cond: Condition,
@@ -73,7 +72,7 @@ class GenerativeModel(nn.Module, ABC):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """Draw one image a condition.
+        """Draw one image a condition; a family with a latent space decodes random points of it.
 
         Args:
             cond: what each image should show.
@@ -81,6 +80,7 @@ class GenerativeModel(nn.Module, ABC):
             noise: one stream a sample; the i-th image depends on the i-th stream alone.
             guidance: a map from denoiser to denoiser, for the families that denoise.
         """
+        return self.decode(self.draw_latent(cond, noise=noise), cond)
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """Log-likelihood of the 8-bit image in nats, exact or a bound as `capabilities` says."""

@@ -10,7 +10,8 @@ the shared text encoder; the discriminator projects its features onto those of t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,12 +23,13 @@ from genzoo.adversarial.augment import Augmentation
 from genzoo.adversarial.losses import LOSSES, verdicts
 from genzoo.adversarial.penalties import one_centred, zero_centred
 from genzoo.errors import UsageError
-from genzoo.models.base import AdversarialModel, identity
+from genzoo.models.base import AdversarialModel
 from genzoo.nn.residual import (
     GAIN,
     SLOPE,
     ResidualDiscriminator,
     ResidualGenerator,
+    ResidualShape,
     scaled_,
 )
 from genzoo.noise import Noise
@@ -42,11 +44,11 @@ class Generator(nn.Module):
         latent: dimensions of the latent point.
         features: of the vector that latent and caption become.
         text: arguments of the `TextEncoder`.
-        network: arguments of the `ResidualGenerator`.
+        shape: of its network.
     """
 
     def __init__(
-        self, *, latent: int, features: int, text: Mapping[str, int], **network: Any
+        self, shape: ResidualShape, *, latent: int, features: int, text: Mapping[str, int]
     ) -> None:
         super().__init__()
         self.text = TextEncoder(**text)
@@ -59,7 +61,7 @@ class Generator(nn.Module):
         for layer in self.mapping:
             if isinstance(layer, nn.Linear):
                 scaled_(layer.weight, gain=GAIN)
-        self.network = ResidualGenerator(features=features, **network)
+        self.network = ResidualGenerator(shape, features=features)
 
     def forward(
         self, latent: Float[Tensor, "b z"], caption: Float[Tensor, "b d"]
@@ -68,11 +70,6 @@ class Generator(nn.Module):
         image: Tensor = self.network(self.mapping(torch.cat([latent, caption], dim=1)))
         return image
 
-    def read(self, cond: Condition) -> Float[Tensor, "b d"]:
-        """The caption's features."""
-        pooled: Tensor = self.text(cond.tokens, cond.token_mask).pooled
-        return pooled
-
 
 class Discriminator(nn.Module):
     """Images and captions to scores.
@@ -80,14 +77,14 @@ class Discriminator(nn.Module):
     Args:
         text: arguments of its own `TextEncoder`.
         bias: whether the score's zero means something to the loss.
-        network: arguments of the `ResidualDiscriminator`.
+        shape: of its network.
     """
 
-    def __init__(self, *, text: Mapping[str, int], bias: bool, **network: Any) -> None:
+    def __init__(self, shape: ResidualShape, *, text: Mapping[str, int], bias: bool) -> None:
         super().__init__()
         self.text = TextEncoder(**text)
-        self.network = ResidualDiscriminator(**network)
-        width = network["widths"][-1]
+        self.network = ResidualDiscriminator(shape)
+        width = shape.widths[-1]
         self.realism = nn.Linear(width, 1, bias=bias)
         self.match = nn.Linear(text["width"], width)
 
@@ -104,11 +101,6 @@ class Discriminator(nn.Module):
         fit = (features * self.match(caption)).sum(1) / math.sqrt(features.shape[1])
         score: Tensor = self.realism(features)[:, 0] + fit
         return score.float()
-
-    def read(self, cond: Condition) -> Float[Tensor, "b d"]:
-        """The caption's features."""
-        pooled: Tensor = self.text(cond.tokens, cond.token_mask).pooled
-        return pooled
 
 
 class GAN(AdversarialModel):
@@ -175,22 +167,17 @@ class GAN(AdversarialModel):
         self.latent, self.truncation = latent, truncation
         self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
         self.penalty_share, self.mismatched = penalty_share, mismatched
-        shape = {"channels": channels, "expansion": expansion, "group": group, "patch": patch}
-        self.generator = Generator(
-            latent=latent,
-            features=features,
-            text=text,
-            smallest=_smallest(image_size, patch, generator["widths"]),
-            **shape,
-            **generator,
-        )
-        self.discriminator = Discriminator(
-            text=text,
-            bias=self.loss.boundary is not None,
-            smallest=_smallest(image_size, patch, discriminator["widths"]),
-            **shape,
-            **discriminator,
-        )
+        common: dict[str, Any] = {
+            "channels": channels,
+            "expansion": expansion,
+            "group": group,
+            "patch": patch,
+        }
+        drawn = ResidualShape(image_size=image_size, **common, **generator)
+        self.generator = Generator(drawn, latent=latent, features=features, text=text)
+        judged = ResidualShape(image_size=image_size, **common, **discriminator)
+        bias = self.loss.boundary is not None
+        self.discriminator = Discriminator(shape(**discriminator), text=text, bias=bias)
         self.augmentation = Augmentation(**augmentation)
 
     def generate(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b c h w"]:
@@ -209,23 +196,13 @@ class GAN(AdversarialModel):
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
         return self._paint(latent, cond).clamp(-1, 1)
 
-    def sample(
-        self,
-        cond: Condition,
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        return self.decode(self.draw_latent(cond, noise=noise), cond)
-
     def discriminator_losses(
         self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
     ) -> Losses:
         d = self.discriminator
         real = self.augmentation(batch.image, noise=noise.child("augment real"))
         fake = self.augmentation(generated, noise=noise.child("augment generated"))
-        caption = d.read(batch.condition)
+        caption = d.text.pooled(batch.condition)
         # One pass over both: twice the work in one set of kernels.
         features_real, features_fake = d.network(torch.cat([real, fake])).chunk(2)
         score_real, score_fake = d.score(features_real, caption), d.score(features_fake, caption)
@@ -256,7 +233,7 @@ class GAN(AdversarialModel):
         d = self.discriminator
         fake = self.augmentation(generated, noise=noise.child("augment generated again"))
         with torch.no_grad():
-            caption = d.read(batch.condition)
+            caption = d.text.pooled(batch.condition)
             real = self.augmentation(batch.image, noise=noise.child("augment real again"))
             score_real = d(real, caption)
         game = self.loss.generator(score_real, d(fake, caption))
@@ -266,7 +243,7 @@ class GAN(AdversarialModel):
         self.augmentation.adapt(parts["overfitting"], images=images)
 
     def _paint(self, latent: Tensor, cond: Condition) -> Tensor:
-        images: Tensor = self.generator(latent, self.generator.read(cond))
+        images: Tensor = self.generator(latent, self.generator.text.pooled(cond))
         return images
 
     def _penalty(
@@ -289,19 +266,3 @@ class GAN(AdversarialModel):
             weight = noise[:count].child("between").uniform()
             value = value + self.gradient_penalty * one_centred(score, real, fake, weight)
         return F.pad(value * (batch / count), (0, batch - count))
-
-
-def _smallest(image_size: int, patch: int, widths: Sequence[int]) -> int:
-    """Height and width of the smallest map.
-
-    Raises:
-        UsageError: where the image cannot be divided so often.
-    """
-    unit: int = patch * 2 ** (len(widths) - 1)
-    if image_size % unit:
-        raise UsageError(
-            f"{len(widths)} widths with patch={patch} need images divisible by {unit}, not "
-            f"{image_size}",
-            "give fewer widths, or another data.image_size=",
-        )
-    return image_size // unit

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.models.base import GenerativeModel, identity
+from genzoo.models.base import GenerativeModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
 from genzoo.noise import Noise
 from genzoo.text.encoder import TextEncoder
@@ -98,27 +97,16 @@ class VAE(GenerativeModel):
         return self._posterior(images)[0]
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        mean, log_std = self._split(self.prior(self._text(cond)))
+        mean, log_std = self._split(self.prior(self.text.pooled(cond)))
         return mean + log_std.exp() * noise.normal(self.latent)
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        return self._decode(latent, self._text(cond)).clamp(-1, 1)
-
-    def sample(
-        self,
-        cond: Condition,
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        """The decoder's mean at a point of the prior given the caption."""
-        return self.decode(self.draw_latent(cond, noise=noise), cond)
+        return self._decode(latent, self.text.pooled(cond)).clamp(-1, 1)
 
     def _terms(
         self, batch: Batch, noise: Noise
     ) -> tuple[Float[Tensor, " b"], Float[Tensor, "b d"]]:
-        features = self._text(batch.condition)
+        features = self.text.pooled(batch.condition)
         mean, log_std = self._posterior(batch.image)
         prior_mean, prior_log_std = self._split(self.prior(features))
         latent = mean + log_std.exp() * noise.child("latent").normal(self.latent)
@@ -129,10 +117,6 @@ class VAE(GenerativeModel):
             mean.float(), log_std.float(), prior_mean.float(), prior_log_std.float()
         )
         return log_p, kl_bd
-
-    def _text(self, cond: Condition) -> Float[Tensor, "b d"]:
-        pooled: Tensor = self.text(cond.tokens, cond.token_mask).pooled
-        return pooled
 
     def _posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         return self._split(self.posterior(self.encoder(images).flatten(1)))

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from genzoo.errors import UsageError
 
 SLOPE = 0.2  # of the leaky ReLU for negative numbers
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance of its output
@@ -64,44 +67,84 @@ class GroupedBlock(nn.Module):
         return changed
 
 
-class ResidualGenerator(nn.Module):
-    """A vector of features to images.
+@dataclass(frozen=True)
+class ResidualShape:
+    """The shape of a generator or a discriminator.
 
-    Args:
+    Attributes:
+        image_size: height and width of the images.
         channels: of the images.
         widths: channels from the largest map to the smallest; each is half as large.
         blocks: at each size.
         expansion: as for `GroupedBlock`.
         group: as for `GroupedBlock`.
-        features: numbers in the vector, which also conditions every block.
-        smallest: height and width of the smallest map.
         patch: pixels along each side between two positions of the largest map: 1 or even.
+
+    Raises:
+        UsageError: where the image cannot be divided so often.
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        widths: Sequence[int],
-        blocks: int,
-        expansion: int,
-        group: int,
-        features: int,
-        smallest: int,
-        patch: int,
-    ) -> None:
+    image_size: int
+    channels: int
+    widths: Sequence[int]
+    blocks: int
+    expansion: int
+    group: int
+    patch: int
+
+    def __post_init__(self) -> None:
+        unit = self.patch * 2 ** (len(self.widths) - 1)
+        if self.image_size % unit:
+            raise UsageError(
+                f"{len(self.widths)} widths with patch={self.patch} need images divisible by "
+                f"{unit}, not {self.image_size}",
+                "give fewer widths, or another data.image_size=",
+            )
+
+    @property
+    def smallest(self) -> tuple[int, int, int]:
+        """Channels, height and width of the smallest map."""
+        side = self.image_size // (self.patch * 2 ** (len(self.widths) - 1))
+        return self.widths[-1], side, side
+
+    @property
+    def edge(self) -> tuple[int, int, int]:
+        """Kernel, stride and padding of a convolution over patches that overlap by half."""
+        return (3, 1, 1) if self.patch == 1 else (2 * self.patch, self.patch, self.patch // 2)
+
+    def stage(self, width: int, *, features: int = 0) -> list[nn.Module]:
+        """The blocks of one size."""
+        depth = self.blocks * len(self.widths)
+        return [
+            GroupedBlock(
+                width, expansion=self.expansion, group=self.group, depth=depth, features=features
+            )
+            for _ in range(self.blocks)
+        ]
+
+
+class ResidualGenerator(nn.Module):
+    """A vector of features to images.
+
+    Args:
+        shape: of the network.
+        features: numbers in the vector, which also conditions every block.
+    """
+
+    def __init__(self, shape: ResidualShape, *, features: int) -> None:
         super().__init__()
-        shape = {"expansion": expansion, "group": group, "depth": blocks * len(widths)}
+        widths = shape.widths
         self.start = nn.Linear(features, widths[-1])
-        self.basis = nn.Parameter(torch.randn(widths[-1], smallest, smallest))
+        scaled_(self.start.weight)
+        self.basis = nn.Parameter(torch.randn(shape.smallest))
         layers: list[nn.Module] = []
         for k in reversed(range(len(widths))):
-            layers += [GroupedBlock(widths[k], features=features, **shape) for _ in range(blocks)]
+            layers += shape.stage(widths[k], features=features)
             if k:
                 layers.append(Resample(widths[k], widths[k - 1], larger=True))
         self.layers = nn.ModuleList(layers)
-        self.out = nn.ConvTranspose2d(widths[0], channels, *_overlapping(patch))
-        scaled_(self.start.weight)
+        self.out = nn.ConvTranspose2d(widths[0], shape.channels, *shape.edge)
+        smooth_(self.out.weight)
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
         """Images, not confined to [-1, 1]."""
@@ -117,38 +160,20 @@ class ResidualDiscriminator(nn.Module):
     """Images to a vector of features: the generator's mirror image.
 
     Args:
-        channels: of the images.
-        widths: channels from the largest map to the smallest; each is half as large.
-        blocks: at each size.
-        expansion: as for `GroupedBlock`.
-        group: as for `GroupedBlock`.
-        smallest: height and width of the smallest map.
-        patch: pixels along each side between two positions of the largest map: 1 or even.
+        shape: of the network.
     """
 
-    def __init__(
-        self,
-        *,
-        channels: int,
-        widths: Sequence[int],
-        blocks: int,
-        expansion: int,
-        group: int,
-        smallest: int,
-        patch: int,
-    ) -> None:
+    def __init__(self, shape: ResidualShape) -> None:
         super().__init__()
-        shape = {"expansion": expansion, "group": group, "depth": blocks * len(widths)}
-        layers: list[nn.Module] = [
-            nn.Conv2d(channels, widths[0], *_overlapping(patch)),
-        ]
+        widths = shape.widths
+        layers: list[nn.Module] = [nn.Conv2d(shape.channels, widths[0], *shape.edge)]
         for k, width in enumerate(widths):
-            layers += [GroupedBlock(width, **shape) for _ in range(blocks)]
+            layers += shape.stage(width)
             if k + 1 < len(widths):
                 layers.append(Resample(width, widths[k + 1], larger=False))
         self.layers = nn.Sequential(*layers)
         # One weight a channel and position: a grouped convolution over the whole map.
-        self.basis = nn.Parameter(torch.randn(widths[-1], smallest, smallest) / smallest)
+        self.basis = nn.Parameter(torch.randn(shape.smallest) / shape.smallest[-1])
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """A vector of `widths[-1]` features."""
@@ -173,12 +198,21 @@ class Resample(nn.Module):
         return smaller
 
 
-def _overlapping(patch: int) -> tuple[int, int, int]:
-    """Kernel, stride and padding of a convolution over patches that overlap by half."""
-    return (3, 1, 1) if patch == 1 else (2 * patch, patch, patch // 2)
-
-
 @torch.no_grad()
 def scaled_(weight: Tensor, *, gain: float = 1.0) -> None:
     """Normal weights that keep the variance, times a gain (He et al., arXiv 1502.01852)."""
     nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
+
+
+@torch.no_grad()
+def smooth_(weight: Float[Tensor, "k c i i"]) -> None:
+    """Let a transposed convolution begin as bilinear interpolation of random sums of channels.
+
+    Its patches then meet without an edge, where random kernels show a grid that takes long to go.
+    """
+    side = weight.shape[-1]
+    tent = 1 - (torch.arange(side) - (side - 1) / 2).abs() / (side / 2)
+    if side == 3:  # no interpolation
+        tent = torch.tensor([0.0, 1.0, 0.0])
+    sums = torch.randn(*weight.shape[:2], 1, 1) / math.sqrt(weight.shape[0])
+    weight.copy_(sums * tent[:, None] * tent)

@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genzoo.types import Condition
+
 
 @dataclass(frozen=True)
 class TextFeatures:
@@ -86,3 +88,8 @@ class TextEncoder(nn.Module):
         counted = torch.where(mask.any(dim=1, keepdim=True), mask, True)[..., None]
         pooled = (x_bld * counted).sum(dim=1) / counted.sum(dim=1)
         return TextFeatures(x_bld, pooled)
+
+    def pooled(self, cond: Condition) -> Float[Tensor, "b d"]:
+        """One vector a caption."""
+        features: TextFeatures = self(cond.tokens, cond.token_mask)
+        return features.pooled
