@@ -167,15 +167,15 @@ class GAN(AdversarialModel):
         self.latent, self.truncation = latent, truncation
         self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
         self.penalty_share, self.mismatched = penalty_share, mismatched
-        common: dict[str, Any] = {
-            "channels": channels,
-            "expansion": expansion,
-            "group": group,
-            "patch": patch,
-        }
-        drawn = ResidualShape(image_size=image_size, **common, **generator)
-        self.generator = Generator(drawn, latent=latent, features=features, text=text)
-        judged = ResidualShape(image_size=image_size, **common, **discriminator)
+        shape = partial(
+            ResidualShape,
+            image_size=image_size,
+            channels=channels,
+            expansion=expansion,
+            group=group,
+            patch=patch,
+        )
+        self.generator = Generator(shape(**generator), latent=latent, features=features, text=text)
         bias = self.loss.boundary is not None
         self.discriminator = Discriminator(shape(**discriminator), text=text, bias=bias)
         self.augmentation = Augmentation(**augmentation)
