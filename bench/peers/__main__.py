@@ -1,0 +1,88 @@
+"""`python -m bench.peers`: train, measure, write the table; one contestant after the other."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.peers import ours, picture, results, table
+from bench.peers.contestants import CONTESTANTS
+from bench.peers.settings import Settings, conditions, cores, environment, key_of
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "experiments" / "peers" / "results"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=5.0, help="of training, for each")
+    parser.add_argument("--threads", type=int, default=cores(), help="default: all cores")
+    parser.add_argument("--samples", type=int, default=5000)
+    parser.add_argument("--real-images", type=int, default=10000)
+    parser.add_argument("--held-out-images", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default=",".join(CONTESTANTS), help="default: %(default)s")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the table")
+    chosen = parser.parse_args()
+    chosen.only = chosen.only.split(",")
+    unknown = [name for name in chosen.only if name not in CONTESTANTS]
+    if unknown:
+        parser.error(f"no contestant {', '.join(unknown)}; there are {', '.join(CONTESTANTS)}")
+    return chosen
+
+
+def main() -> None:
+    given = arguments()
+    fields = ("minutes", "threads", "samples", "real_images", "held_out_images", "seed")
+    settings = Settings(**{name: getattr(given, name) for name in fields})
+    failed = [name for name in given.only if not contest(name, settings, given.results)]
+    print((given.results / "table.md").read_text())
+    print(f"stored in {given.results}")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def contest(name: str, settings: Settings, folder: Path) -> bool:
+    """Run one contestant and write everything anew; whether it came to an end."""
+    contestant, shared = CONTESTANTS[name], conditions(settings)
+    print(f"== {contestant.label}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="peers-") as scratch:
+        record = {**run(name, settings, Path(scratch)), **results.about(contestant)}
+        samples = Path(scratch) / "samples.png"
+        if samples.exists():
+            results.keep_strip(folder, key_of(shared), name, samples)
+    groups = results.merge(results.read(folder), shared, name, record)
+    results.write(folder, groups)
+    (folder / "table.md").write_text(table.markdown(groups))
+    picture.draw(folder, groups[-1])
+    return "error" not in record
+
+
+def run(name: str, settings: Settings, scratch: Path) -> dict[str, Any]:
+    """What the contestant's process found, or why it failed."""
+    contestant = CONTESTANTS[name]
+    if contestant.ours:
+        command = ours.command(contestant, settings, scratch)
+    else:
+        own = ["-m", "bench.peers.one", name, str(scratch)]
+        command = [sys.executable, *own, *settings.overrides()]
+    child = subprocess.run(
+        command, cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE, text=True
+    )
+    if child.returncode:
+        lines = child.stderr.strip().splitlines() or [f"exit status {child.returncode}"]
+        print(child.stderr[-3000:], file=sys.stderr)
+        return {"error": lines[-1].replace("|", "/")[:200]}
+    if contestant.ours:
+        return ours.record(scratch)
+    found: dict[str, Any] = json.loads((scratch / "record.json").read_text())
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Who takes part; a peer's module is imported only in its own process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One row of the table.
+
+    Attributes:
+        label: as the table shows it.
+        family: contestants of one family are ranked with one another.
+        build: module and function that make a peer; None for ours.
+        model: what genzoo is told; None for peers.
+        packages: whose versions matter, besides torch's.
+    """
+
+    label: str
+    family: str
+    build: str | None = None
+    model: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+    @property
+    def ours(self) -> bool:
+        return self.build is None
+
+
+CONTESTANTS = {
+    "gan": Contestant("genzoo GAN", "gan", model=("model=gan",)),
+    "dcgan": Contestant("DCGAN, our GAN's size", "gan", "dcgan:same_size"),
+    "dcgan_classic": Contestant("DCGAN, nf=32", "gan", "dcgan:classic"),
+    "gigagan": Contestant(
+        "gigagan-pytorch", "gan", "gigagan:same_size", packages=("gigagan-pytorch", "accelerate")
+    ),
+    "particlegan": Contestant(
+        "particlegan", "gan", "particle:same_size", packages=("particlegan",)
+    ),
+    "flow": Contestant("genzoo flow", "flow", model=("model=flow",)),
+    "normflows_glow": Contestant(
+        "normflows Glow", "flow", "glow:same_size", packages=("normflows",)
+    ),
+}

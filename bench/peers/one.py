@@ -1,0 +1,56 @@
+"""One peer in a process of its own: `python -m bench.peers.one NAME FOLDER OVERRIDE ...`."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+from bench.peers.contestants import CONTESTANTS
+from bench.peers.settings import compose
+
+
+def main(name: str, folder: Path, overrides: list[str]) -> None:
+    from genzoo import cpu
+
+    cfg = compose(*overrides)
+    # Before torch is imported, as in genzoo's own processes.
+    print("cpu:", ", ".join(cpu.apply(cfg.cpu)), flush=True)
+    assert "torch" not in sys.modules
+    module, function = str(CONTESTANTS[name].build).split(":")
+
+    import torch
+
+    from bench.peers import arena, measure
+    from genzoo import build
+    from genzoo.image import grid, save_png
+    from genzoo.noise import split_seed
+
+    data = build.build_data(cfg)
+    build.seed_everything(split_seed(cfg.seed, name))
+    peer = getattr(importlib.import_module(f"bench.peers.{module}"), function)(cfg)
+    print(f"{name}: {peer.parameters:,} parameters, batches of {peer.batch}", flush=True)
+    clock = arena.Clock(60 * cfg.budget.minutes)
+    peer.train(arena.Stream.of(data, seed=cfg.seed), clock)
+    print(f"trained {clock.images_seen:,} images in {clock.spent:.1f} s", flush=True)
+    torch.manual_seed(split_seed(cfg.seed, name, "samples"))
+    chosen, measured = measure.best(lambda draw: measure.samples(cfg, data, draw), peer)
+    taken = measured[chosen]
+    record = {
+        "metrics": taken.entries | measure.likelihood(cfg, data, peer),
+        "parameters": peer.parameters,
+        "batch": peer.batch,
+        "dequantisation": peer.dequantisation,
+        "images_seen": clock.images_seen,
+        "training_seconds": clock.spent,
+        "samples_per_second": 1 / max(taken.seconds_per_image, 1e-9),
+        "drawn": chosen,
+        "variants": {n: m.entries[measure.FRECHET]["value"] for n, m in measured.items()},
+    }
+    save_png(folder / "samples.png", grid(taken.images, columns=measure.PICTURES))
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

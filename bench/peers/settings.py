@@ -1,0 +1,95 @@
+"""What all contestants share; numbers measured under other settings are another table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from bench.__main__ import BOUND, _processor
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass(frozen=True)
+class Settings:
+    minutes: float
+    threads: int
+    samples: int
+    real_images: int
+    held_out_images: int
+    seed: int
+
+    def overrides(self) -> list[str]:
+        """For genzoo's command line; peers compose their configuration from the same."""
+        return [
+            "data=fashion_mnist",
+            "data.image_size=32",
+            "budget.images=null",
+            f"budget.minutes={self.minutes}",
+            f"metrics.images={self.samples}",
+            f"metrics.real_images={self.real_images}",
+            f"metrics.held_out_images={self.held_out_images}",
+            f"cpu.threads={self.threads}",
+            f"seed={self.seed}",
+            "trainer.gpus=0",
+            # Peers draw no pictures while they train. genzoo's clock leaves pictures out; without
+            # them the wall clock is the same for all, too.
+            "trainer.monitor_images=null",
+            "logger=none",
+        ]
+
+
+def compose(*overrides: str) -> DictConfig:
+    """genzoo's configuration, without torch being imported."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    from genzoo.config import config_dir
+
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return hydra.compose("config", list(overrides))
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Of every contestant's process: threads bound to cores and waiting passively, no GPU.
+
+    The rest, malloc above all, genzoo sets in its own process (`genzoo.cpu`); `bench.peers.one`
+    calls the same function with the same values.
+    """
+    own = {"OMP_NUM_THREADS": str(settings.threads), "CUDA_VISIBLE_DEVICES": ""}
+    return {**BOUND, **os.environ, **own, "PYTHONWARNINGS": "ignore"}
+
+
+def conditions(settings: Settings) -> dict[str, Any]:
+    """All that must be equal before two contestants stand in one table."""
+    return {
+        **asdict(settings),
+        "data": "fashion_mnist",
+        "image_size": 32,
+        "processor": _processor(),
+        "cores": cores(),
+        "torch": metadata.version("torch"),
+        "openmp": openmp(settings),
+    }
+
+
+def openmp(settings: Settings) -> dict[str, str]:
+    """The switches of OpenMP as the contestants' processes get them."""
+    names = {*BOUND, "OMP_NUM_THREADS"}
+    return {key: value for key, value in environment(settings).items() if key in names}
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def key_of(shared: Mapping[str, Any]) -> str:
+    """A short name for one set of conditions."""
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]
