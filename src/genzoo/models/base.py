@@ -188,8 +188,26 @@ def bits_per_dim(
 
 
 def interpolate(
-    start: Float[Tensor, "b d"], end: Float[Tensor, "b d"], steps: int
+    start: Float[Tensor, "b d"],
+    end: Float[Tensor, "b d"],
+    steps: int,
+    *,
+    spherical: bool = False,
 ) -> Float[Tensor, "b steps d"]:
-    """Points on the straight lines between latent points, ends included."""
+    """Points from one latent point to another, ends included.
+
+    Args:
+        start: where paths begin.
+        end: where they end.
+        steps: points on each.
+        spherical: turn from one direction to the other at an even pace (arXiv 1609.04468) instead
+            of going straight. Points drawn from a normal distribution lie near a sphere, whose
+            inside a straight line crosses.
+    """
     weight = torch.linspace(0.0, 1.0, steps, device=start.device)[None, :, None]
-    return torch.lerp(start[:, None], end[:, None], weight)
+    if not spherical:
+        return torch.lerp(start[:, None], end[:, None], weight)
+    cosine = torch.cosine_similarity(start, end, dim=1).clamp(-1 + 1e-6, 1 - 1e-6)
+    angle = cosine.arccos()[:, None, None]
+    parts = ((1 - weight) * angle).sin() * start[:, None] + (weight * angle).sin() * end[:, None]
+    return parts / angle.sin()

@@ -117,7 +117,8 @@ def _interpolation(
             latent = model.encode(to_float(real[: 2 * rows]).to(device))
         else:
             latent = model.draw_latent(cond[: 2 * rows].to(device), noise=noise[: 2 * rows])
-        points = interpolate(latent[0::2], latent[1::2], STEPS)  # (rows, steps, d)
+        # (rows, steps, d)
+        points = interpolate(latent[0::2], latent[1::2], STEPS, spherical=not encodes)
         strips = []
         for row in range(rows):
             first, second = cond[2 * row : 2 * row + 1], cond[2 * row + 1 : 2 * row + 2]
