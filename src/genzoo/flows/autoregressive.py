@@ -29,9 +29,7 @@ class TokenAffine(nn.Module):
         bound: of the logarithm of the scale.
     """
 
-    def __init__(
-        self, changed: Tensor, *, context: int, hidden: int, bound: float
-    ) -> None:
+    def __init__(self, changed: Tensor, *, context: int, hidden: int, bound: float) -> None:
         super().__init__()
         self.bound = bound
         self.register_buffer("changed", changed.nonzero()[:, 0])
@@ -50,7 +48,7 @@ class TokenAffine(nn.Module):
         )
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """z and the logarithms of the scales of the changed channels."""
+        """The image and the logarithms of the scales of the changed channels."""
         shift, log_scale = self._affine(x, context)
         changed = (x[..., self.changed] + shift) * log_scale.exp()
         return self._put(x, changed), log_scale
@@ -100,9 +98,7 @@ class Autoregressive(Transform):
     ) -> None:
         super().__init__()
         self.size, self.reverse = size, reverse
-        self.transformer = CausalTransformer(
-            tokens=size**2, channels=channels, **transformer
-        )
+        self.transformer = CausalTransformer(tokens=size**2, channels=channels, **transformer)
         width = transformer["width"]
         every, even = torch.ones(channels, dtype=torch.bool), torch.arange(channels) % 2 == 0
         self.affines = nn.ModuleList(
@@ -150,4 +146,5 @@ class Autoregressive(Transform):
 
     def _map(self, t_bnc: Tensor) -> Tensor:
         t_bnc = t_bnc.flip(1) if self.reverse else t_bnc
-        return t_bnc.mT.unflatten(2, (self.size, self.size))
+        x: Tensor = t_bnc.mT.unflatten(2, (self.size, self.size))
+        return x

@@ -131,4 +131,5 @@ class CausalTransformer(nn.Module):
     def _conditioned(self, h_bnd: Tensor, cond: Tensor | None) -> Tensor:
         if self.condition is None or cond is None:
             return h_bnd
-        return h_bnd + self.condition(cond)[:, None]
+        conditioned: Tensor = h_bnd + self.condition(cond)[:, None]
+        return conditioned

@@ -41,7 +41,7 @@ class Dequantisation(Protocol):
     def __call__(
         self, image: Float[Tensor, "b c h w"], *, noise: Noise
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
-        """u in (0, 1) for each pixel of images in [-1, 1], and log q(u | image) in nats."""
+        """Draw u in (0, 1) for each pixel of images in [-1, 1], and log q(u | image) in nats."""
         ...
 
 
@@ -57,11 +57,11 @@ class Uniform(nn.Module):
 
 
 class Variational(nn.Module):
-    """u = sigmoid(A e), e standard normal, A a lower triangular matrix over a pixel's channels.
+    """u = sigmoid(A e), e standard normal, A lower triangular matrix over a pixel's channels.
 
-    A network chooses A for each pixel. Where a pixel is predictable, narrow noise costs less; where
-    channels move together (grey pictures), noise that moves together does. The median of u is 1/2,
-    the centre of the grey level, whatever A is.
+    A network chooses A for each pixel. Where a pixel is predictable, narrow noise costs less;
+    where channels move together (grey pictures), noise that moves together does. The median of u
+    is 1/2, the centre of the grey level, whatever A is.
 
     Args:
         image_size: height and width of the images, divisible by `patch`.
@@ -98,7 +98,7 @@ class Variational(nn.Module):
         return torch.sigmoid(logit), (log_normal - log_diagonal - log_slope).flatten(1).sum(1)
 
     def _matrix(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """log A_ii, within [NARROWEST, WIDEST], and A_ij for j < i, row by row."""
+        """The logarithm of A_ii, within [NARROWEST, WIDEST], and A_ij for j < i, row by row."""
         h = self.first(F.pixel_unshuffle(image, self.patch)) + self.position
         raw = F.pixel_shuffle(self.last(F.silu(h)), self.patch)
         diagonal, below = raw.tensor_split([self.channels], dim=1)

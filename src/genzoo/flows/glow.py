@@ -27,9 +27,7 @@ class ConditionalAffine(Transform):
         bound: of the logarithm of the scale.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], *, features: int, bound: float = 2.0
-    ) -> None:
+    def __init__(self, shape: tuple[int, int, int], *, features: int, bound: float = 2.0) -> None:
         super().__init__()
         self.shape, self.bound = shape, bound
         self.net = nn.Linear(features, 2 * shape[0] * shape[1] * shape[2])
@@ -123,9 +121,7 @@ class Glow(Transform):
                 latents.append(off.flatten(1))
         return torch.cat([*latents, x.flatten(1)], dim=1), total
 
-    def inverse(
-        self, z: Float[Tensor, "b z"], cond: Features = None
-    ) -> Float[Tensor, "b c h w"]:
+    def inverse(self, z: Float[Tensor, "b z"], cond: Features = None) -> Float[Tensor, "b c h w"]:
         *offs, x = self._latents(z)
         for k in reversed(range(len(self.levels))):
             if k + 1 < len(self.levels):
@@ -143,7 +139,8 @@ class Glow(Transform):
         for k, level in enumerate(self.levels):
             assert isinstance(level, Composition)
             x = level.initialise(x, cond)[:, : self._kept(k)]
-        return self(first, cond)[0]
+        z: Tensor = self(first, cond)[0]
+        return z
 
     def _kept(self, level: int) -> int:
         channels = self.shapes[level][0]

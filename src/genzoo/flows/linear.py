@@ -49,7 +49,8 @@ class ActNorm(Transform):
         std, mean = torch.std_mean(x.double(), dim=(0, 2, 3), correction=0)
         self.shift.copy_(mean[:, None, None])
         self.log_scale.copy_(-std.clamp(min=1 / LARGEST_GAIN).log()[:, None, None])
-        return self(x)[0]
+        z: Tensor = self(x)[0]
+        return z
 
 
 class InvertibleConv(Transform):
@@ -151,4 +152,5 @@ class Whitening(Transform):
         self.mean.copy_(mean)
         self.rotation.copy_(vectors.mT.flip(0))
         self.log_std.copy_(0.5 * variance.flip(0).clamp(min=LARGEST_GAIN**-2).log())
-        return self(x)[0]
+        z: Tensor = self(x)[0]
+        return z

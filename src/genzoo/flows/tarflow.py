@@ -85,9 +85,7 @@ class TarFlow(Transform):
         z, log_det = self.maps(x, cond)
         return z.flatten(1), log_det
 
-    def inverse(
-        self, z: Float[Tensor, "b z"], cond: Features = None
-    ) -> Float[Tensor, "b c h w"]:
+    def inverse(self, z: Float[Tensor, "b z"], cond: Features = None) -> Float[Tensor, "b c h w"]:
         return self.maps.inverse(z.unflatten(1, self.shape), cond)
 
     @torch.no_grad()

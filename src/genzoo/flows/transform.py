@@ -22,7 +22,7 @@ class Transform(nn.Module, ABC):
     def forward(
         self, x: Float[Tensor, "b ..."], cond: Features = None
     ) -> tuple[Float[Tensor, "b ..."], Float[Tensor, " b"]]:
-        """z = f(x) and log |det df/dx| in nats, one a sample.
+        """The image z = f(x) and log |det df/dx| in nats, one a sample.
 
         Args:
             x: what is mapped.
@@ -30,9 +30,7 @@ class Transform(nn.Module, ABC):
         """
 
     @abstractmethod
-    def inverse(
-        self, z: Float[Tensor, "b ..."], cond: Features = None
-    ) -> Float[Tensor, "b ..."]:
+    def inverse(self, z: Float[Tensor, "b ..."], cond: Features = None) -> Float[Tensor, "b ..."]:
         """The x with f(x) = z."""
 
     @torch.no_grad()
@@ -40,7 +38,7 @@ class Transform(nn.Module, ABC):
         self, x: Float[Tensor, "b ..."], cond: Features = None
     ) -> Float[Tensor, "b ..."]:
         """Set what depends on data from the first inputs; returns their images under f."""
-        z, _ = self(x, cond)
+        z: Tensor = self(x, cond)[0]
         return z
 
 
@@ -64,9 +62,7 @@ class Composition(Transform):
             total = total + log_det
         return x, total
 
-    def inverse(
-        self, z: Float[Tensor, "b ..."], cond: Features = None
-    ) -> Float[Tensor, "b ..."]:
+    def inverse(self, z: Float[Tensor, "b ..."], cond: Features = None) -> Float[Tensor, "b ..."]:
         for transform in reversed(self.transforms):
             assert isinstance(transform, Transform)
             z = transform.inverse(z, cond)

@@ -15,7 +15,18 @@ if TYPE_CHECKING:  # comparing runs needs stamps, and no torch
 Plain = str | int | float | bool | None
 
 # They describe the thing that is compared, or the program, not the measurement.
-REPORTED_ONLY = frozenset({"seed", "sample_seed", "guidance", "sampler", "ema", "version", "git"})
+REPORTED_ONLY = frozenset(
+    {
+        "seed",
+        "sample_seed",
+        "guidance",
+        "sampler",
+        "dequantisation",  # how tight a bound is, not what it bounds: always the 8-bit image
+        "ema",
+        "version",
+        "git",
+    }
+)
 KINDS = {"fid": "frechet_distance", "kid": "kernel_distance"}
 
 

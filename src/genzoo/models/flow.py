@@ -100,18 +100,18 @@ class Flow(GenerativeModel):
         with _full_precision(batch.image):
             y, log_q = self._dequantised(batch.image.float(), noise)
             z, log_det = self.arch(y, self._text(batch.condition))
-            return _log_normal(z) + log_det - y[0].numel() * math.log(LEVELS / 2) - log_q
+            log_p: Tensor = _log_normal(z) + log_det - y[0].numel() * math.log(LEVELS / 2) - log_q
+            return log_p
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """Where the centre of each grey level is mapped to, without a caption."""
         with _full_precision(images):
-            return self.arch(_centred(images.float()), self._no_text(images))[0]
+            return self._encode(_centred(images.float()))
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
         """Where the map without a caption puts the samples drawn with their captions."""
         with _full_precision(cond.tokens):
-            y = self._draw(cond, noise)
-            return self.arch(y, self._no_text(y))[0]
+            return self._encode(self._draw(cond, noise))
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
         """The inverse of `encode`, and like it without the caption."""
@@ -135,6 +135,10 @@ class Flow(GenerativeModel):
         """Activation normalisation and first rotation from dequantised images."""
         y, _ = self._dequantised(batch.image.float(), noise)
         self.arch.initialise(y, self._text(batch.condition))
+
+    def _encode(self, y: Tensor) -> Tensor:
+        z: Tensor = self.arch(y, self._no_text(y))[0]
+        return z
 
     def _draw(self, cond: Condition, noise: Noise) -> Tensor:
         z = self.temperature * noise.normal(self.dimensions)

@@ -295,7 +295,12 @@ def _held_out(
             "value": float(values.mean()),
             "spread": None,
             "better": "lower",
-            "stamp": {"metric": "bits_per_dim", "likelihood": can.likelihood, **common},
+            "stamp": {
+                "metric": "bits_per_dim",
+                "likelihood": can.likelihood,
+                "dequantisation": getattr(model, "dequantisation", None),
+                **common,
+            },
         }
     if errors:
         mse = torch.cat(errors)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from genzoo.build import build_model
+from genzoo.config import config_dir
+from genzoo.image import to_uint8
+from genzoo.models.base import bits_per_dim
+from genzoo.models.flow import Flow
+from genzoo.noise import Noise
+from genzoo.types import Batch
+
+SHAPE = (3, 16, 16)
+ARCHS = ("glow", "tarflow")
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("config", ["model=flow", "data.image_size=16", *overrides])
+
+
+def noise(batch: Batch, *names: str) -> Noise:
+    return Noise.of(7, batch.index, *names)
+
+
+def trained(arch: str, batch: Batch, *overrides: str, steps: int = 8) -> Flow:
+    """A flow after a few steps on one batch."""
+    model = build_model(composed(f"model/arch={arch}", *overrides))
+    assert isinstance(model, Flow)
+    model.initialise(batch, noise=noise(batch))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    for step in range(steps):
+        loss = model.losses(batch, noise=noise(batch, str(step))).total.mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("steps", [0, 8])
+def test_images_come_back(arch: str, steps: int, batch: Batch) -> None:
+    model = trained(arch, batch, steps=steps)
+    with torch.no_grad():
+        losses = model.losses(batch, noise=noise(batch))
+        rebuilt = model.reconstruct(batch.image, batch.condition)
+    torch.testing.assert_close(rebuilt, batch.image, atol=1e-4, rtol=0)
+    assert losses.parts["inversion_error"].max() < 1e-4
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_parts_add_up_to_bits_per_dimension(arch: str, batch: Batch) -> None:
+    model = trained(arch, batch, "model.drop=0.0", steps=2)
+    with torch.no_grad():
+        losses = model.losses(batch, noise=noise(batch))
+        log_prob = model.log_prob(batch, noise=noise(batch))
+    parts = {k: v for k, v in losses.parts.items() if k != "inversion_error"}
+    assert set(parts) == {"latent", "log_det", "dequantisation"}
+    torch.testing.assert_close(losses.total, torch.stack(list(parts.values())).sum(0))
+    torch.testing.assert_close(losses.total, bits_per_dim(log_prob, SHAPE))
+
+
+def test_the_inverse_is_watched_without_gradients_alone(batch: Batch) -> None:
+    model = build_model(composed())
+    assert "inversion_error" not in model.losses(batch, noise=noise(batch)).parts
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_learning_lowers_the_bits(arch: str, batch: Batch) -> None:
+    before, after = trained(arch, batch, steps=0), trained(arch, batch, steps=8)
+    with torch.no_grad():
+        first = before.log_prob(batch, noise=noise(batch)).mean()
+        second = after.log_prob(batch, noise=noise(batch)).mean()
+    assert second > first
+
+
+def test_grey_pictures_with_a_constant_border_are_no_trouble(batch: Batch) -> None:
+    image = batch.image[:, :1].expand(-1, 3, -1, -1).clone()
+    image[:, :, :3], image[:, :, -3:] = -1.0, -1.0
+    grey = replace(batch, image=image)
+    for arch in ARCHS:
+        model = trained(arch, grey, steps=10)
+        with torch.no_grad():
+            losses = model.losses(grey, noise=noise(grey))
+        assert losses.total.isfinite().all()
+        assert losses.parts["inversion_error"].max() < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["uniform", "variational"])
+def test_the_dequantisation_has_a_name(kind: str) -> None:
+    model = build_model(composed(f"model/dequantisation={kind}"))
+    assert isinstance(model, Flow)
+    assert model.dequantisation == kind
+
+
+def test_samples_at_temperature_zero_are_the_same(batch: Batch) -> None:
+    model = trained("glow", batch, "model.temperature=0.0", steps=1)
+    cond = batch.condition[1:2].repeat(2)
+    with torch.no_grad():
+        images = model.sample(cond, SHAPE, noise=Noise([1, 2]))
+    torch.testing.assert_close(images[0], images[1])
+
+
+def test_a_drawn_latent_decodes_to_the_sample(batch: Batch) -> None:
+    model = trained("glow", batch)
+    with torch.no_grad():
+        latent = model.draw_latent(batch.condition, noise=noise(batch))
+        decoded = model.decode(latent, batch.condition)
+        sample = model.sample(batch.condition, SHAPE, noise=noise(batch))
+    torch.testing.assert_close(decoded, sample, atol=1e-3, rtol=0)
+
+
+def test_autocast_does_not_cost_the_inverse(batch: Batch) -> None:
+    model = trained("glow", batch, steps=3)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        rebuilt = model.reconstruct(batch.image, batch.condition)
+        losses = model.losses(batch, noise=noise(batch))
+    assert losses.total.dtype == torch.float32
+    torch.testing.assert_close(rebuilt, batch.image, atol=1e-4, rtol=0)
+    assert torch.equal(to_uint8(rebuilt), to_uint8(batch.image))
