@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from genzoo.checkpoint import Checkpoint, load_into, read
 from genzoo.config import build
 from genzoo.console import Progress, say
 from genzoo.errors import UsageError
-from genzoo.models.base import GenerativeModel
+from genzoo.models.base import GenerativeModel, identity
 from genzoo.noise import split_seed
 from genzoo.text.bpe import BPETokenizer
 
@@ -58,6 +58,13 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     assert isinstance(node, dict)
     model: GenerativeModel = build({str(k): v for k, v in node.items()})
     return model.to(memory_format=torch.channels_last)
+
+
+def build_guidance(cfg: DictConfig) -> Any:
+    """What steers the samples, for the argument `guidance` of `GenerativeModel.sample`."""
+    node = OmegaConf.to_container(cfg.guidance, resolve=True)
+    assert isinstance(node, dict)
+    return build({str(k): v for k, v in node.items()}) if "_target_" in node else identity
 
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:

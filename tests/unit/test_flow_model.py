@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
+from torch import Tensor
 
 from genzoo.build import build_model
 from genzoo.config import config_dir
+from genzoo.flows.glow import ConditionalAffine
+from genzoo.flows.transform import Features, Guided, Transform
+from genzoo.guidance import ClassifierFree
 from genzoo.image import to_uint8
-from genzoo.models.base import bits_per_dim
+from genzoo.models.base import bits_per_dim, identity
 from genzoo.models.flow import Flow
 from genzoo.noise import Noise
 from genzoo.types import Batch
@@ -123,3 +128,71 @@ def test_autocast_does_not_cost_the_inverse(batch: Batch) -> None:
     assert losses.total.dtype == torch.float32
     torch.testing.assert_close(rebuilt, batch.image, atol=1e-4, rtol=0)
     assert torch.equal(to_uint8(rebuilt), to_uint8(batch.image))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_guidance_is_off_at_scale_one(arch: str, batch: Batch) -> None:
+    model = trained(arch, batch)
+    with torch.no_grad():
+        plain, one, three = (
+            model.sample(batch.condition, SHAPE, noise=noise(batch), guidance=guidance)
+            for guidance in (identity, ClassifierFree(1.0), ClassifierFree(3.0))
+        )
+    torch.testing.assert_close(one, plain, atol=1e-3, rtol=0)
+    assert not torch.allclose(three, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_guidance_at_scale_zero_ignores_the_caption(arch: str, batch: Batch) -> None:
+    model = trained(arch, batch)
+    other = batch.condition[3:4].repeat(len(batch))
+    with torch.no_grad():
+        first, second = (
+            model.sample(cond, SHAPE, noise=noise(batch), guidance=ClassifierFree(0.0))
+            for cond in (batch.condition, other)
+        )
+    torch.testing.assert_close(first, second, atol=1e-4, rtol=0)
+
+
+def test_guided_gaussians_are_those_of_the_formula() -> None:
+    """u + s (c - u) for the mean, and for the logarithm of the standard deviation."""
+    affine = ConditionalAffine((1, 1, 1), features=1, bound=100.0)
+    with torch.no_grad():
+        affine.net.weight.copy_(torch.tensor([[-2.0], [0.3]]))
+        affine.net.bias.copy_(torch.tensor([-1.0, 0.1]))
+    guided = Guided(torch.ones(1, 1), torch.zeros(1, 1), ClassifierFree(3.0))
+    x = affine.inverse(torch.full((1, 1, 1, 1), 0.5), guided)
+    # z = (x + t) e^s: without t = -1, s = 0.1; with it t = -3, s = 0.4; guided -7 and 1.
+    torch.testing.assert_close(x.item(), 0.5 * math.exp(-1.0) + 7.0, atol=1e-3, rtol=0)
+
+
+def test_denoising_is_the_posterior_mean_of_gaussian_data(batch: Batch) -> None:
+    """An affine flow of Gaussian images: E[clean | noisy] is known in closed form."""
+
+    class Standard(Transform):
+        """Images with standard deviation 0.3, noised by 0.4: together 0.5."""
+
+        def forward(self, x: Tensor, cond: Features = None) -> tuple[Tensor, Tensor]:
+            return (x / 0.5).flatten(1), torch.full((len(x),), -768 * math.log(0.5))
+
+        def inverse(self, z: Tensor, cond: Features = None) -> Tensor:
+            return 0.5 * z.unflatten(1, SHAPE)
+
+    model = build_model(composed("model.noise_std=0.4", "model.temperature=1.0"))
+    assert isinstance(model, Flow)
+    model.arch = Standard()
+    with torch.no_grad():
+        image = model.sample(batch.condition, SHAPE, noise=noise(batch))
+    noisy = 0.5 * noise(batch).normal(768).unflatten(1, SHAPE)
+    expected = noisy * 0.3**2 / (0.3**2 + 0.4**2)
+    torch.testing.assert_close(image, expected * 256 / 255, atol=1e-5, rtol=0)
+
+
+def test_noise_on_training_images_leaves_the_likelihood_that_of_clean_ones(batch: Batch) -> None:
+    clean, noisy = (build_model(composed(f"model.noise_std={std}")) for std in (0.0, 0.2))
+    with torch.no_grad():
+        torch.testing.assert_close(
+            clean.log_prob(batch, noise=noise(batch)), noisy.log_prob(batch, noise=noise(batch))
+        )
+        a, b = (m.losses(batch, noise=noise(batch)).total for m in (clean, noisy))
+    assert not torch.allclose(a, b)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genzoo.flows.causal import CausalTransformer, Memory
-from genzoo.flows.transform import Features, Transform, bounded
+from genzoo.flows.transform import Features, Guided, Transform, bounded
 
 
 class TokenAffine(nn.Module):
@@ -53,14 +53,20 @@ class TokenAffine(nn.Module):
         changed = (x[..., self.changed] + shift) * log_scale.exp()
         return self._put(x, changed), log_scale
 
-    def inverse(self, z: Tensor, context: Tensor) -> Tensor:
-        """The x with z = f(x, context)."""
-        shift, log_scale = self._affine(z, context)
+    def inverse(self, z: Tensor, context: Tensor, guided: Guided | None = None) -> Tensor:
+        """The x with z = f(x, context); with guidance the context has twice as many rows."""
+        shift, log_scale = self._affine(z, context, guided)
         return self._put(z, z[..., self.changed] * (-log_scale).exp() - shift)
 
-    def _affine(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        seen = torch.cat([context, x[..., self.kept]], -1) if len(self.kept) else context
-        shift, raw = self.net(seen).chunk(2, dim=-1)
+    def _affine(
+        self, x: Tensor, context: Tensor, guided: Guided | None = None
+    ) -> tuple[Tensor, Tensor]:
+        kept = x[..., self.kept]
+        if guided is not None:
+            kept = torch.cat([kept, kept])
+        seen = torch.cat([context, kept], -1) if len(self.kept) else context
+        parameters = self.net(seen) if guided is None else guided.mix(self.net(seen))
+        shift, raw = parameters.chunk(2, dim=-1)
         return shift, bounded(raw, self.bound)
 
     def _put(self, x: Tensor, changed: Tensor) -> Tensor:
@@ -116,6 +122,7 @@ class Autoregressive(Transform):
     def forward(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
+        assert not isinstance(cond, Guided)
         t_bnc = self._tokens(x)
         context = self.transformer(t_bnc, cond)
         total = x.new_zeros(len(x))
@@ -128,15 +135,19 @@ class Autoregressive(Transform):
         self, z: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b c h w"]:
         """Token by token; keys and values of the earlier ones are kept."""
+        guided = cond if isinstance(cond, Guided) else None
+        features = cond.both if isinstance(cond, Guided) else cond
+        copies = 1 if guided is None else 2
         memories = [Memory() for _ in self.transformer.blocks]
         tokens: list[Tensor] = []
         for at, token in enumerate(self._tokens(z).unbind(1)):
+            before = tokens[-1].repeat(copies, 1) if tokens else None
             context = self.transformer.step(
-                tokens[-1] if tokens else None, cond, at=at, memories=memories, rows=len(z)
+                before, features, at=at, memories=memories, rows=copies * len(z)
             )
             for affine in reversed(self.affines):
                 assert isinstance(affine, TokenAffine)
-                token = affine.inverse(token, context)
+                token = affine.inverse(token, context, guided)
             tokens.append(token)
         return self._map(torch.stack(tokens, dim=1))
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.flows.transform import Features, Transform, bounded
+from genzoo.flows.transform import Features, Guided, Transform, bounded
 
 
 class CouplingNet(nn.Module):
@@ -41,7 +41,7 @@ class CouplingNet(nn.Module):
         nn.init.zeros_(self.last.bias)  # type: ignore[arg-type]
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], cond: Features = None
+        self, x: Float[Tensor, "b c h w"], cond: Float[Tensor, "b d"] | None = None
     ) -> Float[Tensor, "b k h w"]:
         """A map of `out` channels."""
         h = self.first(x) + self.position
@@ -88,5 +88,9 @@ class AffineCoupling(Transform):
         return torch.cat([kept, changed * (-log_scale).exp() - shift], dim=1)
 
     def _affine(self, kept: Tensor, cond: Features) -> tuple[Tensor, Tensor]:
-        shift, raw = self.net(kept, cond).chunk(2, dim=1)
+        if isinstance(cond, Guided):
+            parameters = cond.mix(self.net(kept.repeat(2, 1, 1, 1), cond.both))
+        else:
+            parameters = self.net(kept, cond)
+        shift, raw = parameters.chunk(2, dim=1)
         return shift, bounded(raw, self.bound)

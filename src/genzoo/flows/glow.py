@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from genzoo.flows.coupling import AffineCoupling
 from genzoo.flows.linear import ActNorm, InvertibleConv, Whitening
-from genzoo.flows.transform import Composition, Features, Squeeze, Transform, bounded
+from genzoo.flows.transform import Composition, Features, Guided, Squeeze, Transform, bounded
 
 
 class ConditionalAffine(Transform):
@@ -48,7 +48,8 @@ class ConditionalAffine(Transform):
 
     def _affine(self, cond: Features) -> tuple[Tensor, Tensor]:
         assert cond is not None
-        shift, raw = self.net(cond).unflatten(1, (2, *self.shape)).unbind(1)
+        parameters = cond.mix(self.net(cond.both)) if isinstance(cond, Guided) else self.net(cond)
+        shift, raw = parameters.unflatten(1, (2, *self.shape)).unbind(1)
         return shift, bounded(raw, self.bound)
 
 

@@ -6,13 +6,43 @@ Shape letters: b batch, c channels, h height, w width, d features of the conditi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Features = Float[Tensor, "b d"] | None
+
+@dataclass(frozen=True)
+class Guided:
+    """A condition that is to be followed more closely than it was learned, in `inverse` alone.
+
+    Every affine map then goes by u + s (c - u), for its shift and for the logarithm of its scale
+    (TarFlow, arXiv 2412.06329, section 3.4, in the convention that is off at s = 1).
+
+    Attributes:
+        features: of the condition.
+        free: features of no condition.
+        guidance: mixes the parameters that follow from the one and from the other.
+    """
+
+    features: Float[Tensor, "b d"]
+    free: Float[Tensor, "b d"]
+    guidance: Callable[[Tensor, Tensor], Tensor]
+
+    @property
+    def both(self) -> Float[Tensor, "b2 d"]:
+        """What networks see: each sample with its condition, then each without (b2 = 2 b)."""
+        return torch.cat([self.features, self.free])
+
+    def mix(self, parameters: Float[Tensor, "b2 ..."]) -> Float[Tensor, "b ..."]:
+        """The guided parameters from those of `both`."""
+        mixed: Tensor = self.guidance(*parameters.chunk(2))
+        return mixed
+
+
+Features = Float[Tensor, "b d"] | Guided | None
 
 
 class Transform(nn.Module, ABC):

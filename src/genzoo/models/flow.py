@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genzoo.flows.dequantise import LEVELS, Dequantisation
-from genzoo.flows.transform import Transform
+from genzoo.flows.transform import Guided, Transform
+from genzoo.guidance import ClassifierFree
 from genzoo.models.base import GenerativeModel, bits_per_dim, identity
 from genzoo.noise import Noise
 from genzoo.text.encoder import TextEncoder
@@ -39,11 +40,16 @@ class Flow(GenerativeModel):
         text: arguments of the `TextEncoder`.
         drop: share of the captions that training replaces by the empty one.
         temperature: standard deviation of the latents from which samples are drawn.
+        noise_std: standard deviation, in units of [-1, 1], of Gaussian noise on training images;
+            samples are then denoised by the model's own score (TarFlow, arXiv 2412.06329,
+            sections 3.2 and 3.3). `losses` are those of noisy images; `log_prob` stays a bound
+            for the clean ones, but a looser one. 0 for none.
     """
 
     capabilities = Capabilities(
         sampling="inverse of the encoder at Gaussian noise",
         conditions=frozenset({"text"}),
+        guidance=frozenset({"classifier_free"}),
         likelihood="bound",
         reconstruct=True,
         latent=True,
@@ -58,13 +64,14 @@ class Flow(GenerativeModel):
         text: Mapping[str, int],
         drop: float,
         temperature: float,
+        noise_std: float,
         channels: int = 3,
     ) -> None:
         super().__init__()
         self.text = TextEncoder(**text)
         self.arch = arch
         self.dequantise = dequantisation
-        self.drop, self.temperature = drop, temperature
+        self.drop, self.temperature, self.noise_std = drop, temperature, noise_std
         self.dimensions = channels * image_size**2
 
     @property
@@ -81,6 +88,8 @@ class Flow(GenerativeModel):
         with _full_precision(batch.image):
             cond = self._text(self._dropped(batch.condition, noise))
             y, log_q = self._dequantised(batch.image.float(), noise)
+            if self.noise_std:
+                y = y + self.noise_std * noise.child("augmentation").normal(*y.shape[1:])
             z, log_det = self.arch(y, cond)
             terms = {
                 "latent": _log_normal(z),
@@ -126,9 +135,12 @@ class Flow(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The inverse map, given the caption, at Gaussian noise of the set temperature."""
+        """The inverse map, given the caption, at Gaussian noise of the set temperature.
+
+        `guidance` is `identity` or a `ClassifierFree`.
+        """
         with _full_precision(cond.tokens):
-            return _to_image(self._draw(cond, noise))
+            return _to_image(self._draw(cond, noise, guidance))
 
     @torch.no_grad()
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
@@ -140,9 +152,22 @@ class Flow(GenerativeModel):
         z: Tensor = self.arch(y, self._no_text(y))[0]
         return z
 
-    def _draw(self, cond: Condition, noise: Noise) -> Tensor:
+    def _draw(self, cond: Condition, noise: Noise, guidance: Any = identity) -> Tensor:
         z = self.temperature * noise.normal(self.dimensions)
-        return self.arch.inverse(z, self._text(cond))
+        features = self._text(cond)
+        guided = isinstance(guidance, ClassifierFree)
+        y = self.arch.inverse(
+            z, Guided(features, self._no_text(z), guidance) if guided else features
+        )
+        return self._denoised(y, cond) if self.noise_std else y
+
+    def _denoised(self, y: Tensor, cond: Condition) -> Tensor:
+        """Tweedie's formula: y + std^2 grad log p(y), the mean of what y is a noisy version of."""
+        with torch.enable_grad():
+            y = y.detach().requires_grad_()
+            z, log_det = self.arch(y, self._text(cond))
+            (score,) = torch.autograd.grad((_log_normal(z) + log_det).sum(), y)
+        return (y + self.noise_std**2 * score).detach()
 
     def _dequantised(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """The point y = (k + u) / 128 - 1 in (-1, 1) and log q(u)."""

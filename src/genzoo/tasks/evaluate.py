@@ -118,7 +118,13 @@ def evaluate(
     entries |= _held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_gallery(
-            model, data, tokenizer, folder=folder / "gallery", seed=cfg.seed, device=device
+            model,
+            data,
+            tokenizer,
+            folder=folder / "gallery",
+            seed=cfg.seed,
+            device=device,
+            guidance=build.build_guidance(cfg),
         )
         _write_results(cfg, model, data, entries, cost, seconds_per_image=seconds)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
@@ -214,6 +220,7 @@ def _measure_samples(
     def shown(numbers: Iterable[int]) -> list[int]:
         return [order[i % len(order)] for i in numbers]
 
+    guidance = build.build_guidance(cfg)
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
     spent, warm = 0.0, 0
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
@@ -221,7 +228,15 @@ def _measure_samples(
             numbers = list(mine[start : start + cfg.metrics.batch])
             cond = data.condition(shown(numbers), tokenizer)
             begin = time.perf_counter()
-            images = draw(model, cond, data.shape, seed=cfg.seed, indices=numbers, device=device)
+            images = draw(
+                model,
+                cond,
+                data.shape,
+                seed=cfg.seed,
+                indices=numbers,
+                device=device,
+                guidance=guidance,
+            )
             if start:  # the first batch also pays for kernels being chosen
                 spent, warm = spent + time.perf_counter() - begin, warm + len(numbers)
             elif len(mine) <= cfg.metrics.batch:

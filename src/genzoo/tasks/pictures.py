@@ -12,7 +12,7 @@ from torch import Tensor
 
 from genzoo.data.dataset import TextImageData
 from genzoo.image import grid, save_png, to_float, to_uint8
-from genzoo.models.base import GenerativeModel, interpolate
+from genzoo.models.base import GenerativeModel, identity, interpolate
 from genzoo.noise import Noise
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Condition, concat_conditions
@@ -29,7 +29,7 @@ def draw(
     seed: int,
     indices: Sequence[int],
     device: torch.device,
-    guidance: Any = None,
+    guidance: Any = identity,
 ) -> Tensor:
     """8-bit samples on the CPU; the k-th belongs to the number indices[k] of this seed.
 
@@ -40,12 +40,12 @@ def draw(
         seed: of the run.
         indices: numbers of the images; image i depends on (seed, i) alone.
         device: where the model is.
-        guidance: as for `GenerativeModel.sample`; None for the model's own default.
+        guidance: as for `GenerativeModel.sample`.
     """
     noise = Noise.of(seed, indices, "sample", device=device)
-    arguments = {} if guidance is None else {"guidance": guidance}
     with torch.no_grad():
-        return to_uint8(model.sample(cond.to(device), shape, noise=noise, **arguments)).cpu()
+        images = model.sample(cond.to(device), shape, noise=noise, guidance=guidance)
+    return to_uint8(images).cpu()
 
 
 def write_gallery(
@@ -56,13 +56,16 @@ def write_gallery(
     folder: Path,
     seed: int,
     device: torch.device,
+    guidance: Any = identity,
 ) -> None:
     """Real images, samples, reconstructions and an interpolation, as a comparison shows them."""
     folder.mkdir(parents=True, exist_ok=True)
     indices = data.spread("validation", GALLERY).tolist()
     cond = data.condition(indices, tokenizer)
     real = data.images(indices)
-    samples = draw(model, cond, data.shape, seed=seed, indices=indices, device=device)
+    samples = draw(
+        model, cond, data.shape, seed=seed, indices=indices, device=device, guidance=guidance
+    )
     rebuilt = None
     if model.capabilities.reconstruct:
         with torch.no_grad():

@@ -29,6 +29,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     device = build.device(cfg)
     model = model.to(device)
     tokenizer = BPETokenizer.from_json(checkpoint.about["tokenizer"])
+    guidance = build.build_guidance(cfg)
     captions = _captions(cfg)
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
@@ -37,7 +38,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
             cond = _condition([captions[i % len(captions)] for i in numbers], tokenizer)
             pictures.append(
-                draw(model, cond, (3, size, size), seed=cfg.seed, indices=numbers, device=device)
+                draw(
+                    model,
+                    cond,
+                    (3, size, size),
+                    seed=cfg.seed,
+                    indices=numbers,
+                    device=device,
+                    guidance=guidance,
+                )
             )
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
