@@ -66,9 +66,13 @@ class Generator(nn.Module):
     def forward(
         self, latent: Float[Tensor, "b z"], caption: Float[Tensor, "b d"]
     ) -> Float[Tensor, "b c h w"]:
-        """Images, not confined to [-1, 1]; `caption` is the text encoder's pooled feature."""
+        """Images in [-1, 1]; `caption` is the text encoder's pooled feature.
+
+        The bound is a hyperbolic tangent's, which reaches a flat background by saturation; R3GAN
+        has none, and leaves a trace of noise there for long.
+        """
         image: Tensor = self.network(self.mapping(torch.cat([latent, caption], dim=1)))
-        return image
+        return image.tanh()
 
 
 class Discriminator(nn.Module):
@@ -182,7 +186,7 @@ class GAN(AdversarialModel):
 
     def generate(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b c h w"]:
         latent = noise.child("latent").normal(self.latent)
-        return self._paint(latent, cond)
+        return self.decode(latent, cond)
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
         """Normal numbers, or none beyond `truncation` (BigGAN, arXiv 1809.11096, section 3.1)."""
@@ -194,7 +198,8 @@ class GAN(AdversarialModel):
         return (math.sqrt(2) * torch.erfinv(uniform)).float()
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        return self._paint(latent, cond).clamp(-1, 1)
+        images: Tensor = self.generator(latent, self.generator.text.pooled(cond))
+        return images
 
     def discriminator_losses(
         self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
@@ -241,10 +246,6 @@ class GAN(AdversarialModel):
 
     def adapt(self, parts: Mapping[str, Tensor], *, images: int) -> None:
         self.augmentation.adapt(parts["overfitting"], images=images)
-
-    def _paint(self, latent: Tensor, cond: Condition) -> Tensor:
-        images: Tensor = self.generator(latent, self.generator.text.pooled(cond))
-        return images
 
     def _penalty(
         self, real: Tensor, fake: Tensor, caption: Tensor, noise: Noise

@@ -31,7 +31,7 @@ class GroupedBlock(nn.Module):
     Args:
         channels: in and out.
         expansion: channels of the grouped convolution, as a multiple.
-        group: channels of one of its groups.
+        group: channels of one of its groups, at least; a whole number of groups is made.
         depth: residual blocks in the whole network; deeper networks start with smaller weights
             (Fixup, arXiv 1901.09321, section 3).
         features: of the condition, which scales and shifts the expanded channels; 0 for none.
@@ -43,7 +43,10 @@ class GroupedBlock(nn.Module):
         super().__init__()
         wide = channels * expansion
         self.conv1 = nn.Conv2d(channels, wide, 1)
-        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=max(1, wide // group))
+        groups = max(1, wide // group)
+        while wide % groups:
+            groups -= 1
+        self.conv2 = nn.Conv2d(wide, wide, 3, padding=1, groups=groups)
         self.conv3 = nn.Conv2d(wide, channels, 1, bias=False)
         self.film = nn.Linear(features, 2 * wide) if features else None
         for conv in (self.conv1, self.conv2):
