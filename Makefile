@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types layers unit bench wheel-check clean
+.PHONY: help install demo test lint format types layers unit bench study wheel-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,12 +30,12 @@ demo: $(INSTALLED) ## train and compare on embedded data; says where the report 
 test: $(INSTALLED) lint types layers unit ## everything that must pass: lint, types, layers, tests
 
 lint: $(INSTALLED) ## style, with ruff
-	$(BIN)/ruff check src tests bench
-	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench experiments
+	$(BIN)/ruff format --check src tests bench experiments
 
 format: $(INSTALLED) ## mend the style
-	$(BIN)/ruff check --fix src tests bench
-	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench experiments
+	$(BIN)/ruff format src tests bench experiments
 
 types: $(INSTALLED) ## types, with mypy
 	$(BIN)/mypy
@@ -48,6 +48,9 @@ unit: $(INSTALLED) ## the tests alone; PYTEST="-k name" chooses
 
 bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 	$(BIN)/python -m bench
+
+study: $(INSTALLED) ## test a claim: NAME=gan_balance; SCALE=cpu|gpu; results in experiments/
+	$(BIN)/python -m experiments.$(NAME) --scale $(or $(SCALE),cpu)
 
 wheel-check: $(INSTALLED) ## build the wheel, install it elsewhere, run it from another folder
 	$(BIN)/python -m tests.wheel_check

@@ -1,0 +1,1 @@
+"""What the studies share: running a sweep, stamps, tables, verdicts."""
