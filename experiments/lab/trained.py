@@ -1,0 +1,85 @@
+"""A run's trained model with its data, as studies take it apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from genzoo import build
+from genzoo.data.dataset import TextImageData
+from genzoo.metrics.features import FeatureExtractor, build_extractor
+from genzoo.metrics.files import default_cache
+from genzoo.metrics.real import RealFeatures, real_features
+from genzoo.metrics.settings import MetricSettings
+from genzoo.models.base import GenerativeModel
+from genzoo.text.bpe import BPETokenizer
+
+BATCH = 64  # images at once
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run folder leads back to.
+
+    Attributes:
+        cfg: the run's configuration.
+        model: with its averaged weights, on `device`.
+        data: what it was trained on.
+        tokenizer: of its captions.
+        device: where to compute.
+    """
+
+    cfg: DictConfig
+    model: GenerativeModel
+    data: TextImageData
+    tokenizer: BPETokenizer
+    device: torch.device
+
+    def in_batches(self, work: Callable[[slice], Tensor], count: int) -> Tensor:
+        """What `work` gives for each batch of `count` rows, joined on the CPU."""
+        parts = [slice(k, min(k + BATCH, count)) for k in range(0, count, BATCH)]
+        with torch.no_grad():
+            return torch.cat([work(part).cpu() for part in parts])
+
+
+def load(folder: Path) -> Trained:
+    """The model of a finished run."""
+    cfg = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    cfg.checkpoint = str(folder / "checkpoints" / "last.ckpt")
+    model, checkpoint = build.trained_model(cfg)
+    data = build.build_data(cfg)
+    tokenizer = build.build_tokenizer(cfg, data, checkpoint)
+    device = build.device(cfg)
+    return Trained(cfg, model.to(device), data, tokenizer, device)
+
+
+def metric_settings(trained: Trained) -> MetricSettings:
+    """The numbers that its metrics were computed with."""
+    names = (field.name for field in fields(MetricSettings))
+    return MetricSettings(**{name: trained.cfg.metrics[name] for name in names})
+
+
+def real(trained: Trained, name: str) -> tuple[RealFeatures, FeatureExtractor]:
+    """Features of all training images, and the extractor called `name`."""
+    extractor = build_extractor(name, device=trained.device)
+    indices = trained.data.split("train").tolist()
+    features = real_features(
+        _batches(trained.data, indices),
+        extractor,
+        cache=default_cache(),
+        fingerprint=trained.data.fingerprint,
+        split="train",
+        count=len(indices),
+    )
+    return features, extractor
+
+
+def _batches(data: TextImageData, indices: Sequence[int]) -> Iterator[Tensor]:
+    for start in range(0, len(indices), BATCH):
+        yield data.images(indices[start : start + BATCH])

@@ -1,0 +1,1 @@
+"""Claim 2: a plain autoencoder's latent space has holes, a VAE's has none."""
