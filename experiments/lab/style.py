@@ -40,5 +40,5 @@ def rows_of(figure: Figure, columns: int) -> list[list[Axes]]:
 
 def save(figure: Figure, path: Path) -> None:
     """Write it and forget it."""
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, bbox_inches="tight")
     plt.close(figure)

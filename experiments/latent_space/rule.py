@@ -106,10 +106,10 @@ def _holes_words(answer: int, seeds: Sequence[Seed]) -> str:
 def _blends_words(answer: int, seeds: Sequence[Seed]) -> str:
     share = _mean([seed.vae_between for seed in seeds])
     return (
-        f"That points between two samples of the VAE decode to blends is {SAID[answer]}: midpoints "
-        f"lie at {_means(seeds, 'vae_middle')}, cross-fades of the same reconstructions at "
-        f"{_means(seeds, 'vae_crossfade')}; {share:.0%} of the midpoints are between their ends. "
-        f"The autoencoder's midpoints lie at {_means(seeds, 'ae_middle')}."
+        f"That points between two samples of the VAE decode to blends is {SAID[answer]}: "
+        f"midpoints lie at {_means(seeds, 'vae_middle')}, cross-fades of the same "
+        f"reconstructions at {_means(seeds, 'vae_crossfade')}; {share:.0%} are between their "
+        f"ends. The autoencoder's midpoints lie at {_means(seeds, 'ae_middle')}."
     )
 
 

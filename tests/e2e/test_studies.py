@@ -1,0 +1,154 @@
+"""The studies: that each runs by its command, and that each rule can fall either way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from experiments.flow_inverse import rule as inverse
+from experiments.gan_balance import rule as balance
+from experiments.gan_balance.study import STUDY as GAN_BALANCE
+from experiments.lab.command import SCALES
+from experiments.latent_space import rule as space
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+STUDIES = ("gan_balance", "latent_space", "flow_inverse")
+ANSWERS = ("supported", "not supported", "undecided")
+
+
+def study(name: str, folder: Path, *arguments: str) -> str:
+    result = subprocess.run(
+        [
+            sys.executable, "-m", f"experiments.{name}", "--scale", "smoke",
+            "--output", str(folder / "runs"), "--results", str(folder / "results"), *arguments,
+        ],
+        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    return result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_study_runs_by_its_command(name: str, tmp_path: Path) -> None:
+    study(name, tmp_path)
+    results = json.loads((tmp_path / "results" / "results.json").read_text())
+    assert results["verdict"]["answer"] in ANSWERS
+    assert results["runs"]
+    for run in results["runs"]:
+        assert run["command"].startswith("python -m genzoo model=")
+        assert run["images_seen"] >= run["budget_images"]
+        assert all(entry["stamp"] for entry in run["metrics"].values())
+    for key in ("processor", "cores"):
+        assert results["machine"][key]
+    assert len(results["data_fingerprints"]) == 1
+    page = (tmp_path / "results" / "table.md").read_text()
+    assert f"**{results['verdict']['answer'].capitalize()}.**" in page
+    assert "| --- |" in page
+    assert str(ROOT) not in page
+    for picture in ["picture.png", *(p.name for p in (tmp_path / "results").glob("*.png"))]:
+        assert f"({picture})" in page
+        with Image.open(tmp_path / "results" / picture) as image:
+            assert min(image.size) > 200
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").rglob("results.json")}
+    assert len(before) == len(results["runs"])
+    if name == "gan_balance":  # what has finished is not repeated
+        study(name, tmp_path)
+        assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_scale_is_there_and_says_its_claim(name: str) -> None:
+    content = yaml.safe_load((ROOT / "experiments" / name / "study.yaml").read_text())
+    assert set(content["scales"]) == set(SCALES)
+    readme = " ".join((ROOT / "experiments" / name / "README.md").read_text().split())
+    assert " ".join(content["claim"].split()) in readme
+
+
+@pytest.mark.parametrize("scale", ["cpu", "gpu"])
+def test_the_generator_has_as_many_steps_in_every_game(scale: str) -> None:
+    settings = GAN_BALANCE.settings(scale)
+    runs = GAN_BALANCE.plan(settings)
+    assert len({run.name for run in runs}) == len(runs)
+    for run in runs:
+        values = dict(override.split("=", 1) for override in run.overrides)
+        assert len(values) == len(run.overrides)  # no key twice
+        steps = float(values["optimizer.discriminator.steps"])
+        assert run.stages[-1] / max(steps, 1) == settings["stages"][-1]
+
+
+EVEN = balance.Balanced(first=[200.0, 210.0], last=[100.0, 102.0])
+WORSE, SAME, BETTER = 130.0, 101.0, 80.0
+
+
+def games(weak: float | None, strong: float | None, even: balance.Balanced = EVEN) -> str:
+    pair = balance.side(weak, even), balance.side(strong, even)
+    sides = {"game": dict.fromkeys(("capacity", "learning rate", "steps"), pair)}
+    return balance.verdict({"game": even}, sides).answer
+
+
+def test_the_rule_of_gan_balance_falls_either_way() -> None:
+    assert games(WORSE, WORSE) == "supported"
+    assert games(None, WORSE) == "supported"  # a game that broke down did worse
+    assert games(SAME, SAME) == "not supported"
+    assert games(WORSE, BETTER) == "not supported"
+    assert games(WORSE, SAME) == "undecided"
+    stalled = balance.Balanced(first=[101.0, 103.0], last=EVEN.last)
+    assert games(WORSE, WORSE, stalled) == "undecided"
+    assert balance.game(balance.Balanced([200.0], [None]), {}) == "undecided"
+
+
+def test_where_the_games_differ_gan_balance_is_undecided_and_says_so() -> None:
+    sides = {
+        "one": {"capacity": ("worse", "worse")},
+        "other": {"capacity": ("same", "same")},
+    }
+    verdict = balance.verdict({"one": EVEN, "other": EVEN}, sides)  # type: ignore[arg-type]
+    assert verdict.answer == "undecided"
+    assert "depends on the game" in verdict.because
+
+
+def test_noise_between_seeds_widens_the_margin_of_gan_balance() -> None:
+    noisy = balance.Balanced(first=[200.0, 200.0], last=[80.0, 122.0])
+    assert balance.side(WORSE, EVEN) == "worse"
+    assert balance.side(WORSE, noisy) == "same"
+
+
+def seed(**changes: float) -> space.Seed:
+    values = {
+        "ae_random": 200.0, "ae_rebuilt": 50.0, "ae_middle": 90.0, "vae_random": 100.0,
+        "vae_rebuilt": 70.0, "vae_middle": 75.0, "vae_crossfade": 95.0, "vae_between": 0.9,
+        "noise": 300.0,
+    }  # fmt: skip
+    return space.Seed(**{**values, **changes})
+
+
+def test_the_rule_of_latent_space_falls_either_way() -> None:
+    assert space.verdict([seed(), seed()]).answer == "supported"
+    assert space.verdict([seed(ae_random=90.0)]).answer == "not supported"  # no holes
+    assert space.verdict([seed(vae_middle=120.0)]).answer == "not supported"  # no blends
+    assert space.verdict([seed(vae_between=0.2)]).answer == "not supported"
+    assert space.verdict([seed(vae_random=198.0)]).answer == "undecided"  # too close to call
+    assert space.verdict([seed(), seed(ae_random=90.0)]).answer == "undecided"  # seeds disagree
+
+
+def stage(images: int, **changes: float | None) -> inverse.Stage:
+    values = {"largest": 1e-6, "identical": 1.0, "distance": 300.0 - images}
+    return inverse.Stage(images, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_the_rule_of_flow_inverse_falls_either_way() -> None:
+    others = {"vae": 0.1}
+    assert inverse.verdict([stage(0), stage(100)], others).answer == "supported"
+    changed = stage(100, identical=0.999, largest=0.01)
+    assert inverse.verdict([stage(0), changed], others).answer == "not supported"
+    assert inverse.verdict([stage(0), stage(100, largest=1e-3)], others).answer == "undecided"
+    assert inverse.verdict([stage(0), stage(100, distance=300.0)], others).answer == "undecided"
+    assert inverse.verdict([stage(0), stage(100, distance=None)], others).answer == "undecided"
