@@ -103,8 +103,9 @@ def _run() -> int:
 def help_text() -> str:
     """What ``--help`` prints, with the groups as they lie in configs/."""
     found = groups()
+    width = max(len(name) for name in found)
     lines = "\n".join(
-        f"  {name:<11}{' | '.join(options)}" for name, options in found.items() if options
+        f"  {name:<{width}}  {' | '.join(options)}" for name, options in found.items() if options
     )
     defaults = (config_dir() / "config.yaml").read_text()
     chosen = {
@@ -136,7 +137,7 @@ def fail(line: str, *, status: int) -> NoReturn:
 def _usage(error: Exception) -> UsageError | None:
     """Hydra's and OmegaConf's complaints about what was typed, in one line with a remedy."""
     text = str(error)
-    if match := re.search(r"Could not find '(\w+)/([^']+)'", text):
+    if match := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
         group, option = match.groups()
         options = groups().get(group, [])
         guess = closest(option, options)
@@ -176,11 +177,17 @@ def _unknown_key(key: str) -> UsageError:
 
     from genzoo.config import keys
 
+    found = groups()
+    if key in found:
+        return UsageError(
+            f"{key}= is no part of what else is chosen",
+            f"choose the {key.split('/')[0]}= it is for",
+        )
     GlobalHydra.instance().clear()
     known: set[str] = set()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        for task in groups()["task"]:
-            cfg = OmegaConf.to_container(compose("config", [f"task={task}"]), resolve=False)
+        for choice in [f"{group}={o}" for group in ("task", "model") for o in found[group]]:
+            cfg = OmegaConf.to_container(compose("config", [choice]), resolve=False)
             known |= set(keys(cfg))  # type: ignore[arg-type]
     guess = closest(key, sorted(known))
     hint = f"did you mean {guess}? " if guess else ""

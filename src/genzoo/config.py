@@ -24,10 +24,11 @@ def config_dir() -> Path:
 
 
 def groups() -> dict[str, list[str]]:
-    """The configuration groups and the options of each, by their files."""
+    """The configuration groups and the options of each, by their files; `a/b` lies within `a`."""
+    root = config_dir()
     return {
-        folder.name: sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted(config_dir().iterdir())
+        folder.relative_to(root).as_posix(): sorted(file.stem for file in folder.glob("*.yaml"))
+        for folder in sorted(root.rglob("*"))
         if folder.is_dir()
     }
 

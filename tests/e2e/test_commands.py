@@ -82,6 +82,7 @@ def test_help_and_sampling_pay_for_nothing_they_do_not_use() -> None:
 @pytest.mark.parametrize("argument", ["--help", "-h"])
 def test_help_lists_what_there_is(tmp_path: Path, argument: str) -> None:
     out = genzoo(tmp_path, argument)
-    assert "autoencoder | vae" in out
+    assert "autoencoder | flow | gan | vae" in out
+    assert "model/arch glow | tarflow" in " ".join(out.split())
     assert "compare | evaluate | fit | sample" in out
     assert not list(tmp_path.iterdir())

@@ -19,6 +19,13 @@ Run = Callable[..., tuple[int, str, str]]
 MISTAKES = [
     (["model=vea"], 2, ["no model=vea", "did you mean model=vae"]),
     (["modle=vae"], 2, ["no key modle", "did you mean model"]),
+    (
+        ["model=gan", "model.discriminator.widht=[8]"],
+        2,
+        ["did you mean model.discriminator.widths"],
+    ),
+    (["model=flow", "model/arch=tarflo"], 2, ["no model/arch=tarflo", "model/arch=tarflow"]),
+    (["model=vae", "model/arch=glow"], 2, ["model/arch=", "choose the model="]),
     (["data.image_siz=16"], 2, ["no key data.image_siz", "data.image_size"]),
     (["data=openmojy"], 2, ["no data=openmojy", "openmoji"]),
     (["seed=0", "budget.images=0"], 2, ["budget.images=0", "above 0"]),
