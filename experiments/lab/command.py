@@ -16,6 +16,7 @@ import yaml
 from experiments.lab import stamp
 from experiments.lab.findings import Findings, write
 from experiments.lab.sweep import ROOT, Outcome, Run, StudyError, sweep
+from genzoo import cpu
 from genzoo.errors import GenzooError
 
 SCALES = ("cpu", "gpu", "smoke")
@@ -50,6 +51,7 @@ class Study:
 
 def main(study: Study) -> None:
     """The command line of a study."""
+    cpu.keep_freed_memory()  # features are taken in this process, too
     given = _arguments(study)
     settings = study.settings(given.scale)
     runs = study.plan(settings)
