@@ -61,8 +61,11 @@ def _against_ratio(axis: Axes, rows: Sequence[Mapping[str, Any]], key: str) -> N
         line = [(ratio, value) for ratio, value in own if value is not None]
         line += [(1.0, statistics.fmean(even))] if even else []
         axis.plot(*zip(*sorted(line), strict=True), "o-", color=hue, lw=1.6, ms=5, label=name)
-        for ratio in (ratio for ratio, value in own if value is None):
-            axis.plot(ratio, 0.97, "x", color=hue, transform=axis.get_xaxis_transform())
+        broken = [ratio for ratio, value in own if value is None and key == "distance"]
+        for k, ratio in enumerate(broken):
+            label = None if k else f"{name}: broke down"
+            across = axis.get_xaxis_transform()
+            axis.plot(ratio, 0.97, "x", color=hue, transform=across, label=label)
     if key != "distance":
         axis.set_ylim(-0.03, 1.03)
 

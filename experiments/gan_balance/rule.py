@@ -98,8 +98,8 @@ def _words(
         return f"In the {name} game the claim is {answer}: it broke down even when balanced."
     if not balanced.learned:
         return (
-            f"In the {name} game the claim is {answer}: even balanced it did not get clearly "
-            f"better in the later part of its training (Fréchet distance "
+            f"In the {name} game the claim is {answer}: even the balanced one did not get clearly "
+            f"better between its first and its last measurement (Fréchet distance "
             f"{balanced.mean:.1f} at the end)."
         )
     each = "; ".join(

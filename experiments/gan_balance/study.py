@@ -39,7 +39,7 @@ class Point:
 def points(settings: Settings) -> Iterator[Point]:
     """Every run of the sweep; the balanced game has several seeds and belongs to all axes."""
     for game, rules in settings["games"].items():
-        common = [*settings["shared"], *settings["overrides"], *rules]
+        common = _replaced(settings["shared"], [*settings["overrides"], *rules])
         for seed in settings["seeds"]:
             name = f"{game}-balanced-seed{seed}"
             run = Run(name, (*common, f"seed={seed}"), tuple(settings["stages"]))
@@ -98,7 +98,7 @@ def _draw(drawing: Any, drawn: Any, path: Path) -> None:
 
 
 def _replaced(common: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:
-    """Overrides with each key once; Hydra refuses none twice, but a command should say one."""
+    """Overrides with each key once, as a person would type them."""
     keys = {override.partition("=")[0] for override in own}
     return (*(c for c in common if c.partition("=")[0] not in keys), *own)
 

@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from experiments.lab.sweep import Outcome, command
+from experiments.lab.sweep import Outcome
 from genzoo import provenance
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy")
@@ -48,7 +48,7 @@ def about(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
         {
             "name": outcome.run.name,
             "overrides": list(outcome.run.overrides),
-            "command": (record.results or {}).get("command", command(outcome.run.overrides)),
+            "command": record.config.get("run", {}).get("command"),
             "seed": record.seed,
             "budget_images": outcome.run.stages[stage],
             "images_seen": record.get("training", "images_seen"),
