@@ -229,7 +229,7 @@ def cpu_switches() -> Numbers:
         clean = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("OMP_", "GLIBC_"))
+            if not key.startswith(("OMP_", "GOMP_", "GLIBC_"))
         }
         result = subprocess.run(
             [sys.executable, str(here / "cpu_worker.py"), what, str(int(keep))],
@@ -249,12 +249,19 @@ def cpu_switches() -> Numbers:
             rates[f"{what}_kept_memory_images_per_second"]
             / rates[f"{what}_glibc_default_images_per_second"]
         )
+    waits = {"active": ("active", None), "passive": ("passive", None), "spin": ("passive", "1000")}
+
+    def waiting(where: str) -> None:
+        for name, (policy, spin) in waits.items():
+            turns = {} if spin is None else {"GOMP_SPINCOUNT": spin}
+            rates[f"vae_{where}_{name}_images_per_second"] = measured(
+                "vae", True, OMP_WAIT_POLICY=policy, **turns
+            )
+
+    waiting("quiet")
     busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        for policy in ("active", "passive"):
-            rates[f"vae_busy_neighbour_{policy}_images_per_second"] = measured(
-                "vae", True, OMP_WAIT_POLICY=policy
-            )
+        waiting("busy_neighbour")
     finally:
         busy.kill()
         busy.wait()

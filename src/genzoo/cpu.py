@@ -2,7 +2,9 @@
 
 Convolutional networks on CPUs spend much of their time in page faults: glibc's malloc maps every
 large tensor afresh and gives it back. And idle OpenMP threads spin, so that one other busy process
-slows two threads down many times. `make bench` measures both on the machine at hand.
+slows two threads down many times; where they sleep at once instead, waking them takes a good part
+of a small network's time, so they spin for a moment first. `make bench` measures all on the machine
+at hand.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
     """Set what the section `cpu` of the configuration asks for.
 
     Args:
-        settings: `keep_memory`, `wait_policy` and `threads` of the configuration.
+        settings: `keep_memory`, `wait_policy`, `spin` and `threads` of the configuration.
         processes: how many processes share this machine's cores.
 
     Returns:
@@ -33,6 +35,9 @@ def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
     policy = settings["wait_policy"]
     if policy and os.environ.setdefault("OMP_WAIT_POLICY", str(policy)) == policy:
         done.append(f"OpenMP waits {policy}")
+    spin = settings["spin"]
+    if spin is not None and os.environ.setdefault("GOMP_SPINCOUNT", str(spin)) == str(spin):
+        done.append(f"after {spin} turns")
     threads = settings["threads"]
     if threads is None and processes > 1:
         threads = max(1, len(os.sched_getaffinity(0)) // processes)

@@ -94,7 +94,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
 
         check(resolved)
         if done:
-            say(f"cpu: {', '.join(done)} (cpu.keep_memory, cpu.wait_policy, cpu.threads)")
+            say(f"cpu: {', '.join(done)} (switches: cpu.*)")
     return resolved
 
 
