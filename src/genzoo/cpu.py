@@ -3,8 +3,8 @@
 Convolutional networks on CPUs spend much of their time in page faults: glibc's malloc maps every
 large tensor afresh and gives it back. And idle OpenMP threads spin, so that one other busy process
 slows two threads down many times; where they sleep at once instead, waking them takes a good part
-of a small network's time, so they spin for a moment first. `make bench` measures all on the machine
-at hand.
+of a small network's time, so they spin for a moment first. `make bench` measures all on the
+machine at hand.
 """
 
 from __future__ import annotations
