@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from tests.small import SMALL
 
 Run = Callable[..., tuple[int, str, str]]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from tests.small import AGAIN, DATA, METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]

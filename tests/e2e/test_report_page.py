@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.fake_runs import FRECHET, edit_json, metric, write_failed, write_run
 
 from genzoo.errors import GenzooError
 from genzoo.report.write import write_comparison
+from tests.fake_runs import FRECHET, edit_json, metric, write_failed, write_run
 
 HOSTILE = (
     '"><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} \u202e ' + "long " * 80

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
-from tests.small import AGAIN, SMALL
 from torch import Tensor
+
+from tests.small import AGAIN, SMALL
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
+
 from experiments.flow_inverse import rule as inverse
 from experiments.gan_balance import rule as balance
 from experiments.gan_balance.study import STUDY as GAN_BALANCE
 from experiments.lab.command import SCALES
 from experiments.latent_space import rule as space
-from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ("gan_balance", "latent_space", "flow_inverse")

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.fake_runs import FRECHET, KERNEL, edit_json, metric, write_failed, write_run
 
 from genzoo.report.comparison import Cell, Comparison, compare_runs
 from genzoo.report.document import document
@@ -20,6 +19,7 @@ from genzoo.report.markdown import markdown
 from genzoo.report.runs import find_runs, load_run
 from genzoo.report.terminal import print_table
 from genzoo.report.text import COSTS, decimals, footnotes, rank_note, shown, table
+from tests.fake_runs import FRECHET, KERNEL, edit_json, metric, write_failed, write_run
 
 
 def compare(folder: Path) -> Comparison:

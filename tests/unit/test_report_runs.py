@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.fake_runs import FRECHET, edit_json, write_failed, write_json, write_run
 
 from genzoo.errors import GenzooError, UsageError
 from genzoo.report.runs import find_runs, load_run
+from tests.fake_runs import FRECHET, edit_json, write_failed, write_json, write_run
 
 
 def test_a_finished_run(tmp_path: Path) -> None:
