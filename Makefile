@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types layers unit bench study wheel-check clean
+.PHONY: help install demo test lint format types layers unit bench bench-peers study wheel-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,13 @@ unit: $(INSTALLED) ## the tests alone; PYTEST="-k name" chooses
 
 bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 	$(BIN)/python -m bench
+
+$(VENV)/.installed-peers: $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
+	@touch $@
+
+bench-peers: $(VENV)/.installed-peers ## GAN and flow against other libraries, same minutes; PEERS="--only dcgan,gan"
+	$(BIN)/python -m bench.peers $(PEERS)
 
 study: $(INSTALLED) ## test a claim: NAME=gan_balance; SCALE=cpu|gpu; results in experiments/
 	$(BIN)/python -m experiments.$(NAME) --scale $(or $(SCALE),cpu)

@@ -89,7 +89,7 @@ class DCGAN:
         loss_g = _told(self.d(fake), 1.0)
         loss_g.backward()
         self._adam_g.step()
-        return float(loss_d), float(loss_g)
+        return float(loss_d.detach()), float(loss_g.detach())
 
     def variants(self) -> Mapping[str, Draw]:
         """Batch normalisation by running averages, or by each batch as in training."""
