@@ -92,10 +92,11 @@ def likelihood(cfg: DictConfig, data: TextImageData, peer: Peer) -> Entries:
         parts.append(bits.double())
     # The keys of genzoo's own stamp, so that `comparable` can tell whether both may be ranked.
     about = {
-        "metric": "bits_per_dim", "likelihood": "bound", "split": "validation",
-        "images": len(indices), "data": data.name, "data_fingerprint": data.fingerprint,
-        "image_size": data.image_size, "ema": False, "seed": cfg.seed,
-        "version": provenance.software()["version"], "git": provenance.git_revision(),
+        "metric": "bits_per_dim", "likelihood": "bound", "dequantisation": peer.dequantisation,
+        "split": "validation", "images": len(indices), "data": data.name,
+        "data_fingerprint": data.fingerprint, "image_size": data.image_size, "ema": False,
+        "seed": cfg.seed, "version": provenance.software()["version"],
+        "git": provenance.git_revision(),
     }  # fmt: skip
     value = float(torch.cat(parts).mean())
     return {"bits_per_dim": {"value": value, "spread": None, "better": "lower", "stamp": about}}

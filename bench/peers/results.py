@@ -21,13 +21,20 @@ def about(contestant: Contestant) -> dict[str, Any]:
     """When, and with which software."""
     from genzoo import provenance
 
-    versions = {name: metadata.version(name) for name in (*COMMON, *contestant.packages)}
+    versions = {name: _version(name) for name in (*COMMON, *contestant.packages)}
     software = provenance.software()
     return {
         "date": datetime.date.today().isoformat(),
         "git": software["git"],
         "versions": {"genzoo": software["version"], "python": software["python"], **versions},
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def read(folder: Path) -> list[dict[str, Any]]:

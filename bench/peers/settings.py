@@ -69,6 +69,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 def conditions(settings: Settings) -> dict[str, Any]:
     """All that must be equal before two contestants stand in one table."""
+    cpu = compose(*settings.overrides()).cpu
     return {
         **asdict(settings),
         "data": "fashion_mnist",
@@ -76,12 +77,13 @@ def conditions(settings: Settings) -> dict[str, Any]:
         "processor": _processor(),
         "cores": cores(),
         "torch": metadata.version("torch"),
-        "openmp": openmp(settings),
+        "keep_memory": cpu.keep_memory,
+        "openmp": {**openmp(settings), "GOMP_SPINCOUNT": str(cpu.spin)},
     }
 
 
 def openmp(settings: Settings) -> dict[str, str]:
-    """The switches of OpenMP as the contestants' processes get them."""
+    """The switches of OpenMP with which the contestants' processes start."""
     names = {*BOUND, "OMP_NUM_THREADS"}
     return {key: value for key, value in environment(settings).items() if key in names}
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.peers import dcgan, measure, results, settings, table
 from bench.peers.arena import Clock, Stream, count, sized
-from bench.peers.contestants import CONTESTANTS
+from bench.peers.contestants import CONTESTANTS, Contestant
 from genzoo import build
 from genzoo.config import plain
 from genzoo.image import to_float
@@ -186,7 +186,9 @@ def test_numbers_measured_differently_are_not_ranked() -> None:
 
 
 def test_a_failed_contestant_says_so() -> None:
-    failed = {"error": "no such library", "date": "", "git": "", "versions": {}}
+    absent = Contestant("absent", "gan", "absent:absent", packages=("no-such-package-at-all",))
+    failed = {"error": "no such library", **results.about(absent)}
+    assert failed["versions"]["no-such-package-at-all"] == "not installed"
     groups = results.merge([], settings.conditions(TINY), "gigagan", failed)
     assert "failed: no such library" in table.markdown(groups)
 
@@ -194,7 +196,7 @@ def test_a_failed_contestant_says_so() -> None:
 def test_conditions_name_no_host_and_ours_compose() -> None:
     assert set(settings.conditions(TINY)) == {
         "minutes", "threads", "samples", "real_images", "held_out_images", "seed", "data",
-        "image_size", "processor", "cores", "torch", "openmp",
+        "image_size", "processor", "cores", "torch", "keep_memory", "openmp",
     }  # fmt: skip
     for contestant in CONTESTANTS.values():
         if contestant.ours:
