@@ -196,3 +196,13 @@ def test_noise_on_training_images_leaves_the_likelihood_that_of_clean_ones(batch
         )
         a, b = (m.losses(batch, noise=noise(batch)).total for m in (clean, noisy))
     assert not torch.allclose(a, b)
+
+
+def test_noise_on_training_images_is_there_from_the_beginning(batch: Batch) -> None:
+    """Whitening that had not seen it would call it enormous."""
+    grey = replace(batch, image=batch.image[:, :1].expand(-1, 3, -1, -1).clone())
+    model = build_model(composed("model/arch=tarflow", "model.noise_std=0.1"))
+    model.initialise(grey, noise=noise(grey))
+    with torch.no_grad():
+        latent = model.losses(grey, noise=noise(grey)).parts["latent"]
+    assert latent.mean() < 3  # bits of a standard normal number: 2.05

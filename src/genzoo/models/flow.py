@@ -87,9 +87,7 @@ class Flow(GenerativeModel):
         """
         with _full_precision(batch.image):
             cond = self._text(self._dropped(batch.condition, noise))
-            y, log_q = self._dequantised(batch.image.float(), noise)
-            if self.noise_std:
-                y = y + self.noise_std * noise.child("augmentation").normal(*y.shape[1:])
+            y, log_q = self._training_point(batch.image.float(), noise)
             z, log_det = self.arch(y, cond)
             terms = {
                 "latent": _log_normal(z),
@@ -144,8 +142,8 @@ class Flow(GenerativeModel):
 
     @torch.no_grad()
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
-        """Activation normalisation and first rotation from dequantised images."""
-        y, _ = self._dequantised(batch.image.float(), noise)
+        """Whitening and activation normalisation from images as training shows them."""
+        y, _ = self._training_point(batch.image.float(), noise)
         self.arch.initialise(y, self._text(batch.condition))
 
     def _encode(self, y: Tensor) -> Tensor:
@@ -173,6 +171,13 @@ class Flow(GenerativeModel):
         """The point y = (k + u) / 128 - 1 in (-1, 1) and log q(u)."""
         u, log_q = self.dequantise(image, noise=noise.child("dequantisation"))
         return _centred(image) + (u - 0.5) * (2 / LEVELS), log_q
+
+    def _training_point(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """The dequantised point with the noise that training adds, and log q(u)."""
+        y, log_q = self._dequantised(image, noise)
+        if self.noise_std:
+            y = y + self.noise_std * noise.child("augmentation").normal(*y.shape[1:])
+        return y, log_q
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:
         """Some captions replaced by the empty one, chosen by the noise."""
