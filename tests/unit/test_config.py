@@ -14,13 +14,21 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", list(overrides))
 
 
+def owner(group: str) -> list[str]:
+    """The choice that a group within a group belongs to, such as model=flow for model/arch."""
+    outer, _, inner = group.partition("/")
+    options = groups()[outer] if inner else []
+    files = {option: (config_dir() / outer / f"{option}.yaml").read_text() for option in options}
+    return [f"{outer}={option}" for option, text in files.items() if f"- {inner}@" in text][:1]
+
+
 OPTIONS = [(group, option) for group, names in groups().items() for option in names]
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_file_composes_and_names_things_that_exist(group: str, option: str) -> None:
     assert yaml.safe_load((config_dir() / group / f"{option}.yaml").read_text())
-    cfg = composed(f"{group}={option}")
+    cfg = composed(*owner(group), f"{group}={option}")
     assert cfg.model.name
     for section in (cfg.task, cfg.model, cfg.data, cfg.data.source):
         assert callable(target(section._target_))
