@@ -43,8 +43,8 @@ types: $(INSTALLED) ## types, with mypy
 layers: $(INSTALLED) ## that imports run one way, with import-linter
 	$(BIN)/lint-imports
 
-unit: $(INSTALLED) ## the tests alone; PYTEST="-k name" chooses
-	$(BIN)/python -m pytest $(PYTEST)
+unit: $(INSTALLED) ## the tests alone, a process a core; PYTEST="-k name" chooses
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(PYTEST)
 
 bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 	$(BIN)/python -m bench

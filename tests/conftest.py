@@ -10,6 +10,8 @@ from pathlib import Path
 
 # Before torch is imported anywhere.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if "PYTEST_XDIST_WORKER" in os.environ:  # a process a core: none to spare for threads
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "offline"
 for name in ("WANDB_API_KEY", "RANK", "WORLD_SIZE", "LOCAL_RANK"):
     os.environ.pop(name, None)
