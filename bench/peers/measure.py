@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from omegaconf import DictConfig
@@ -13,17 +13,14 @@ from torch import Tensor
 
 from bench.peers.arena import Draw, Peer
 from genzoo import provenance
-from genzoo.metrics.settings import MetricSettings
-from genzoo.metrics.stamp import Origin, stamp
-from genzoo.metrics.suite import FeatureMetrics
-from genzoo.tasks.evaluate import _measures, _origin
+from genzoo.tasks.measuring import Entry, feature_entries, feature_metrics
 
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
 
 PICTURES = 12  # samples kept to be looked at
 FRECHET = "frechet_distance/efficientnet_lite0"
-Entries = dict[str, dict[str, Any]]
+Entries = dict[str, Entry]
 
 
 @dataclass(frozen=True)
@@ -43,8 +40,7 @@ class Measured:
 
 def samples(cfg: DictConfig, data: TextImageData, draw: Draw, *, device: str = "cpu") -> Measured:
     """Draw and measure as many images as ours, in batches as large as ours."""
-    settings = MetricSettings(**{f.name: cfg.metrics[f.name] for f in fields(MetricSettings)})
-    measures = _measures(cfg, data, settings, torch.device(device))
+    measures = feature_metrics(cfg, data, torch.device(device))
     first, spent, timed, done = [], 0.0, 0, 0
     for images, seconds in _drawn(draw, cfg.metrics.images, cfg.metrics.batch):
         if done or len(images) == cfg.metrics.images:  # the first batch also warms up
@@ -54,10 +50,7 @@ def samples(cfg: DictConfig, data: TextImageData, draw: Draw, *, device: str = "
             measure.update(measure.extractor(images), index)
         done += len(images)
         first.append(images[: max(0, PICTURES - sum(map(len, first)))])
-    origin = _origin(cfg, data, real=len(measures[0].real))
-    entries: Entries = {}
-    for measure in measures:
-        entries |= _entries(measure, settings, origin)
+    entries = feature_entries(cfg, data, measures)
     return Measured(entries, spent / max(timed, 1), torch.cat(first))
 
 
@@ -67,16 +60,6 @@ def _drawn(draw: Draw, count: int, batch: int) -> Iterator[tuple[Tensor, float]]
         begin = time.perf_counter()
         images = draw(min(batch, count - start))
         yield images, time.perf_counter() - begin
-
-
-def _entries(measure: FeatureMetrics, settings: MetricSettings, origin: Origin) -> Entries:
-    return {
-        name: {
-            **value._asdict(),
-            "stamp": stamp(name, extractor=measure.extractor, settings=settings, origin=origin),
-        }
-        for name, value in measure.compute().items()
-    }
 
 
 @torch.no_grad()

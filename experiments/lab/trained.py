@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,7 +15,6 @@ from genzoo.data.dataset import TextImageData
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
-from genzoo.metrics.settings import MetricSettings
 from genzoo.models.base import GenerativeModel
 from genzoo.text.bpe import BPETokenizer
 
@@ -57,12 +56,6 @@ def load(folder: Path) -> Trained:
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     device = build.device(cfg)
     return Trained(cfg, model.to(device), data, tokenizer, device)
-
-
-def metric_settings(trained: Trained) -> MetricSettings:
-    """The numbers that its metrics were computed with."""
-    names = (field.name for field in fields(MetricSettings))
-    return MetricSettings(**{name: trained.cfg.metrics[name] for name in names})
 
 
 def real(trained: Trained, name: str) -> tuple[RealFeatures, FeatureExtractor]:

@@ -16,6 +16,7 @@ from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.real import RealFeatures, extract
 from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import evaluate
+from genzoo.tasks.measuring import metric_settings
 
 KEPT = ("frechet_distance", "kernel_distance", "precision", "recall")
 Entry = dict[str, Any]
@@ -47,7 +48,7 @@ def between(middle: Tensor, ends: Tensor) -> float:
 def _entries(
     trained: Trained, real: RealFeatures, fake: Features, extractor: FeatureExtractor
 ) -> dict[str, Entry]:
-    settings = lab.metric_settings(trained)
+    settings = metric_settings(trained.cfg)
     values = evaluate(real, fake, extractor=extractor, settings=settings)
     origin = Origin(
         real_images=len(real),

@@ -20,7 +20,8 @@ from genzoo.config import plain
 from genzoo.image import to_float
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.noise import Noise
-from genzoo.tasks.evaluate import Cost, evaluate
+from genzoo.tasks.evaluate import evaluate
+from genzoo.tasks.results import Cost
 from genzoo.track import Tracker
 from genzoo.types import Capabilities, Condition
 

@@ -2,50 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import resource
-import sys
-import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
-from omegaconf import DictConfig, OmegaConf
-from torch import Tensor
+from omegaconf import DictConfig
 
-from genzoo import build, distributed, provenance
-from genzoo.console import Progress, say
+from genzoo import build, distributed
+from genzoo.console import say
 from genzoo.data.dataset import TextImageData
 from genzoo.metrics.captions import CaptionAccuracy
-from genzoo.metrics.domain import domain_file, train_domain_classifier
-from genzoo.metrics.features import FeatureExtractor, build_extractor
-from genzoo.metrics.files import default_cache
-from genzoo.metrics.real import RealFeatures, real_features
-from genzoo.metrics.settings import MetricSettings
-from genzoo.metrics.stamp import Origin, stamp
-from genzoo.metrics.suite import FeatureMetrics
-from genzoo.models.base import GenerativeModel, bits_per_dim, parameter_count
-from genzoo.noise import Noise, split_seed
-from genzoo.tasks.pictures import draw, write_gallery
+from genzoo.models.base import GenerativeModel
+from genzoo.tasks import measuring
+from genzoo.tasks.measuring import Entry
+from genzoo.tasks.pictures import write_gallery
+from genzoo.tasks.results import Cost, write_results
 from genzoo.text.bpe import BPETokenizer
 from genzoo.track import Tracker
-
-Entry = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What the training took.
-
-    Attributes:
-        images_seen: over all processes.
-        seconds: of training, without monitoring and evaluation.
-    """
-
-    images_seen: int
-    seconds: float
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -89,33 +61,14 @@ def evaluate(
     device = build.device(cfg)
     folder = Path(cfg.run.folder)
     model = model.to(device).eval()
-    settings = MetricSettings(
-        **{field.name: cfg.metrics[field.name] for field in fields(MetricSettings)}
-    )
-    measures = _measures(cfg, data, settings, device)
+    measures = measuring.feature_metrics(cfg, data, device)
     captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
-    seconds = _measure_samples(cfg, model, data, tokenizer, measures, captions, device)
-    origin = _origin(cfg, data, real=len(measures[0].real))
-    entries: dict[str, Entry] = {}
-    for measure in measures:
-        for name, value in measure.compute().items():
-            entries[name] = {
-                "value": value.value,
-                "spread": value.spread,
-                "better": value.better,
-                "stamp": stamp(
-                    name, extractor=measure.extractor, settings=settings, origin=origin
-                ),
-            }
+    seconds = measuring.measure_samples(cfg, model, data, tokenizer, measures, captions, device)
+    entries = measuring.feature_entries(cfg, data, measures)
     if captions is not None:
-        judged = {
-            "judge": data.name,
-            **asdict(origin),
-            "version": provenance.software()["version"],
-        }
-        for name, value in captions.compute().items():
-            entries[name] = {**value._asdict(), "stamp": {"metric": name, **judged}}
-    entries |= _held_out(cfg, model, data, tokenizer, device)
+        real = len(measures[0].real)
+        entries |= measuring.caption_entries(cfg, data, captions, real=real)
+    entries |= measuring.held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_gallery(
             model,
@@ -126,264 +79,14 @@ def evaluate(
             device=device,
             guidance=build.build_guidance(cfg),
         )
-        _write_results(cfg, model, data, entries, cost, seconds_per_image=seconds)
+        write_results(cfg, model, data, entries, cost, seconds_per_image=seconds)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
         _report(cfg, entries)
     distributed.barrier()
     return {name: float(entry["value"]) for name, entry in entries.items()}
 
 
-def _measures(
-    cfg: DictConfig, data: TextImageData, settings: MetricSettings, device: torch.device
-) -> list[FeatureMetrics]:
-    """One measure an extractor, with the features of the real images."""
-    indices = _real_indices(cfg, data)
-    measures = []
-    for name in cfg.metrics.extractors:
-        weights = cfg.metrics.weights[name]
-        if name == "domain" and weights is None:
-            weights = _first(lambda: _domain_classifier(cfg, data))
-        extractor = build_extractor(name, weights=weights, device=device)
-
-        def features(extractor: FeatureExtractor = extractor) -> RealFeatures:
-            return real_features(
-                _real_batches(data, indices, f"{extractor.name} of real images"),
-                extractor,
-                cache=default_cache(),
-                fingerprint=data.fingerprint,
-                split=cfg.metrics.real_split,
-                count=len(indices),
-            )
-
-        real = _first(features)
-        measures.append(FeatureMetrics(real=real, extractor=extractor, settings=settings))
-    return measures
-
-
-def _domain_classifier(cfg: DictConfig, data: TextImageData) -> Path:
-    """The classifier of this data's labels, trained on first use."""
-    file = domain_file(data.fingerprint, cfg.metrics.seed)
-    if file.exists():
-        return file
-    indices = data.split("train")
-    with Progress("training the domain classifier, steps", None) as progress:
-        return train_domain_classifier(
-            data.images(indices),
-            torch.as_tensor(data.labels[indices]),
-            seed=cfg.metrics.seed,
-            fingerprint=data.fingerprint,
-            command=cfg.run.command,
-            progress=lambda step, steps, loss: progress.at(step, note=f"of {steps}, {loss:.3f}"),
-        )
-
-
-def _first(make: Any) -> Any:
-    """Let the first process make something that lands in a cache, then the others read it."""
-    made = make() if distributed.rank() == 0 else None
-    distributed.barrier()
-    return made if distributed.rank() == 0 else make()
-
-
-def _real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
-    indices = torch.as_tensor(data.split(cfg.metrics.real_split))
-    wanted = cfg.metrics.real_images
-    if wanted is None or wanted >= len(indices):
-        return indices
-    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "real images"))
-    return indices[torch.randperm(len(indices), generator=generator)[:wanted].sort().values]
-
-
-def _real_batches(data: TextImageData, indices: Tensor, what: str) -> Iterator[Tensor]:
-    done = 0
-    with Progress(what, len(indices)) as progress:
-        for part in indices.split(64):
-            yield data.images(part.tolist())
-            done += len(part)
-            progress.at(done)
-
-
-def _measure_samples(
-    cfg: DictConfig,
-    model: GenerativeModel,
-    data: TextImageData,
-    tokenizer: BPETokenizer,
-    measures: list[FeatureMetrics],
-    captions: CaptionAccuracy | None,
-    device: torch.device,
-) -> float:
-    """Draw this rank's images and measure them; returns the seconds that drawing one took."""
-    split = torch.as_tensor(data.split(cfg.metrics.caption_split))
-    # Image i shows caption i of a fixed shuffle, so that a small number covers the whole split.
-    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
-    order = split[torch.randperm(len(split), generator=generator)].tolist()
-
-    def shown(numbers: Iterable[int]) -> list[int]:
-        return [order[i % len(order)] for i in numbers]
-
-    guidance = build.build_guidance(cfg)
-    mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
-    spent, warm = 0.0, 0
-    with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
-        for start in range(0, len(mine), cfg.metrics.batch):
-            numbers = list(mine[start : start + cfg.metrics.batch])
-            cond = data.condition(shown(numbers), tokenizer)
-            begin = time.perf_counter()
-            images = draw(
-                model,
-                cond,
-                data.shape,
-                seed=cfg.seed,
-                indices=numbers,
-                device=device,
-                guidance=guidance,
-            )
-            if start:  # the first batch also pays for kernels being chosen
-                spent, warm = spent + time.perf_counter() - begin, warm + len(numbers)
-            elif len(mine) <= cfg.metrics.batch:
-                spent, warm = time.perf_counter() - begin, len(numbers)
-            index = torch.tensor(numbers)
-            for measure in measures:
-                measure.update(measure.extractor(images), index)
-            if captions is not None:
-                own, others = shown(numbers), shown(i + 1 for i in numbers)
-                captions.update(images, data.facts(own), data.facts(others))
-            progress.at(start + len(numbers))
-    if not len(mine):  # gathering from all ranks wants an update on each
-        none = torch.empty(0, *data.shape, dtype=torch.uint8)
-        for measure in measures:
-            measure.update(measure.extractor(none), torch.empty(0))
-        if captions is not None:
-            captions.update(none, [], [])
-    return spent / max(warm, 1)
-
-
-def _origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
-    guidance = OmegaConf.to_container(cfg.guidance)
-    assert isinstance(guidance, dict)
-    scale = f" {guidance['scale']}" if "scale" in guidance else ""
-    return Origin(
-        real_images=real,
-        generated_images=cfg.metrics.images,
-        real_split=cfg.metrics.real_split,
-        caption_split=cfg.metrics.caption_split,
-        sample_seed=cfg.seed,
-        guidance=f"{guidance['name']}{scale}",
-        sampler=None,
-        ema=True,
-        data=data.name,
-        data_fingerprint=data.fingerprint,
-        image_size=data.shape[-1],
-        git=provenance.git_revision(),
-    )
-
-
-@torch.no_grad()
-def _held_out(
-    cfg: DictConfig,
-    model: GenerativeModel,
-    data: TextImageData,
-    tokenizer: BPETokenizer,
-    device: torch.device,
-) -> dict[str, Entry]:
-    """Likelihood and reconstruction of held-out images, for the models that have them."""
-    indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
-    can = model.capabilities
-    bits, errors = [], []
-    for start in range(0, len(indices), cfg.metrics.batch):
-        batch = data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
-        if can.likelihood is not None:
-            noise = Noise.of(cfg.seed, batch.index, "likelihood", device=device)
-            bits.append(bits_per_dim(model.log_prob(batch, noise=noise), data.shape).cpu())
-        if can.reconstruct:
-            rebuilt = model.reconstruct(batch.image, batch.condition)
-            errors.append((rebuilt - batch.image).square().flatten(1).mean(1).double().cpu())
-    common = {
-        "split": "validation", "images": len(indices), "data": data.name,
-        "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
-        "seed": cfg.seed, "version": provenance.software()["version"],
-        "git": provenance.git_revision(),
-    }  # fmt: skip
-    entries: dict[str, Entry] = {}
-    if bits:
-        values = torch.cat(bits).double()
-        entries["bits_per_dim"] = {
-            "value": float(values.mean()),
-            "spread": None,
-            "better": "lower",
-            "stamp": {
-                "metric": "bits_per_dim",
-                "likelihood": can.likelihood,
-                "dequantisation": getattr(model, "dequantisation", None),
-                **common,
-            },
-        }
-    if errors:
-        mse = torch.cat(errors)
-        psnr = 10 * torch.log10(4.0 / mse.clamp(min=1e-10))  # the range [-1, 1] has width 2
-        entries["reconstruction_psnr"] = {
-            "value": float(psnr.mean()),
-            "spread": None,
-            "better": "higher",
-            "stamp": {"metric": "reconstruction_psnr", "unit": "dB", **common},
-        }
-    return entries
-
-
-def _write_results(
-    cfg: DictConfig,
-    model: GenerativeModel,
-    data: TextImageData,
-    entries: dict[str, Entry],
-    cost: Cost,
-    *,
-    seconds_per_image: float,
-) -> None:
-    can = model.capabilities
-    device = build.device(cfg)
-    results = {
-        "schema": 1,
-        "model": {
-            "name": cfg.model.name,
-            "parameters": parameter_count(model),
-            "sampling": can.sampling,
-            "capabilities": {
-                "conditions": sorted(can.conditions),
-                "likelihood": can.likelihood,
-                "reconstruct": can.reconstruct,
-                "latent": can.latent,
-            },
-        },
-        "seed": cfg.seed,
-        "metrics": entries,
-        "training": {
-            "images_seen": cost.images_seen,
-            "seconds": cost.seconds,
-            "images_per_second": cost.images_seen / max(cost.seconds, 1e-9),
-            "peak_memory_bytes": peak_memory(device),
-        },
-        "sampling": {"seconds_per_image": seconds_per_image},
-        "command": cfg.run.command,
-        "provenance": {
-            **provenance.software(),
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        },
-        "attribution": data.attribution,
-    }
-    path = Path(cfg.run.folder) / "results.json"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)
-
-
-def peak_memory(device: torch.device) -> int:
-    """The most bytes that this process has held: on its GPU, or in main memory on the CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _report(cfg: DictConfig, entries: dict[str, Entry]) -> None:
+def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:
     width = max(len(name) for name in entries)
     for name, entry in entries.items():
         spread = "" if entry["spread"] is None else f" ± {entry['spread']:.4g}"

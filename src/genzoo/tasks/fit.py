@@ -24,8 +24,9 @@ from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
-from genzoo.tasks.evaluate import Cost, evaluate
+from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.pictures import draw
+from genzoo.tasks.results import Cost
 from genzoo.text.bpe import BPETokenizer
 from genzoo.track import Tracker
 from genzoo.types import Batch

@@ -1,0 +1,279 @@
+"""What task=evaluate measures: samples, their captions, and held-out images."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from genzoo import build, distributed, provenance
+from genzoo.console import Progress
+from genzoo.data.dataset import TextImageData
+from genzoo.metrics.captions import CaptionAccuracy
+from genzoo.metrics.domain import domain_file, train_domain_classifier
+from genzoo.metrics.features import FeatureExtractor, build_extractor
+from genzoo.metrics.files import default_cache
+from genzoo.metrics.real import RealFeatures, real_features
+from genzoo.metrics.settings import MetricSettings
+from genzoo.metrics.stamp import Origin, stamp
+from genzoo.metrics.suite import FeatureMetrics
+from genzoo.models.base import GenerativeModel, bits_per_dim
+from genzoo.noise import Noise, split_seed
+from genzoo.tasks.pictures import draw
+from genzoo.text.bpe import BPETokenizer
+
+Entry = dict[str, Any]  # value, spread, better, stamp
+
+
+def metric_settings(cfg: DictConfig) -> MetricSettings:
+    """The part of the configuration that metrics are computed with."""
+    return MetricSettings(
+        **{field.name: cfg.metrics[field.name] for field in fields(MetricSettings)}
+    )
+
+
+def feature_metrics(
+    cfg: DictConfig, data: TextImageData, device: torch.device
+) -> list[FeatureMetrics]:
+    """One measure an extractor, to be updated with samples; it has the real images' features."""
+    settings = metric_settings(cfg)
+    indices = _real_indices(cfg, data)
+    measures = []
+    for name in cfg.metrics.extractors:
+        weights = cfg.metrics.weights[name]
+        if name == "domain" and weights is None:
+            weights = _first(lambda: _domain_classifier(cfg, data))
+        extractor = build_extractor(name, weights=weights, device=device)
+
+        def features(extractor: FeatureExtractor = extractor) -> RealFeatures:
+            return real_features(
+                _real_batches(data, indices, f"{extractor.name} of real images"),
+                extractor,
+                cache=default_cache(),
+                fingerprint=data.fingerprint,
+                split=cfg.metrics.real_split,
+                count=len(indices),
+            )
+
+        real = _first(features)
+        measures.append(FeatureMetrics(real=real, extractor=extractor, settings=settings))
+    return measures
+
+
+def measure_samples(
+    cfg: DictConfig,
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: BPETokenizer,
+    measures: list[FeatureMetrics],
+    captions: CaptionAccuracy | None,
+    device: torch.device,
+) -> float:
+    """Draw this rank's images and update the measures with them.
+
+    Args:
+        cfg: the prepared configuration.
+        model: on `device`.
+        data: whose captions are drawn for.
+        tokenizer: of these captions.
+        measures: to update.
+        captions: to update, where the data can judge an image.
+        device: where to draw.
+
+    Returns:
+        The seconds that drawing one image took.
+    """
+    split = torch.as_tensor(data.split(cfg.metrics.caption_split))
+    # Image i shows caption i of a fixed shuffle, so that a small number covers the whole split.
+    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
+    order = split[torch.randperm(len(split), generator=generator)].tolist()
+
+    def shown(numbers: Iterable[int]) -> list[int]:
+        return [order[i % len(order)] for i in numbers]
+
+    guidance = build.build_guidance(cfg)
+    mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
+    spent, warm = 0.0, 0
+    with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
+        for start in range(0, len(mine), cfg.metrics.batch):
+            numbers = list(mine[start : start + cfg.metrics.batch])
+            cond = data.condition(shown(numbers), tokenizer)
+            begin = time.perf_counter()
+            images = draw(
+                model,
+                cond,
+                data.shape,
+                seed=cfg.seed,
+                indices=numbers,
+                device=device,
+                guidance=guidance,
+            )
+            if start:  # the first batch also pays for kernels being chosen
+                spent, warm = spent + time.perf_counter() - begin, warm + len(numbers)
+            elif len(mine) <= cfg.metrics.batch:
+                spent, warm = time.perf_counter() - begin, len(numbers)
+            index = torch.tensor(numbers)
+            for measure in measures:
+                measure.update(measure.extractor(images), index)
+            if captions is not None:
+                own, others = shown(numbers), shown(i + 1 for i in numbers)
+                captions.update(images, data.facts(own), data.facts(others))
+            progress.at(start + len(numbers))
+    if not len(mine):  # gathering from all ranks wants an update on each
+        none = torch.empty(0, *data.shape, dtype=torch.uint8)
+        for measure in measures:
+            measure.update(measure.extractor(none), torch.empty(0))
+        if captions is not None:
+            captions.update(none, [], [])
+    return spent / max(warm, 1)
+
+
+def feature_entries(
+    cfg: DictConfig, data: TextImageData, measures: Iterable[FeatureMetrics]
+) -> dict[str, Entry]:
+    """What the measures found, each value with its stamp."""
+    entries: dict[str, Entry] = {}
+    for measure in measures:
+        about = origin(cfg, data, real=len(measure.real))
+        for name, value in measure.compute().items():
+            own = stamp(
+                name, extractor=measure.extractor, settings=metric_settings(cfg), origin=about
+            )
+            entries[name] = {**value._asdict(), "stamp": own}
+    return entries
+
+
+def caption_entries(
+    cfg: DictConfig, data: TextImageData, captions: CaptionAccuracy, *, real: int
+) -> dict[str, Entry]:
+    """How often samples show what their captions say, each value with its stamp."""
+    about = {
+        "judge": data.name,
+        **asdict(origin(cfg, data, real=real)),
+        "version": provenance.software()["version"],
+    }
+    return {
+        name: {**value._asdict(), "stamp": {"metric": name, **about}}
+        for name, value in captions.compute().items()
+    }
+
+
+def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
+    """What the numbers of this configuration were made from; `real` images were compared with."""
+    guidance = OmegaConf.to_container(cfg.guidance)
+    assert isinstance(guidance, dict)
+    scale = f" {guidance['scale']}" if "scale" in guidance else ""
+    return Origin(
+        real_images=real,
+        generated_images=cfg.metrics.images,
+        real_split=cfg.metrics.real_split,
+        caption_split=cfg.metrics.caption_split,
+        sample_seed=cfg.seed,
+        guidance=f"{guidance['name']}{scale}",
+        sampler=None,
+        ema=True,
+        data=data.name,
+        data_fingerprint=data.fingerprint,
+        image_size=data.shape[-1],
+        git=provenance.git_revision(),
+    )
+
+
+@torch.no_grad()
+def held_out(
+    cfg: DictConfig,
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: BPETokenizer,
+    device: torch.device,
+) -> dict[str, Entry]:
+    """Likelihood and reconstruction of held-out images, for the models that have them."""
+    indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
+    can = model.capabilities
+    bits, errors = [], []
+    for start in range(0, len(indices), cfg.metrics.batch):
+        batch = data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
+        if can.likelihood is not None:
+            noise = Noise.of(cfg.seed, batch.index, "likelihood", device=device)
+            bits.append(bits_per_dim(model.log_prob(batch, noise=noise), data.shape).cpu())
+        if can.reconstruct:
+            rebuilt = model.reconstruct(batch.image, batch.condition)
+            errors.append((rebuilt - batch.image).square().flatten(1).mean(1).double().cpu())
+    common = {
+        "split": "validation", "images": len(indices), "data": data.name,
+        "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
+        "seed": cfg.seed, "version": provenance.software()["version"],
+        "git": provenance.git_revision(),
+    }  # fmt: skip
+    entries: dict[str, Entry] = {}
+    if bits:
+        values = torch.cat(bits).double()
+        entries["bits_per_dim"] = {
+            "value": float(values.mean()),
+            "spread": None,
+            "better": "lower",
+            "stamp": {
+                "metric": "bits_per_dim",
+                "likelihood": can.likelihood,
+                "dequantisation": getattr(model, "dequantisation", None),
+                **common,
+            },
+        }
+    if errors:
+        mse = torch.cat(errors)
+        psnr = 10 * torch.log10(4.0 / mse.clamp(min=1e-10))  # the range [-1, 1] has width 2
+        entries["reconstruction_psnr"] = {
+            "value": float(psnr.mean()),
+            "spread": None,
+            "better": "higher",
+            "stamp": {"metric": "reconstruction_psnr", "unit": "dB", **common},
+        }
+    return entries
+
+
+def _domain_classifier(cfg: DictConfig, data: TextImageData) -> Path:
+    """The classifier of this data's labels, trained on first use."""
+    file = domain_file(data.fingerprint, cfg.metrics.seed)
+    if file.exists():
+        return file
+    indices = data.split("train")
+    with Progress("training the domain classifier, steps", None) as progress:
+        return train_domain_classifier(
+            data.images(indices),
+            torch.as_tensor(data.labels[indices]),
+            seed=cfg.metrics.seed,
+            fingerprint=data.fingerprint,
+            command=cfg.run.command,
+            progress=lambda step, steps, loss: progress.at(step, note=f"of {steps}, {loss:.3f}"),
+        )
+
+
+def _first(make: Any) -> Any:
+    """Let the first process make something that lands in a cache, then the others read it."""
+    made = make() if distributed.rank() == 0 else None
+    distributed.barrier()
+    return made if distributed.rank() == 0 else make()
+
+
+def _real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
+    indices = torch.as_tensor(data.split(cfg.metrics.real_split))
+    wanted = cfg.metrics.real_images
+    if wanted is None or wanted >= len(indices):
+        return indices
+    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "real images"))
+    return indices[torch.randperm(len(indices), generator=generator)[:wanted].sort().values]
+
+
+def _real_batches(data: TextImageData, indices: Tensor, what: str) -> Iterator[Tensor]:
+    done = 0
+    with Progress(what, len(indices)) as progress:
+        for part in indices.split(64):
+            yield data.images(part.tolist())
+            done += len(part)
+            progress.at(done)

@@ -1,0 +1,86 @@
+"""results.json: everything about a run that is compared with other runs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from genzoo import build, provenance
+from genzoo.data.dataset import TextImageData
+from genzoo.models.base import GenerativeModel, parameter_count
+from genzoo.tasks.measuring import Entry
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the training took.
+
+    Attributes:
+        images_seen: over all processes.
+        seconds: of training, without monitoring and evaluation.
+    """
+
+    images_seen: int
+    seconds: float
+
+
+def write_results(
+    cfg: DictConfig,
+    model: GenerativeModel,
+    data: TextImageData,
+    entries: Mapping[str, Entry],
+    cost: Cost,
+    *,
+    seconds_per_image: float,
+) -> None:
+    """Write the file into the run's folder, whole or not at all."""
+    can = model.capabilities
+    device = build.device(cfg)
+    results = {
+        "schema": 1,
+        "model": {
+            "name": cfg.model.name,
+            "parameters": parameter_count(model),
+            "sampling": can.sampling,
+            "capabilities": {
+                "conditions": sorted(can.conditions),
+                "likelihood": can.likelihood,
+                "reconstruct": can.reconstruct,
+                "latent": can.latent,
+            },
+        },
+        "seed": cfg.seed,
+        "metrics": entries,
+        "training": {
+            "images_seen": cost.images_seen,
+            "seconds": cost.seconds,
+            "images_per_second": cost.images_seen / max(cost.seconds, 1e-9),
+            "peak_memory_bytes": peak_memory(device),
+        },
+        "sampling": {"seconds_per_image": seconds_per_image},
+        "command": cfg.run.command,
+        "provenance": {
+            **provenance.software(),
+            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        },
+        "attribution": data.attribution,
+    }
+    path = Path(cfg.run.folder) / "results.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process has held: on its GPU, or in main memory on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
