@@ -30,6 +30,11 @@ class TextFeatures:
     tokens: Float[Tensor, "b l d"]
     pooled: Float[Tensor, "b d"]
 
+    @property
+    def last(self) -> Float[Tensor, "b d"]:
+        """The vector of the last position, most often padding, which GLIDE takes for the whole."""
+        return self.tokens[:, -1]
+
 
 class Block(nn.Module):
     """Pre-norm self-attention and a two-layer perceptron, each beside a shortcut."""
@@ -64,24 +69,36 @@ class TextEncoder(nn.Module):
         width: of the features.
         layers: Transformer blocks.
         heads: of the attention.
+        padding: whether padding has embeddings of its own; else its tokens count as any others.
+        final_norm: whether the features are normalised at the end.
     """
 
     def __init__(
-        self, *, vocab_size: int, context: int, width: int, layers: int, heads: int
+        self,
+        *,
+        vocab_size: int,
+        context: int,
+        width: int,
+        layers: int,
+        heads: int,
+        padding: bool = True,
+        final_norm: bool = True,
     ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(vocab_size, width)
         self.position = nn.Parameter(torch.empty(context, width))
-        self.padding = nn.Parameter(torch.empty(context, width))
+        self.padding = nn.Parameter(torch.empty(context, width)) if padding else None
         self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
+        self.norm = nn.LayerNorm(width) if final_norm else nn.Identity()
         for weight in (self.token_embedding.weight, self.position, self.padding):
-            nn.init.normal_(weight, std=0.02)
+            if weight is not None:
+                nn.init.normal_(weight, std=0.02)
 
     def forward(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> TextFeatures:
         """Features of a batch of captions; `mask` is True on a caption's own tokens."""
         x_bld = self.token_embedding(tokens) + self.position
-        x_bld = torch.where(mask[..., None], x_bld, self.padding.to(x_bld.dtype))
+        if self.padding is not None:
+            x_bld = torch.where(mask[..., None], x_bld, self.padding.to(x_bld.dtype))
         for block in self.blocks:
             x_bld = block(x_bld)
         x_bld = self.norm(x_bld)

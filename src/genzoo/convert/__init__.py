@@ -1,0 +1,1 @@
+"""Released checkpoints to ours and back: plain functions of state dicts."""

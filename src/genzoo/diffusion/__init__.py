@@ -1,0 +1,1 @@
+"""Diffusion processes, predictions and samplers: functions of tensors, no networks."""

@@ -1,0 +1,122 @@
+"""The U-Net with a text encoder of its own: GLIDE's network (arXiv 2112.10741, section 3.1).
+
+Shape letters: b batch, c channels in, k channels out, h height, w width, e of the embedding,
+l tokens, d text width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genzoo.errors import Unsupported
+from genzoo.nn.unet import UNet, UNetShape
+from genzoo.text.encoder import TextEncoder
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network has read in captions, once for all steps of sampling.
+
+    Attributes:
+        embedding: added to that of the time.
+        context: features of the tokens, for the attention.
+    """
+
+    embedding: Float[Tensor, "b e"]
+    context: Float[Tensor, "b l d"]
+
+    def __getitem__(self, rows: slice) -> Reading:
+        return Reading(self.embedding[rows], self.context[rows])
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a network sees beside x_t; what is absent counts as zeros.
+
+    Attributes:
+        image: of which a part is known, for inpainting.
+        mask: 1 where it is known, 0 where it is to be drawn.
+        low_res: the whole picture at a smaller size, for upsampling.
+    """
+
+    image: Float[Tensor, "b c h w"] | None = None
+    mask: Float[Tensor, "b 1 h w"] | None = None
+    low_res: Float[Tensor, "b c i j"] | None = None
+
+
+class TextUNet(nn.Module):
+    """A text encoder whose last position steers every block and whose tokens are attended to.
+
+    Args:
+        shape: of the U-Net.
+        out: channels of its output.
+        text: arguments of the `TextEncoder`; None for a network without captions.
+        inpaint: whether it is shown a masked image and the mask.
+        upsample: whether it is shown a smaller image.
+        channels: of the images.
+    """
+
+    def __init__(
+        self,
+        shape: UNetShape,
+        *,
+        out: int,
+        text: Mapping[str, Any] | None,
+        inpaint: bool = False,
+        upsample: bool = False,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self.inpaint, self.upsample = inpaint, upsample
+        self.text = None if text is None else TextEncoder(**text)
+        width = 0 if text is None else int(text["width"])
+        self.project = nn.Linear(width, shape.embedding) if width else None
+        seen = channels + inpaint * (channels + 1) + upsample * channels
+        self.unet = UNet(shape, channels=seen, out=out, context=width)
+
+    def read(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> Reading:
+        """The features of captions; `mask` is True on a caption's own tokens."""
+        assert self.text is not None
+        assert self.project is not None
+        features = self.text(tokens, mask)
+        return Reading(self.project(features.last), features.tokens)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        times: Shaped[Tensor, " b"],
+        reading: Reading | None = None,
+        shown: Shown | None = None,
+    ) -> Float[Tensor, "b k h w"]:
+        """The U-Net's output, given what was read and is shown.
+
+        Raises:
+            Unsupported: where an upsampler is not shown a smaller image.
+        """
+        seen: Tensor = self.unet(
+            self._stacked(x, shown or Shown()),
+            times,
+            embedding=None if reading is None else reading.embedding,
+            context=None if reading is None else reading.context,
+        )
+        return seen
+
+    def _stacked(self, x: Tensor, shown: Shown) -> Tensor:
+        """The input's channels: x, the known part, the mask, the smaller image enlarged."""
+        parts = [x]
+        if self.inpaint:
+            mask = x.new_zeros(len(x), 1, *x.shape[2:]) if shown.mask is None else shown.mask
+            image = torch.zeros_like(x) if shown.image is None else shown.image
+            parts += [image * mask, mask]
+        if self.upsample:
+            if shown.low_res is None:
+                raise Unsupported("an upsampler needs a smaller image", "give low_res")
+            parts.append(F.interpolate(shown.low_res, x.shape[2:], mode="bilinear"))
+        return torch.cat(parts, dim=1)
