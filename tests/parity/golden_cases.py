@@ -54,9 +54,9 @@ class Case:
     def inputs(self, call: Mapping[str, Any]) -> dict[str, Tensor]:
         return {name: self.tensors[key] for name, key in call.get("inputs", {}).items()}
 
-    def check(self, key: str, got: Tensor) -> None:
-        """Assert that a tensor is as near to the stored one as the case demands."""
-        expected = self.tensors[key]
+    def check(self, key: str, got: Tensor, part: Any = ...) -> None:
+        """Assert that a tensor is as near to (a part of) the stored one as the case demands."""
+        expected = self.tensors[key][part]
         assert got.shape == expected.shape, f"{key}: {tuple(got.shape)} {tuple(expected.shape)}"
         if not expected.is_floating_point():
             assert torch.equal(got.to(expected.dtype), expected), key

@@ -21,44 +21,50 @@ Images = Float[Tensor, "b c h w"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a denoiser says at x_t.
+    """What a denoiser says at x_t = alpha x0 + sigma eps.
 
     Attributes:
         x0: the image without noise.
-        eps: the noise, so that x_t = alpha_t x0 + sigma_t eps.
+        x_t: what the denoiser saw.
+        alpha: weight of the image in x_t, one a row.
+        sigma: weight of the noise in x_t, one a row.
         log_variance: of the x before given x_t, where it is learned.
         score: gradient of what the sample is to be made likelier for, with respect to x_t; each
             sampler adds it in its own way (`scored`, or a shift of the mean).
     """
 
     x0: Images
-    eps: Images
+    x_t: Images
+    alpha: Float[Tensor, "b 1 1 1"]
+    sigma: Float[Tensor, "b 1 1 1"]
     log_variance: Images | None = None
     score: Images | None = None
 
-    def with_x0(
-        self, x0: Images, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
-        """Another image, and the noise that goes with it."""
-        eps = (x_t - at(schedule.alpha, steps, x_t) * x0) / at(schedule.sigma, steps, x_t)
-        return replace(self, x0=x0, eps=eps)
+    def __getitem__(self, rows: slice) -> Prediction:
+        optional = (self.log_variance, self.score)
+        return Prediction(
+            *(value[rows] for value in (self.x0, self.x_t, self.alpha, self.sigma)),
+            *(None if value is None else value[rows] for value in optional),
+        )
 
-    def with_eps(
-        self, eps: Images, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
+    @property
+    def eps(self) -> Images:
+        """The noise that goes with the image."""
+        return (self.x_t - self.alpha * self.x0) / self.sigma
+
+    def with_x0(self, x0: Images) -> Prediction:
+        """Another image."""
+        return replace(self, x0=x0)
+
+    def with_eps(self, eps: Images) -> Prediction:
         """Another noise, and the image that goes with it."""
-        x0 = (x_t - at(schedule.sigma, steps, x_t) * eps) / at(schedule.alpha, steps, x_t)
-        return replace(self, x0=x0, eps=eps)
+        return replace(self, x0=(self.x_t - self.sigma * eps) / self.alpha)
 
-
-    def scored(
-        self, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
+    def scored(self) -> Prediction:
         """The score added to the noise (ADM, arXiv 2105.05233, algorithm 2)."""
         if self.score is None:
             return self
-        eps = self.eps - at(schedule.sigma, steps, x_t) * self.score
-        return replace(self.with_eps(eps, x_t, schedule, steps), score=None)
+        return replace(self.with_eps(self.eps - self.sigma * self.score), score=None)
 
 
 class Denoiser(Protocol):
@@ -67,30 +73,17 @@ class Denoiser(Protocol):
     def __call__(self, x_t: Images, steps: Int[Tensor, " b"]) -> Prediction: ...
 
 
-Read = Callable[[Images, Images, Tensor, Tensor], tuple[Images, Images]]
-
-
-def _from_eps(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    return (x_t - sigma * out) / alpha, out
-
-
-def _from_x0(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    return out, (x_t - alpha * out) / sigma
-
-
-def _from_v(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    size = alpha**2 + sigma**2  # 1 where the variance is kept
-    return (alpha * x_t - sigma * out) / size, (sigma * x_t + alpha * out) / size
-
-
-def _from_flow(out: Tensor, x_t: Tensor, alpha: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    size = alpha + sigma  # 1 on the straight path
-    return (x_t - sigma * out) / size, (x_t + alpha * out) / size
-
+# An image from a network's output, x_t, alpha and sigma.
+Read = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 # eps: the noise (DDPM). x0: the image. v: alpha eps - sigma x0 (arXiv 2202.00512, appendix D).
 # flow: eps - x0, the speed along the straight path (rectified flow, arXiv 2209.03003).
-READ: dict[str, Read] = {"eps": _from_eps, "x0": _from_x0, "v": _from_v, "flow": _from_flow}
+READ: dict[str, Read] = {
+    "eps": lambda out, x_t, alpha, sigma: (x_t - sigma * out) / alpha,
+    "x0": lambda out, x_t, alpha, sigma: out,
+    "v": lambda out, x_t, alpha, sigma: (alpha * x_t - sigma * out) / (alpha**2 + sigma**2),
+    "flow": lambda out, x_t, alpha, sigma: (x_t - sigma * out) / (alpha + sigma),
+}
 
 
 def target(
@@ -131,8 +124,9 @@ def read(
         )
     alpha, sigma = at(schedule.alpha, steps, x_t), at(schedule.sigma, steps, x_t)
     mean, *rest = out.split(x_t.shape[1], dim=1)
-    x0, eps = READ[kind](mean, x_t, alpha, sigma)
-    return Prediction(x0, eps, _learned(rest[0], schedule, steps) if rest else None)
+    x0 = READ[kind](mean, x_t, alpha, sigma)
+    log_variance = _learned(rest[0], schedule, steps) if rest else None
+    return Prediction(x0, x_t, alpha, sigma, log_variance)
 
 
 def _learned(share: Images, schedule: Schedule, steps: Int[Tensor, " b"]) -> Images:
@@ -155,14 +149,13 @@ class Step:
     log_variance: Images
 
 
-def step_back(
-    prediction: Prediction, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-) -> Step:
+def step_back(prediction: Prediction, schedule: Schedule, steps: Int[Tensor, " b"]) -> Step:
     """p(x before | x_t): the posterior given the predicted image (DDPM, equations 6 and 7).
 
     A variance that is not learned is the posterior's; a score shifts the mean by as much as the
     variance allows (ADM, arXiv 2105.05233, algorithm 1).
     """
+    x_t = prediction.x_t
     mean = at(schedule.posterior_x0, steps, x_t) * prediction.x0
     mean = mean + at(schedule.posterior_xt, steps, x_t) * x_t
     log_variance = prediction.log_variance

@@ -59,16 +59,16 @@ def ancestral(
     """Every step is drawn from the learned Gaussian (DDPM, arXiv 2006.11239, algorithm 2)."""
     for t in _down(schedule, x):
         prediction = denoise(x, t)
-        x = ancestral_step(prediction, x, schedule, t, noise.normal(*x.shape[1:]))
+        x = ancestral_step(prediction, schedule, t, noise.normal(*x.shape[1:]))
         yield State(x, prediction.x0)
 
 
 def ancestral_step(
-    prediction: Prediction, x: Images, schedule: Schedule, t: Steps, fresh: Images
+    prediction: Prediction, schedule: Schedule, t: Steps, fresh: Images
 ) -> Images:
     """One step of `ancestral`; the last one is not noised."""
-    step = step_back(prediction, x, schedule, t)
-    return step.mean + _but_last(t, x) * (0.5 * step.log_variance).exp() * fresh
+    step = step_back(prediction, schedule, t)
+    return step.mean + _but_last(t, fresh) * (0.5 * step.log_variance).exp() * fresh
 
 
 def ddim(
@@ -76,16 +76,17 @@ def ddim(
 ) -> Iterator[State]:
     """Steps whose noise is a share `eta` of the posterior's (DDIM, arXiv 2010.02502, eq. 12)."""
     for t in _down(schedule, x):
-        prediction = denoise(x, t).scored(x, schedule, t)
+        prediction = denoise(x, t).scored()
         fresh = noise.normal(*x.shape[1:]) if eta else torch.zeros_like(x)
-        x = ddim_step(prediction, x, schedule, t, fresh, eta=eta)
+        x = ddim_step(prediction, schedule, t, fresh, eta=eta)
         yield State(x, prediction.x0)
 
 
 def ddim_step(
-    prediction: Prediction, x: Images, schedule: Schedule, t: Steps, fresh: Images, *, eta: float
+    prediction: Prediction, schedule: Schedule, t: Steps, fresh: Images, *, eta: float
 ) -> Images:
     """One step of `ddim`, from a prediction in which the score is already part of the noise."""
+    x = prediction.x_t
     std = eta * at(schedule.posterior_variance.sqrt(), t, x)
     rest = (at(schedule.sigma_before, t, x) ** 2 - std**2).clamp(min=0).sqrt()
     mean = at(schedule.alpha_before, t, x) * prediction.x0 + rest * prediction.eps
@@ -102,7 +103,7 @@ def dpm_solver(
     log_snr = (schedule.alpha / schedule.sigma).log()  # half of it, the paper's lambda
     before: Images | None = None
     for t in _down(schedule, x):
-        x0 = denoise(x, t).scored(x, schedule, t).x0
+        x0 = denoise(x, t).scored().x0
         k = int(t[0])
         direction = x0
         if before is not None and k > 0:
@@ -119,13 +120,13 @@ def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Ite
     """Two evaluations a step of the ODE, without added noise (EDM, arXiv 2206.00364, alg. 1)."""
     for t in _down(schedule, x):
         k = int(t[0])
-        here = denoise(x, t).scored(x, schedule, t)
+        here = denoise(x, t).scored()
         a, b = float(schedule.alpha[k]), float(schedule.alpha_before[k])
         width = float(schedule.sigma_before[k] / b - schedule.sigma[k] / a)
         slope, x0 = here.eps, here.x0
         there = b * (x / a + width * slope)
         if k > 0:
-            ahead = denoise(there, t - 1).scored(there, schedule, t - 1)
+            ahead = denoise(there, t - 1).scored()
             there = b * (x / a + width * (slope + ahead.eps) / 2)
         x = there
         yield State(x, x0)
@@ -135,15 +136,16 @@ def ddim_reversed(denoise: Denoiser, x: Images, schedule: Schedule) -> Iterator[
     """From images to the noise that `ddim` without noise leads back from."""
     for t in reversed(list(_down(schedule, x))):
         prediction = denoise(x, t)
-        x = ddim_step_up(prediction, x, schedule, t)
+        x = ddim_step_up(prediction, schedule, t)
         yield State(x, prediction.x0)
 
 
-def ddim_step_up(prediction: Prediction, x: Images, schedule: Schedule, t: Steps) -> Images:
+def ddim_step_up(prediction: Prediction, schedule: Schedule, t: Steps) -> Images:
     """One step of `ddim_reversed`; the last one leads to noise alone."""
     alpha = torch.cat([schedule.alpha[1:], schedule.alpha.new_zeros(1)])
     sigma = torch.cat([schedule.sigma[1:], schedule.sigma.new_ones(1)])
-    return at(alpha, t, x) * prediction.x0 + at(sigma, t, x) * prediction.eps
+    x0, eps = prediction.x0, prediction.eps
+    return at(alpha, t, x0) * x0 + at(sigma, t, x0) * eps
 
 
 def _down(schedule: Schedule, x: Images) -> Iterator[Steps]:

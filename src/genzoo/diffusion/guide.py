@@ -1,0 +1,104 @@
+"""Guidance: denoisers made of denoisers, in one order for every sampler.
+
+A chain begins with a network's denoiser. Then come, each if it is wanted: classifier-free guidance,
+thresholding, the known region of inpainting, and last the score of a classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from genzoo.diffusion.predict import Denoiser, Images, Prediction
+from genzoo.diffusion.schedule import Schedule
+
+Steps = Int[Tensor, " b"]
+Score = Callable[[Images, Steps], Images]  # of x_t and times as the network is told them
+
+
+class Pair(Denoiser, Protocol):
+    """A denoiser that also answers without its condition."""
+
+    def both(self, x_t: Images, steps: Steps) -> tuple[Prediction, Prediction]:
+        """With the condition and without it, by one evaluation of the network."""
+
+
+def classifier_free(
+    denoise: Pair,
+    *,
+    scale: float,
+    schedule: Schedule,
+    interval: tuple[float, float] = (0.0, 1.0),
+) -> Denoiser:
+    """u + s (c - u) for the noise (Ho & Salimans, arXiv 2207.12598); s = 1 evaluates once.
+
+    Args:
+        denoise: with and without the condition.
+        scale: s.
+        schedule: of the steps.
+        interval: between which shares of the noise the guidance acts (arXiv 2404.07724); a share
+            is sigma^2 / (alpha^2 + sigma^2), from 0 to 1.
+    """
+    if scale == 1.0:
+        return denoise
+    share = schedule.sigma**2 / (schedule.alpha**2 + schedule.sigma**2)
+
+    def guided(x_t: Images, steps: Steps) -> Prediction:
+        if not interval[0] <= float(share[int(steps[0])]) <= interval[1]:
+            return denoise(x_t, steps)
+        c, u = denoise.both(x_t, steps)
+        return c.with_x0(u.x0 + scale * (c.x0 - u.x0))
+
+    return guided
+
+
+def clamped(denoise: Denoiser) -> Denoiser:
+    """Images confined to [-1, 1]."""
+
+    def confined(x_t: Images, steps: Steps) -> Prediction:
+        prediction = denoise(x_t, steps)
+        return prediction.with_x0(prediction.x0.clamp(-1, 1))
+
+    return confined
+
+
+def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
+    """Images divided by a high quantile of their sizes, where it exceeds 1 (Imagen, section 2.3).
+
+    arXiv 2205.11487.
+    """
+
+    def confined(x_t: Images, steps: Steps) -> Prediction:
+        prediction = denoise(x_t, steps)
+        sizes = prediction.x0.abs().flatten(1).float()
+        limit = sizes.quantile(quantile, dim=1).clamp(min=1.0).view(-1, 1, 1, 1)
+        limit = limit.to(x_t.dtype)
+        return prediction.with_x0(prediction.x0.clamp(-limit, limit) / limit)
+
+    return confined
+
+
+def known_region(
+    denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]
+) -> Denoiser:
+    """The known part of an image put in its place; `mask` is 1 where it is known."""
+
+    def filled(x_t: Images, steps: Steps) -> Prediction:
+        prediction = denoise(x_t, steps)
+        return prediction.with_x0(prediction.x0 * (1 - mask) + image * mask)
+
+    return filled
+
+
+def scored(denoise: Denoiser, *, score: Score, schedule: Schedule) -> Denoiser:
+    """A classifier's gradient beside the prediction, which each sampler adds in its own way."""
+
+    def with_score(x_t: Images, steps: Steps) -> Prediction:
+        prediction = denoise(x_t, steps)
+        return replace(prediction, score=score(x_t, schedule.times.to(steps.device)[steps]))
+
+    return with_score
