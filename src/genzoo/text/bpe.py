@@ -110,20 +110,27 @@ class BPETokenizer:
         The text's tokens come first, cut to the context; the end token fills the rest; the mask
         is True on the text alone (glide-text2im, arXiv 2112.10741).
         """
-        tokens = np.full((len(texts), self.context), END, dtype=np.int64)
-        mask = np.zeros((len(texts), self.context), dtype=np.bool_)
-        for row, text in enumerate(texts):
-            ids = self._pairs.encode(text, add_special_tokens=False).ids[: self.context]
-            tokens[row, : len(ids)] = ids
-            mask[row, : len(ids)] = True
-        tokens[mask] += 1  # past the end token
-        return torch.from_numpy(tokens), torch.from_numpy(mask)
+        rows = [self._pairs.encode(text, add_special_tokens=False).ids for text in texts]
+        return padded([[t + 1 for t in row] for row in rows], context=self.context, end=END)
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
         """The texts; a text that was cut inside a character ends in the replacement character."""
         known = self._pairs.get_vocab_size()
         rows = [[t - 1 for t in row if END < t <= known] for row in tokens.tolist()]
         return [self._pairs.decode(row, skip_special_tokens=False) for row in rows]
+
+
+def padded(
+    rows: Sequence[Sequence[int]], *, context: int, end: int
+) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
+    """Token numbers cut to the context or filled with the end token, and where texts have theirs."""
+    tokens = np.full((len(rows), context), end, dtype=np.int64)
+    mask = np.zeros((len(rows), context), dtype=np.bool_)
+    for k, row in enumerate(rows):
+        kept = row[:context]
+        tokens[k, : len(kept)] = kept
+        mask[k, : len(kept)] = True
+    return torch.from_numpy(tokens), torch.from_numpy(mask)
 
 
 def _check_sizes(vocab_size: int, context: int) -> None:
