@@ -57,6 +57,8 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     node = OmegaConf.to_container(cfg.model, resolve=True)
     assert isinstance(node, dict)
     model: GenerativeModel = build({str(k): v for k, v in node.items()})
+    if "_target_" in cfg.sampler:
+        model.sampler = build(OmegaConf.to_container(cfg.sampler, resolve=True))
     return model.to(memory_format=torch.channels_last)
 
 

@@ -14,7 +14,7 @@ from genzoo.errors import UsageError
 
 # What a checkpoint decides unless the command line says otherwise; all else (task, trainer,
 # logger, metrics ...) belongs to the command at hand.
-FROM_CHECKPOINT = ("model", "data", "text", "optimizer", "ema", "budget", "seed")
+FROM_CHECKPOINT = ("model", "data", "text", "optimizer", "ema", "budget", "seed", "sampler")
 
 
 def config_dir() -> Path:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genzoo.diffusion import guide, sampler
-from genzoo.diffusion.predict import Denoiser, Prediction, noised, read, step_back
+from genzoo.diffusion.predict import Denoiser, Prediction, noised, read_with_variance, step_back
 from genzoo.diffusion.schedule import Schedule, at, spaced
 from genzoo.errors import UsageError
 from genzoo.nn.text_unet import Reading, Shown, TextUNet
@@ -81,7 +81,7 @@ def one_step(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     given = case.inputs(call)
     t = given["t"]
     x = given["x"]
-    prediction = read("eps", given["model_output"], x, schedule, t)
+    prediction = read_with_variance("eps", given["model_output"], x, schedule, t)
     x0 = changed_x0(case, told.get("denoised_fn"))(prediction.x0)
     prediction = prediction.with_x0(x0.clamp(-1, 1) if told.get("clip_denoised", True) else x0)
     if "gradient" in given:
@@ -122,7 +122,7 @@ def closed_form(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
                 "log_variance": at((s.sigma**2).log(), t, x_0).expand_as(x_0)}  # fmt: skip
     if call["op"] == "q_sample":
         assert x_0 is not None
-        return {"x_t": noised(x_0, given["noise"], s, t)}
+        return {"x_t": noised(x_0, given["noise"], s.level(t, x_0))}
     assert x_t is not None
     alpha, sigma = at(s.alpha, t, x_t), at(s.sigma, t, x_t)
     prediction = Prediction(x_t if x_0 is None else x_0, x_t, alpha, sigma)
@@ -175,7 +175,8 @@ class Network:
     def _read(self, x: Tensor, t: Tensor, reading: Reading, shown: Shown) -> Prediction:
         times = self.schedule.times[t]
         self.told.append(times)
-        return read("eps", self.model(x, times, reading, shown), x, self.schedule, t)
+        out = self.model(x, times, reading, shown)
+        return read_with_variance("eps", out, x, self.schedule, t)
 
 
 @pytest.mark.parametrize("case", cases("sample_loop"))

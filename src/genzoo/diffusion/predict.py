@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from genzoo.diffusion.schedule import Schedule, at
+from genzoo.diffusion.schedule import Level, Schedule, at
 from genzoo.errors import UsageError
 
 Images = Float[Tensor, "b c h w"]
@@ -86,54 +86,52 @@ READ: dict[str, Read] = {
 }
 
 
-def target(
-    kind: str, x_0: Images, eps: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-) -> Images:
+def target(kind: str, x_0: Images, eps: Images, level: Level) -> Images:
     """What a network of this kind should say."""
-    alpha, sigma = at(schedule.alpha, steps, x_0), at(schedule.sigma, steps, x_0)
-    return {"eps": eps, "x0": x_0, "v": alpha * eps - sigma * x_0, "flow": eps - x_0}[kind]
+    if kind == "v":
+        return level.alpha * eps - level.sigma * x_0
+    return {"eps": eps, "x0": x_0, "flow": eps - x_0}[kind]
 
 
-def read(
+def read(kind: str, out: Images, x_t: Images, level: Level) -> Prediction:
+    """The image that a network's output means.
+
+    Raises:
+        UsageError: for an unknown kind.
+    """
+    if kind not in READ:
+        raise UsageError(f"there is no prediction={kind}", f"use one of {', '.join(READ)}")
+    x0 = READ[kind](out, x_t, level.alpha, level.sigma)
+    return Prediction(x0, x_t, level.alpha, level.sigma)
+
+
+def read_with_variance(
     kind: str,
     out: Float[Tensor, "b k h w"],
     x_t: Images,
     schedule: Schedule,
     steps: Int[Tensor, " b"],
 ) -> Prediction:
-    """A network's output understood.
+    """The image, and the variance of the step back, from an output with twice the channels.
 
-    Args:
-        kind: one of `READ`.
-        out: as many channels as `x_t`, or twice as many: then the second half says where between
-            the two bounds the logarithm of the step's variance lies, from -1 to 1 (improved DDPM,
-            arXiv 2102.09672, equation 15).
-        x_t: what the network saw.
-        schedule: of the steps.
-        steps: one a row.
+    The second half says where between the two bounds the logarithm of the variance lies, from -1
+    to 1 (improved DDPM, arXiv 2102.09672, equation 15).
 
     Raises:
-        UsageError: for an unknown kind or another number of channels.
+        UsageError: where there are not twice as many channels.
     """
-    if kind not in READ:
-        raise UsageError(f"there is no prediction={kind}", f"use one of {', '.join(READ)}")
-    if out.shape[1] not in (x_t.shape[1], 2 * x_t.shape[1]):
+    channels = x_t.shape[1]
+    if out.shape[1] != 2 * channels:
         raise UsageError(
-            f"a network's output has {out.shape[1]} channels for images of {x_t.shape[1]}",
-            "give it as many, or twice as many to learn the variance",
+            f"a network's output has {out.shape[1]} channels for images of {channels}",
+            "it needs twice as many to learn the variance",
         )
-    alpha, sigma = at(schedule.alpha, steps, x_t), at(schedule.sigma, steps, x_t)
-    mean, *rest = out.split(x_t.shape[1], dim=1)
-    x0 = READ[kind](mean, x_t, alpha, sigma)
-    log_variance = _learned(rest[0], schedule, steps) if rest else None
-    return Prediction(x0, x_t, alpha, sigma, log_variance)
-
-
-def _learned(share: Images, schedule: Schedule, steps: Int[Tensor, " b"]) -> Images:
-    upper = at(schedule.betas.log(), steps, share)
-    lower = at(schedule.posterior_log_variance, steps, share)
+    mean, share = out.split(channels, dim=1)
+    prediction = read(kind, mean, x_t, schedule.level(steps, x_t))
+    upper = at(schedule.betas.log(), steps, x_t)
+    lower = at(schedule.posterior_log_variance, steps, x_t)
     part = (share + 1) / 2
-    return part * upper + (1 - part) * lower
+    return replace(prediction, log_variance=part * upper + (1 - part) * lower)
 
 
 @dataclass(frozen=True)
@@ -166,10 +164,6 @@ def step_back(prediction: Prediction, schedule: Schedule, steps: Int[Tensor, " b
     return Step(mean, log_variance)
 
 
-def noised(
-    x_0: Images, eps: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-) -> Images:
-    """x_t: alpha_t x_0 + sigma_t eps."""
-    return torch.addcmul(
-        at(schedule.alpha, steps, x_0) * x_0, at(schedule.sigma, steps, x_0), eps
-    )
+def noised(x_0: Images, eps: Images, level: Level) -> Images:
+    """x_t: alpha x_0 + sigma eps."""
+    return torch.addcmul(level.alpha * x_0, level.sigma, eps)

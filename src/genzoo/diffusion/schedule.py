@@ -159,6 +159,11 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.alpha)
 
+    def level(self, steps: Int[Tensor, " b"], like: Float[Tensor, "b ..."]) -> Level:
+        """The noise of each row's step, in the precision of `like`."""
+        time = self.times.to(steps.device)[steps]
+        return Level(at(self.alpha, steps, like), at(self.sigma, steps, like), time)
+
     @cached_property
     def alpha_before(self) -> Table:
         """alpha of the time that step t leads to."""
@@ -193,6 +198,32 @@ class Schedule:
     def posterior_xt(self) -> Table:
         """Weight of x_t in that mean."""
         return self.alpha / self.alpha_before * (self.sigma_before / self.sigma) ** 2
+
+
+@dataclass(frozen=True)
+class Level:
+    """How noisy each row of x_t = alpha x_0 + sigma eps is.
+
+    Attributes:
+        alpha: weight of the image.
+        sigma: weight of the noise.
+        time: what a network is told.
+    """
+
+    alpha: Float[Tensor, "b 1 1 1"]
+    sigma: Float[Tensor, "b 1 1 1"]
+    time: Shaped[Tensor, " b"]
+
+    def __getitem__(self, rows: slice) -> Level:
+        return Level(self.alpha[rows], self.sigma[rows], self.time[rows])
+
+    def repeat(self, count: int) -> Level:
+        """All rows `count` times, one after the other."""
+        return Level(
+            self.alpha.repeat(count, 1, 1, 1),
+            self.sigma.repeat(count, 1, 1, 1),
+            self.time.repeat(count),
+        )
 
 
 def at(

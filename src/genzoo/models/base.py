@@ -52,6 +52,7 @@ class GenerativeModel(nn.Module, ABC):
     """
 
     capabilities: ClassVar[Capabilities]
+    sampler: Any = None  # how samples are drawn, for the families that take many steps
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         """The training objective of each sample of a batch, by parts.

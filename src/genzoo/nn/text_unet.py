@@ -35,6 +35,12 @@ class Reading:
     def __getitem__(self, rows: slice) -> Reading:
         return Reading(self.embedding[rows], self.context[rows])
 
+    def with_rows(self, more: Reading) -> Reading:
+        """These rows and then those."""
+        return Reading(
+            torch.cat([self.embedding, more.embedding]), torch.cat([self.context, more.context])
+        )
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -49,6 +55,11 @@ class Shown:
     image: Float[Tensor, "b c h w"] | None = None
     mask: Float[Tensor, "b 1 h w"] | None = None
     low_res: Float[Tensor, "b c i j"] | None = None
+
+    def twice(self) -> Shown:
+        """All rows two times, one after the other."""
+        values = (self.image, self.mask, self.low_res)
+        return Shown(*(None if value is None else value.repeat(2, 1, 1, 1) for value in values))
 
 
 class TextUNet(nn.Module):

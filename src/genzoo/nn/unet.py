@@ -169,15 +169,15 @@ class UNet(nn.Module):
         h = F.pixel_unshuffle(x, self.shape.patch)
         kept: list[Tensor] = []
         for layers in self.down:
-            h = self._apply(layers, h, steer, context)
+            h = self._run(layers, h, steer, context)
             kept.append(h)
-        h = self._apply(self.middle, h, steer, context)
+        h = self._run(self.middle, h, steer, context)
         for layers in self.up:
-            h = self._apply(layers, torch.cat([h, kept.pop()], dim=1), steer, context)
+            h = self._run(layers, torch.cat([h, kept.pop()], dim=1), steer, context)
         h = self.out(F.silu(self.norm(h)).to(self.out.weight.dtype))
         return F.pixel_shuffle(h, self.shape.patch)
 
-    def _apply(
+    def _run(
         self, layers: nn.Module, h: Tensor, steer: Tensor, context: Tensor | None
     ) -> Tensor:
         assert isinstance(layers, nn.ModuleList)

@@ -1,0 +1,229 @@
+"""Processes: how training makes images noisy, and what a network's output means.
+
+A network is a function of x_t and the time it is told; what else it sees is its caller's matter.
+
+Shape letters: b batch, c channels, h height, w width.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from genzoo.diffusion.likelihood import bound_term
+from genzoo.diffusion.predict import (
+    READ,
+    Images,
+    Prediction,
+    noised,
+    read,
+    read_with_variance,
+    target,
+)
+from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.errors import UsageError
+from genzoo.noise import Noise
+from genzoo.types import Losses
+
+Network = Callable[[Images, Shaped[Tensor, " b"]], Tensor]
+
+
+class Process(ABC):
+    """What networks are trained on and samplers go back along.
+
+    Attributes:
+        outputs: a network's channels for each of the image's.
+    """
+
+    outputs: int = 1
+
+    @abstractmethod
+    def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
+        """The training objective of each image at a time that the noise chooses."""
+
+    @abstractmethod
+    def schedule(self, steps: int | str) -> Schedule:
+        """The times that sampling visits.
+
+        Raises:
+            UsageError: where there cannot be so many.
+        """
+
+    @abstractmethod
+    def predict(
+        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
+    ) -> Prediction:
+        """What a network says at each row's step of a schedule."""
+
+
+class Discrete(Process):
+    """DDPM's chain (arXiv 2006.11239), with the hybrid loss of improved DDPM (arXiv 2102.09672).
+
+    Args:
+        schedule: name of one of `SCHEDULES`.
+        steps: of the whole chain.
+        prediction: what a network says, one of `READ`.
+        learned_variance: whether it also says the variance of each step back.
+        bound_weight: of the variational bound in the loss, which is what teaches the variance;
+            its gradient does not reach the image (improved DDPM, section 3.1).
+    """
+
+    def __init__(
+        self,
+        *,
+        schedule: str,
+        steps: int,
+        prediction: str,
+        learned_variance: bool,
+        bound_weight: float = 0.001,
+    ) -> None:
+        if prediction not in READ:
+            raise UsageError(
+                f"there is no prediction={prediction}", f"use one of {', '.join(READ)}"
+            )
+        self.name, self.steps = schedule, steps
+        self.prediction, self.learned_variance = prediction, learned_variance
+        self.bound_weight = bound_weight
+        self.outputs = 2 if learned_variance else 1
+        self.whole = Schedule.discrete(schedule, steps)
+
+    def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
+        t = noise.child("time").integers(self.steps)
+        eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
+        level = self.whole.level(t, x_0)
+        x_t = noised(x_0, eps, level)
+        out = network(x_t, level.time).float()
+        said = out[:, : x_0.shape[1]]
+        wanted = target(self.prediction, x_0, eps, level)
+        error = (said - wanted).square().flatten(1).mean(1)
+        parts = {"error": error}
+        if not self.learned_variance:
+            return Losses(error, parts)
+        held = torch.cat([said.detach(), out[:, x_0.shape[1] :]], dim=1)
+        prediction = read_with_variance(self.prediction, held, x_t, self.whole, t)
+        # One term of the chain's, so that the mean over times is the whole bound over `steps`.
+        parts["bound"] = bound_term(prediction, x_0, self.whole, t)
+        return Losses(error + self.bound_weight * self.steps * parts["bound"], parts)
+
+    def schedule(self, steps: int | str | Sequence[int]) -> Schedule:
+        return Schedule.discrete(self.name, self.steps, str(steps))
+
+    def predict(
+        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
+    ) -> Prediction:
+        out = network(x_t, schedule.times.to(steps.device)[steps]).float()
+        if self.learned_variance:
+            return read_with_variance(self.prediction, out, x_t, schedule, steps)
+        return read(self.prediction, out, x_t, schedule.level(steps, x_t))
+
+
+class RectifiedFlow(Process):
+    """The straight path x_t = (1 - t) x_0 + t eps (arXiv 2209.03003), its speed predicted.
+
+    Args:
+        spread: standard deviation of the logit of the times in training (Stable Diffusion 3, arXiv
+            2403.03206, section 3.1).
+        shift: factor by which times move towards noise (the same, section 5.3.2); larger images
+            want more.
+    """
+
+    def __init__(self, *, spread: float = 1.0, shift: float = 1.0) -> None:
+        self.spread, self.shift = spread, shift
+
+    def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
+        logit = self.spread * noise.child("time").normal() + math.log(self.shift)
+        eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
+        level = self._level(logit.sigmoid().to(x_0.dtype))
+        out = network(noised(x_0, eps, level), level.time).float()
+        error = (out - target("flow", x_0, eps, level)).square().flatten(1).mean(1)
+        return Losses(error, {"error": error})
+
+    def schedule(self, steps: int | str) -> Schedule:
+        t = torch.linspace(0, 1, _count(steps) + 1, dtype=torch.float64)[1:]
+        t = self.shift * t / (1 + (self.shift - 1) * t)
+        return Schedule(1 - t, t, 1000 * t)
+
+    def predict(
+        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
+    ) -> Prediction:
+        level = schedule.level(steps, x_t)
+        return read("flow", network(x_t, level.time.to(x_t.dtype)).float(), x_t, level)
+
+    def _level(self, t: Float[Tensor, " b"]) -> Level:
+        wide = t.view(-1, 1, 1, 1)
+        return Level(1 - wide, wide, 1000 * t)
+
+
+class EDM(Process):
+    """Noise of any size on images of size one, with preconditioning (arXiv 2206.00364, table 1).
+
+    Args:
+        sigma_data: standard deviation of the images.
+        mean: of the logarithm of sigma in training.
+        spread: standard deviation of it.
+        smallest: sigma of the last step of sampling.
+        largest: sigma where sampling begins.
+        rho: how much closer the steps lie at small sigmas.
+    """
+
+    def __init__(
+        self,
+        *,
+        sigma_data: float = 0.5,
+        mean: float = -1.2,
+        spread: float = 1.2,
+        smallest: float = 0.002,
+        largest: float = 80.0,
+        rho: float = 7.0,
+    ) -> None:
+        self.sigma_data, self.mean, self.spread = sigma_data, mean, spread
+        self.smallest, self.largest, self.rho = smallest, largest, rho
+
+    def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
+        sigma = (self.mean + self.spread * noise.child("time").normal()).exp().to(x_0.dtype)
+        eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
+        level = self._level(sigma)
+        prediction = self._read(network, noised(x_0, eps, level), level)
+        size = self.sigma_data
+        weight = (sigma**2 + size**2) / (sigma * size) ** 2  # equation 7 and table 1
+        error = weight * (prediction.x0 - x_0).square().flatten(1).mean(1)
+        return Losses(error, {"error": error})
+
+    def schedule(self, steps: int | str) -> Schedule:
+        part = torch.linspace(0, 1, _count(steps), dtype=torch.float64)
+        low, high = self.smallest ** (1 / self.rho), self.largest ** (1 / self.rho)
+        sigma = (low + part * (high - low)) ** self.rho  # equation 5, the least noisy first
+        return Schedule(torch.ones_like(sigma), sigma, sigma.log() / 4)
+
+    def predict(
+        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
+    ) -> Prediction:
+        return self._read(network, x_t, schedule.level(steps, x_t))
+
+    def _read(self, network: Network, x_t: Images, level: Level) -> Prediction:
+        sigma, size = level.sigma, self.sigma_data
+        total = (sigma**2 + size**2).sqrt()
+        out = network(x_t / total, 250 * level.time.to(x_t.dtype)).float()
+        x0 = (size / total) ** 2 * x_t + sigma * size / total * out
+        return Prediction(x0, x_t, level.alpha, sigma)
+
+    def _level(self, sigma: Float[Tensor, " b"]) -> Level:
+        wide = sigma.view(-1, 1, 1, 1)
+        return Level(torch.ones_like(wide), wide, sigma.log() / 4)
+
+
+def _count(steps: int | str) -> int:
+    try:
+        count = int(steps)
+    except ValueError:
+        raise UsageError(
+            f"sampler.steps={steps} is for a discrete process", "give a number"
+        ) from None
+    if count < 2:
+        raise UsageError(f"sampler.steps={steps} is too few", "give 2 or more")
+    return count

@@ -1,0 +1,77 @@
+"""How images are drawn: a sampler, its steps, and what is done to each predicted image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from genzoo.diffusion import guide, sampler
+from genzoo.diffusion.predict import Denoiser, Images
+from genzoo.diffusion.sampler import Normal, Sampler
+from genzoo.diffusion.schedule import Schedule
+from genzoo.errors import UsageError
+
+SAMPLERS: dict[str, Sampler] = {
+    "ddpm": sampler.ancestral,
+    "ddim": sampler.ddim,
+    "dpm_solver": sampler.dpm_solver,
+    "heun": sampler.heun,
+}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The section `sampler` of the configuration.
+
+    Attributes:
+        method: one of `SAMPLERS`.
+        steps: that are made; for a discrete process also a choice of steps (see `spaced`).
+        eta: share of fresh noise in each step of ddim.
+        threshold: what confines predicted images: to [-1, 1], by a quantile, or nothing.
+        quantile: of the sizes of an image's numbers, for `threshold="dynamic"`.
+        temperature: by which the noise at the beginning is scaled.
+
+    Raises:
+        UsageError: for an unknown sampler.
+    """
+
+    method: str
+    steps: int | str
+    eta: float = 0.0
+    threshold: Literal["static", "dynamic", "none"] = "static"
+    quantile: float = 0.995
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.method not in SAMPLERS:
+            raise UsageError(
+                f"there is no sampler={self.method}", f"use one of {', '.join(SAMPLERS)}"
+            )
+
+    def __str__(self) -> str:
+        words = [self.method, f"{self.steps} steps"]
+        if self.method == "ddim" and self.eta:
+            words.append(f"eta {self.eta:g}")
+        if self.threshold != "static":
+            words.append(f"threshold {self.threshold}")
+        if self.temperature != 1:
+            words.append(f"temperature {self.temperature:g}")
+        return ", ".join(words)
+
+    def confined(self, denoise: Denoiser) -> Denoiser:
+        """The denoiser with its images confined."""
+        if self.threshold == "dynamic":
+            return guide.dynamic_threshold(denoise, quantile=self.quantile)
+        return guide.clamped(denoise) if self.threshold == "static" else denoise
+
+    def draw(
+        self, denoise: Denoiser, *, start: Images, schedule: Schedule, noise: Normal
+    ) -> Images:
+        """Images from standard normal numbers `start`."""
+        method: Callable[..., object] = SAMPLERS[self.method]
+        if self.method == "ddim":
+            method = partial(sampler.ddim, eta=self.eta)
+        x = start * (self.temperature * float(schedule.sigma[-1]))
+        return sampler.final(method(denoise, x, schedule, noise))  # type: ignore[arg-type]

@@ -1,0 +1,181 @@
+"""A text-conditional diffusion model: images by removing noise step by step.
+
+The process (what noise, what a network says of it) is an argument, and so is the shape of the
+U-Net; sampler and guidance are chosen when samples are drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from genzoo.diffusion import guide
+from genzoo.diffusion.likelihood import NATS, bound_term, prior_term
+from genzoo.diffusion.predict import Denoiser, Images, Prediction, noised
+from genzoo.diffusion.process import Discrete, Process
+from genzoo.diffusion.sampling import Sampling
+from genzoo.diffusion.schedule import Schedule
+from genzoo.errors import Unsupported
+from genzoo.guidance import ClassifierFree
+from genzoo.models.base import GenerativeModel, identity
+from genzoo.nn.text_unet import Reading, Shown, TextUNet
+from genzoo.nn.unet import UNetShape
+from genzoo.noise import Noise
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+
+@dataclass(frozen=True)
+class NetworkDenoiser:
+    """A network that has read its captions, as samplers ask it.
+
+    Attributes:
+        network: the U-Net.
+        process: it was trained on.
+        schedule: of the sampling.
+        reading: of the captions.
+        nothing: the reading of empty captions, where guidance compares with it.
+        shown: what the network sees beside x_t.
+    """
+
+    network: TextUNet
+    process: Process
+    schedule: Schedule
+    reading: Reading
+    nothing: Reading | None = None
+    shown: Shown | None = None
+
+    def __call__(self, x_t: Images, steps: Int[Tensor, " b"]) -> Prediction:
+        return self._ask(x_t, steps, self.reading, self.shown)
+
+    def both(self, x_t: Images, steps: Int[Tensor, " b"]) -> tuple[Prediction, Prediction]:
+        """With the captions and without, by one evaluation."""
+        assert self.nothing is not None
+        reading = self.reading.with_rows(self.nothing)
+        shown = None if self.shown is None else self.shown.twice()
+        together = self._ask(x_t.repeat(2, 1, 1, 1), steps.repeat(2), reading, shown)
+        return together[: len(x_t)], together[len(x_t) :]
+
+    def _ask(
+        self, x_t: Images, steps: Tensor, reading: Reading, shown: Shown | None
+    ) -> Prediction:
+        def network(x: Tensor, times: Tensor) -> Tensor:
+            out: Tensor = self.network(x, times, reading, shown)
+            return out
+
+        return self.process.predict(network, x_t, self.schedule, steps)
+
+
+class Diffusion(GenerativeModel):
+    """p(image | caption) as a chain of small denoising steps.
+
+    Args:
+        image_size: height and width of the images.
+        unet: arguments of `UNetShape`.
+        text: arguments of the `TextEncoder`.
+        process: what it is trained on.
+        drop: share of the captions that training replaces by the empty one (GLIDE, arXiv
+            2112.10741, section 4.1), which is what classifier-free guidance needs.
+        likelihood_steps: of the chain whose variational bound is the likelihood; more are tighter.
+        channels: of the images.
+    """
+
+    capabilities = Capabilities(
+        sampling="denoising from Gaussian noise",
+        conditions=frozenset({"text"}),
+        guidance=frozenset({"classifier_free"}),
+        likelihood="bound",
+    )
+
+    sampler: Sampling  # how samples are drawn; to be set anew whenever another way is wanted
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        unet: Mapping[str, Any],
+        text: Mapping[str, Any],
+        process: Process,
+        drop: float,
+        likelihood_steps: int,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self.process, self.drop = process, drop
+        self.likelihood_steps = likelihood_steps
+        self.sampler = Sampling("dpm_solver", steps=20)
+        self.network = TextUNet(
+            UNetShape(**unet), out=process.outputs * channels, text=text, channels=channels
+        )
+        if not isinstance(process, Discrete):  # the others' networks say nothing of a chain
+            self.capabilities = replace(self.capabilities, likelihood=None)
+
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        reading = self._read(self._dropped(batch.condition, noise))
+        return self.process.losses(
+            lambda x, times: self.network(x, times, reading), batch.image, noise=noise
+        )
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Denoised images, by `self.sampler`; guidance is `identity` or a `ClassifierFree`."""
+        sampler = self.sampler
+        schedule = self.process.schedule(sampler.steps)
+        guided = isinstance(guidance, ClassifierFree)
+        network = NetworkDenoiser(
+            self.network,
+            self.process,
+            schedule,
+            self._read(cond),
+            self._read(_empty(cond)) if guided else None,
+        )
+        denoise: Denoiser = network
+        if guided:
+            denoise = guide.classifier_free(network, scale=guidance.scale, schedule=schedule)
+        return sampler.draw(
+            sampler.confined(denoise),
+            start=noise.child("start").normal(*shape),
+            schedule=schedule,
+            noise=noise.child("steps"),
+        ).clamp(-1, 1)
+
+    def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
+        """The bound of a chain of `likelihood_steps` steps, with one draw of noise a step."""
+        if not isinstance(self.process, Discrete):
+            raise Unsupported(
+                "this process has no variational bound", "use model/process=discrete"
+            )
+        schedule = self.process.schedule(self.likelihood_steps)
+        denoise = NetworkDenoiser(
+            self.network, self.process, schedule, self._read(batch.condition)
+        )
+        x_0 = batch.image
+        bits = prior_term(x_0, schedule)
+        fresh = noise.child("chain")
+        for k in range(len(schedule)):
+            t = torch.full((len(x_0),), k, device=x_0.device)
+            x_t = noised(x_0, fresh.normal(*x_0.shape[1:]), schedule.level(t, x_0))
+            bits = bits + bound_term(guide.clamped(denoise)(x_t, t), x_0, schedule, t)
+        return -bits * NATS * x_0[0].numel()
+
+    def _read(self, cond: Condition) -> Reading:
+        return self.network.read(cond.tokens, cond.token_mask)
+
+    def _dropped(self, cond: Condition, noise: Noise) -> Condition:
+        """Some captions replaced by the empty one, chosen by the noise."""
+        kept = noise.child("drop").uniform(1) >= self.drop
+        return replace(cond, token_mask=cond.token_mask & kept)
+
+
+def _empty(cond: Condition) -> Condition:
+    return replace(cond, token_mask=torch.zeros_like(cond.token_mask))
