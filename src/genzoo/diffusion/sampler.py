@@ -117,19 +117,21 @@ def dpm_solver(
 
 
 def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
-    """Two evaluations a step of the ODE, without added noise (EDM, arXiv 2206.00364, alg. 1)."""
+    """Two evaluations a step of the ODE, without added noise (EDM, arXiv 2206.00364, alg. 1).
+
+    One evaluation where a step begins at noise alone, or ends at none.
+    """
     for t in _down(schedule, x):
         k = int(t[0])
         here = denoise(x, t).scored()
-        a, b = float(schedule.alpha[k]), float(schedule.alpha_before[k])
-        width = float(schedule.sigma_before[k] / b - schedule.sigma[k] / a)
-        slope, x0 = here.eps, here.x0
-        there = b * (x / a + width * slope)
-        if k > 0:
-            ahead = denoise(there, t - 1).scored()
-            there = b * (x / a + width * (slope + ahead.eps) / 2)
-        x = there
-        yield State(x, x0)
+        alpha, after = float(schedule.alpha[k]), float(schedule.alpha_before[k])
+        sigma_after = float(schedule.sigma_before[k])
+        x = after * here.x0 + sigma_after * here.eps
+        if k > 0 and alpha > 0:
+            ahead = denoise(x, t - 1).scored()
+            width = sigma_after - after * float(schedule.sigma[k]) / alpha
+            x = x + width * (ahead.eps - here.eps) / 2
+        yield State(x, here.x0)
 
 
 def ddim_reversed(denoise: Denoiser, x: Images, schedule: Schedule) -> Iterator[State]:
