@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from genzoo.convert import glide
-from genzoo.nn.text_unet import TextUNet
+from genzoo.diffusion.network import TextUNet
 
 COMMITTED = Path(__file__).parent / "golden"
 BESIDE = Path(__file__).parents[2].parent / "shared" / "golden"
@@ -68,7 +68,7 @@ class Case:
 
 
 def cases(*kinds: str) -> list[Any]:
-    """Parameters for pytest: every case of these kinds; one that is skipped where there is none."""
+    """Parameters for pytest: every case of these kinds; a skipped one where there is none."""
     found = [
         Case(path)
         for folder in folders()

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from genzoo.convert import glide
-from genzoo.nn.text_unet import Reading, Shown, TextUNet
+from genzoo.diffusion.network import Reading, Shown, TextUNet
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = pytest.mark.parity

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from genzoo.diffusion import guide, sampler
+from genzoo.diffusion.network import Reading, Shown, TextUNet
 from genzoo.diffusion.predict import Denoiser, Prediction, noised, read_with_variance, step_back
 from genzoo.diffusion.schedule import Schedule, at, spaced
 from genzoo.errors import UsageError
-from genzoo.nn.text_unet import Reading, Shown, TextUNet
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = pytest.mark.parity
@@ -85,7 +85,7 @@ def one_step(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     x0 = changed_x0(case, told.get("denoised_fn"))(prediction.x0)
     prediction = prediction.with_x0(x0.clamp(-1, 1) if told.get("clip_denoised", True) else x0)
     if "gradient" in given:
-        original = at(schedule.times, t, x)
+        original = schedule.times[t].view(-1, 1, 1, 1)
         prediction = replace(prediction, score=given["gradient"] * (original / 1000) + 0.1 * x)
     if call["op"] == "p_mean_variance":
         step = step_back(prediction, schedule, t)

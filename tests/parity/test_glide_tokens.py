@@ -25,9 +25,7 @@ def test_tokens(case: Case) -> None:
         assert tokenizer.decode(tokens) == [entry["decoded"]]
         for length, expected in entry["padded"].items():
             if length not in shorter:
-                shorter[length] = GPT2Tokenizer.from_files(
-                    vocabulary, merges, context=int(length)
-                )
+                shorter[length] = GPT2Tokenizer.from_files(vocabulary, merges, context=int(length))
             got, kept = shorter[length].encode([entry["text"]])
             assert torch.equal(got, torch.tensor([expected["tokens"]])), entry["text"]
             assert torch.equal(kept, torch.tensor([expected["mask"]])), entry["text"]

@@ -18,7 +18,9 @@ def first_term(x_0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     t = torch.zeros(len(x_0), dtype=torch.long)
     level = schedule.level(t, x_0)
     # At step 0 the step's mean is the predicted image.
-    return bound_term(Prediction(mean, x_0, level.alpha, level.sigma, log_variance), x_0, schedule, t)
+    return bound_term(
+        Prediction(mean, x_0, level.alpha, level.sigma, log_variance), x_0, schedule, t
+    )
 
 
 def test_all_grey_levels_together_have_probability_one() -> None:
@@ -34,7 +36,9 @@ def test_far_grey_levels_keep_their_digits_and_gradients() -> None:
     mean = torch.zeros_like(grey).requires_grad_()
     bits = first_term(grey, mean, torch.full_like(grey, 2 * math.log(0.05)))
     assert bits.isfinite().all()
-    exact = first_term(grey.double(), mean.detach().double(), torch.full_like(grey, 2 * math.log(0.05)).double())
+    exact = first_term(
+        grey.double(), mean.detach().double(), torch.full_like(grey, 2 * math.log(0.05)).double()
+    )
     torch.testing.assert_close(bits.detach().double(), exact, rtol=1e-3, atol=1e-3)
     bits.sum().backward()
     assert mean.grad is not None

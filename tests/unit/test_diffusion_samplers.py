@@ -47,8 +47,12 @@ def ideal(schedule: Schedule) -> Callable[[Tensor, Tensor], Prediction]:
     def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
         k = int(steps[0])
         alpha, sigma = schedule.alpha[k], schedule.sigma[k]
-        gain = alpha * COVARIANCE @ torch.linalg.inv(
-            alpha**2 * COVARIANCE + sigma**2 * torch.eye(4, dtype=torch.float64)
+        gain = (
+            alpha
+            * COVARIANCE
+            @ torch.linalg.inv(
+                alpha**2 * COVARIANCE + sigma**2 * torch.eye(4, dtype=torch.float64)
+            )
         )
         x0 = MEAN + (x_t.flatten(1) - alpha * MEAN) @ gain.T
         level = schedule.level(steps, x_t)

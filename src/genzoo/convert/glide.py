@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genzoo.diffusion.network import TextUNet
 from genzoo.errors import UsageError
 from genzoo.nn.attention import AttentionBlock
 from genzoo.nn.resnet import Resample, ResBlock
-from genzoo.nn.text_unet import TextUNet
 from genzoo.nn.unet import UNetShape
 
 VOCABULARY = 50_257  # of the reference's tokenizer
@@ -244,7 +244,9 @@ def _layer(layer: nn.Module, theirs: str, ours: str) -> Iterator[_Entry]:
     state = layer.state_dict()
     if isinstance(layer, ResBlock):
         for old, new in RES_BLOCK.items():
-            yield from (_plain(f"{theirs}.{old}{e}", f"{ours}.{new}{e}") for e in _ends(state, new))
+            yield from (
+                _plain(f"{theirs}.{old}{e}", f"{ours}.{new}{e}") for e in _ends(state, new)
+            )
     elif isinstance(layer, AttentionBlock):
         for old, new in ATTENTION.items():
             for end in _ends(state, new):
@@ -252,9 +254,7 @@ def _layer(layer: nn.Module, theirs: str, ours: str) -> Iterator[_Entry]:
                 yield _flat(entry) if end == ".weight" and new != "norm" else entry
     elif isinstance(layer, Resample):
         old = "op" if layer.change == "smaller" else "conv"
-        yield from (
-            _plain(f"{theirs}.{old}{e}", f"{ours}.conv{e}") for e in _ends(state, "conv")
-        )
+        yield from (_plain(f"{theirs}.{old}{e}", f"{ours}.conv{e}") for e in _ends(state, "conv"))
     else:
         yield from (_plain(f"{theirs}{e}", f"{ours}{e}") for e in (".weight", ".bias"))
 

@@ -1,14 +1,14 @@
 """Guidance: denoisers made of denoisers, in one order for every sampler.
 
-A chain begins with a network's denoiser. Then come, each if it is wanted: classifier-free guidance,
-thresholding, the known region of inpainting, and last the score of a classifier.
+A chain begins with a network's denoiser. Then come, each if it is wanted: classifier-free
+guidance, thresholding, the known region of inpainting, and last the score of a classifier.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -20,6 +20,7 @@ Steps = Int[Tensor, " b"]
 Score = Callable[[Images, Steps], Images]  # of x_t and times as the network is told them
 
 
+@runtime_checkable
 class Pair(Denoiser, Protocol):
     """A denoiser that also answers without its condition."""
 
@@ -34,7 +35,7 @@ def classifier_free(
     schedule: Schedule,
     interval: tuple[float, float] = (0.0, 1.0),
 ) -> Denoiser:
-    """u + s (c - u) for the noise (Ho & Salimans, arXiv 2207.12598); s = 1 evaluates once.
+    """U + s (c - u) for the noise (Ho & Salimans, arXiv 2207.12598); s = 1 evaluates once.
 
     Args:
         denoise: with and without the condition.
@@ -82,9 +83,7 @@ def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
     return confined
 
 
-def known_region(
-    denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]
-) -> Denoiser:
+def known_region(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]) -> Denoiser:
     """The known part of an image put in its place; `mask` is 1 where it is known."""
 
     def filled(x_t: Images, steps: Steps) -> Prediction:

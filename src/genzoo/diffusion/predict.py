@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -67,6 +67,7 @@ class Prediction:
         return replace(self.with_eps(self.eps - self.sigma * self.score), score=None)
 
 
+@runtime_checkable
 class Denoiser(Protocol):
     """What samplers ask: image and noise in x_t at each row's step of a schedule."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Int
@@ -21,10 +21,10 @@ from torch import Tensor
 from genzoo.diffusion.predict import Denoiser, Images, Prediction, step_back
 from genzoo.diffusion.schedule import Schedule, at
 
-
 Steps = Int[Tensor, " b"]
 
 
+@runtime_checkable
 class Normal(Protocol):
     """A source of standard normal numbers."""
 
@@ -53,9 +53,7 @@ def final(states: Iterator[State]) -> Images:
     return last.x
 
 
-def ancestral(
-    denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal
-) -> Iterator[State]:
+def ancestral(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
     """Every step is drawn from the learned Gaussian (DDPM, arXiv 2006.11239, algorithm 2)."""
     for t in _down(schedule, x):
         prediction = denoise(x, t)
@@ -63,9 +61,7 @@ def ancestral(
         yield State(x, prediction.x0)
 
 
-def ancestral_step(
-    prediction: Prediction, schedule: Schedule, t: Steps, fresh: Images
-) -> Images:
+def ancestral_step(prediction: Prediction, schedule: Schedule, t: Steps, fresh: Images) -> Images:
     """One step of `ancestral`; the last one is not noised."""
     step = step_back(prediction, schedule, t)
     return step.mean + _but_last(t, fresh) * (0.5 * step.log_variance).exp() * fresh
@@ -93,9 +89,7 @@ def ddim_step(
     return mean + _but_last(t, x) * std * fresh
 
 
-def dpm_solver(
-    denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal
-) -> Iterator[State]:
+def dpm_solver(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): two images a step, one evaluation.
 
     The last step, to no noise at all, is one of first order.

@@ -166,12 +166,12 @@ class Schedule:
 
     @cached_property
     def alpha_before(self) -> Table:
-        """alpha of the time that step t leads to."""
+        """Alpha of the time that step t leads to."""
         return torch.cat([self.alpha.new_ones(1), self.alpha[:-1]])
 
     @cached_property
     def sigma_before(self) -> Table:
-        """sigma of the time that step t leads to."""
+        """Sigma of the time that step t leads to."""
         return torch.cat([self.sigma.new_zeros(1), self.sigma[:-1]])
 
     @cached_property
@@ -229,6 +229,6 @@ class Level:
 def at(
     table: Table, steps: Int[Tensor, " b"], like: Float[Tensor, "b ..."]
 ) -> Float[Tensor, "b ..."]:
-    """Each row's entry of a table, in the precision of `like` and ready to be multiplied with it."""
+    """Each row's entry of a table, in the precision and with the dimensions of `like`."""
     entries = table.to(steps.device)[steps].to(like.dtype)
     return entries.view(-1, *[1] * (like.ndim - 1))

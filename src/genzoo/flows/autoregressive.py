@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.flows.causal import CausalTransformer, Memory
+from genzoo.flows.causal import CausalTransformer
 from genzoo.flows.transform import Features, Guided, Transform, bounded
+from genzoo.nn.transformer import Memory
 
 
 class TokenAffine(nn.Module):

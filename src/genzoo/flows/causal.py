@@ -8,55 +8,8 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-
-class Memory:
-    """Keys and values of one block for the tokens so far."""
-
-    def __init__(self) -> None:
-        self.keys: list[Tensor] = []
-        self.values: list[Tensor] = []
-
-    def add(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append those of one token; returns all."""
-        self.keys.append(k)
-        self.values.append(v)
-        return torch.cat(self.keys, dim=2), torch.cat(self.values, dim=2)
-
-
-class CausalBlock(nn.Module):
-    """Pre-norm causal self-attention and a two-layer perceptron, each beside a shortcut.
-
-    Args:
-        width: d.
-        heads: of the attention.
-        expansion: hidden width of the perceptron, in multiples of d.
-    """
-
-    def __init__(self, width: int, heads: int, expansion: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, expansion * width), nn.GELU(), nn.Linear(expansion * width, width)
-        )
-
-    def forward(
-        self, x_bnd: Float[Tensor, "b n d"], memory: Memory | None = None
-    ) -> Float[Tensor, "b n d"]:
-        """All tokens at once, or with a memory the next one alone."""
-        b, n, d = x_bnd.shape
-        qkv = self.qkv(self.norm1(x_bnd)).view(b, n, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        if memory is not None:
-            k, v = memory.add(k, v)
-        attended = F.scaled_dot_product_attention(q, k, v, is_causal=memory is None)
-        x_bnd = x_bnd + self.proj(attended.transpose(1, 2).reshape(b, n, d))
-        out: Tensor = x_bnd + self.mlp(self.norm2(x_bnd))
-        return out
+from genzoo.nn.transformer import Block, Memory
 
 
 class CausalTransformer(nn.Module):
@@ -88,7 +41,9 @@ class CausalTransformer(nn.Module):
         self.start = nn.Parameter(torch.zeros(width))
         self.position = nn.Parameter(0.02 * torch.randn(tokens, width))
         self.condition = nn.Linear(features, width) if features else None
-        self.blocks = nn.ModuleList(CausalBlock(width, heads, expansion) for _ in range(layers))
+        self.blocks = nn.ModuleList(
+            Block(width, heads, expansion=expansion, causal=True) for _ in range(layers)
+        )
         self.norm = nn.LayerNorm(width)
 
     def forward(

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genzoo.diffusion import guide
 from genzoo.diffusion.likelihood import NATS, bound_term, prior_term
+from genzoo.diffusion.network import Reading, Shown, TextUNet
 from genzoo.diffusion.predict import Denoiser, Images, Prediction, noised
 from genzoo.diffusion.process import Discrete, Process
 from genzoo.diffusion.sampling import Sampling
@@ -23,7 +24,6 @@ from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported
 from genzoo.guidance import ClassifierFree
 from genzoo.models.base import GenerativeModel, identity
-from genzoo.nn.text_unet import Reading, Shown, TextUNet
 from genzoo.nn.unet import UNetShape
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses

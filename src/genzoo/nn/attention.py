@@ -49,6 +49,6 @@ class AttentionBlock(nn.Module):
         return changed
 
     def _split(self, features: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """Each head's queries, keys or values, which lie side by side: (b, heads, n, c / heads)."""
+        """Queries, keys, values; each head's lie side by side. (b, heads, n, c / heads) each."""
         by_head = features.unflatten(2, (self.heads, parts, -1))
         return by_head.permute(3, 0, 2, 1, 4).unbind(0)

@@ -1,7 +1,7 @@
 """The U-Net that all diffusion families share: that of ADM, with text in its attention.
 
-Dhariwal & Nichol, arXiv 2105.05233; Nichol et al. (GLIDE), arXiv 2112.10741, section 3.1. Names and
-order of layers follow the released networks, so that a checkpoint can be converted key by key.
+Dhariwal & Nichol, arXiv 2105.05233; Nichol et al. (GLIDE), arXiv 2112.10741, section 3.1.
+Layers stand in the order of the released networks, so that a checkpoint converts key by key.
 
 Shape letters: b batch, c channels in, k channels out, h height, w width, e of the embedding,
 l tokens, d text width.
@@ -177,9 +177,7 @@ class UNet(nn.Module):
         h = self.out(F.silu(self.norm(h)).to(self.out.weight.dtype))
         return F.pixel_shuffle(h, self.shape.patch)
 
-    def _run(
-        self, layers: nn.Module, h: Tensor, steer: Tensor, context: Tensor | None
-    ) -> Tensor:
+    def _run(self, layers: nn.Module, h: Tensor, steer: Tensor, context: Tensor | None) -> Tensor:
         assert isinstance(layers, nn.ModuleList)
         for layer in layers:
             inputs: tuple[Tensor | None, ...] = (h,)

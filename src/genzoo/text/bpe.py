@@ -123,7 +123,7 @@ class BPETokenizer:
 def padded(
     rows: Sequence[Sequence[int]], *, context: int, end: int
 ) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
-    """Token numbers cut to the context or filled with the end token, and where texts have theirs."""
+    """Numbers cut to the context or filled with the end token; True where texts have theirs."""
     tokens = np.full((len(rows), context), end, dtype=np.int64)
     mask = np.zeros((len(rows), context), dtype=np.bool_)
     for k, row in enumerate(rows):

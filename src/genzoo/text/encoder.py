@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from genzoo.nn.transformer import Block
 from genzoo.types import Condition
 
 
@@ -34,30 +34,6 @@ class TextFeatures:
     def last(self) -> Float[Tensor, "b d"]:
         """The vector of the last position, most often padding, which GLIDE takes for the whole."""
         return self.tokens[:, -1]
-
-
-class Block(nn.Module):
-    """Pre-norm self-attention and a two-layer perceptron, each beside a shortcut."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-
-    def forward(self, x_bld: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
-        """The tokens' features, mixed once more."""
-        b, length, d = x_bld.shape
-        qkv = self.qkv(self.norm1(x_bld)).view(b, length, 3, self.heads, d // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(q, k, v)
-        x_bld = x_bld + self.proj(attended.transpose(1, 2).reshape(b, length, d))
-        mixed: Tensor = x_bld + self.mlp(self.norm2(x_bld))
-        return mixed
 
 
 class TextEncoder(nn.Module):

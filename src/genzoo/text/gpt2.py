@@ -87,9 +87,7 @@ class GPT2Tokenizer:
         return [self._pairs.decode(row, skip_special_tokens=False) for row in rows]
 
 
-def _byte_pairs(
-    vocabulary: dict[str, int], merges: list[tuple[str, str]]
-) -> tokenizers.Tokenizer:
+def _byte_pairs(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -> tokenizers.Tokenizer:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     pairs = Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
