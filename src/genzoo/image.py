@@ -23,6 +23,14 @@ def to_uint8(image: Float[Tensor, "... h w"]) -> UInt8[Tensor, "... h w"]:
     return image.float().add(1.0).mul(127.5).round().clamp_(0, 255).to(torch.uint8)
 
 
+def requantised(image: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
+    """[-1, 1] moved to the nearest 8-bit value, as a saved image has it; nothing is clipped.
+
+    GLIDE's upsampler begins with such images; halves are rounded to even numbers.
+    """
+    return ((image + 1) * 127.5).round() / 127.5 - 1
+
+
 def grid(
     images: UInt8[Tensor, "n 3 h w"], *, columns: int, pad: int = 2, background: int = 255
 ) -> UInt8[Tensor, "3 gh gw"]:

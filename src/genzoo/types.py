@@ -25,19 +25,25 @@ class Condition:
         tokens: the text's token numbers, padded to the context length.
         token_mask: True where a token belongs to the text, False where it is padding.
         label: class numbers from 0, or -1 where the data has no classes.
+        low_res: the same image at a smaller size, for models that enlarge it; else None.
     """
 
     caption: tuple[str, ...]
     tokens: Int[Tensor, "b l"]
     token_mask: Bool[Tensor, "b l"]
     label: Int[Tensor, " b"]
+    low_res: Float[Tensor, "b c i j"] | None = None
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
 
     def __getitem__(self, rows: slice) -> Condition:
         return Condition(
-            self.caption[rows], self.tokens[rows], self.token_mask[rows], self.label[rows]
+            self.caption[rows],
+            self.tokens[rows],
+            self.token_mask[rows],
+            self.label[rows],
+            None if self.low_res is None else self.low_res[rows],
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Condition:
@@ -47,6 +53,7 @@ class Condition:
             self.tokens.to(device, non_blocking=non_blocking),
             self.token_mask.to(device, non_blocking=non_blocking),
             self.label.to(device, non_blocking=non_blocking),
+            None if self.low_res is None else self.low_res.to(device, non_blocking=non_blocking),
         )
 
     def repeat(self, count: int) -> Condition:
@@ -56,6 +63,7 @@ class Condition:
             self.tokens.repeat(count, 1),
             self.token_mask.repeat(count, 1),
             self.label.repeat(count),
+            None if self.low_res is None else self.low_res.repeat(count, 1, 1, 1),
         )
 
 

@@ -81,6 +81,8 @@ class Diffusion(GenerativeModel):
         drop: share of the captions that training replaces by the empty one (GLIDE, arXiv
             2112.10741, section 4.1), which is what classifier-free guidance needs.
         likelihood_steps: of the chain whose variational bound is the likelihood; more are tighter.
+        inpaint: whether the network is shown a masked image (see `TextUNet`).
+        upsample: whether the network is shown a smaller image.
         channels: of the images.
     """
 
@@ -102,6 +104,8 @@ class Diffusion(GenerativeModel):
         process: Process,
         drop: float,
         likelihood_steps: int,
+        inpaint: bool = False,
+        upsample: bool = False,
         channels: int = 3,
     ) -> None:
         super().__init__()
@@ -109,16 +113,26 @@ class Diffusion(GenerativeModel):
         self.likelihood_steps = likelihood_steps
         self.sampler = Sampling("dpm_solver", steps=20)
         self.network = TextUNet(
-            UNetShape(**unet), out=process.outputs * channels, text=text, channels=channels
+            UNetShape(**unet),
+            out=process.outputs * channels,
+            text=text,
+            inpaint=inpaint,
+            upsample=upsample,
+            channels=channels,
         )
         if not isinstance(process, Discrete):  # the others' networks say nothing of a chain
             self.capabilities = replace(self.capabilities, likelihood=None)
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         reading = self._read(self._dropped(batch.condition, noise))
+        shown = self.shown(batch, noise=noise)
         return self.process.losses(
-            lambda x, times: self.network(x, times, reading), batch.image, noise=noise
+            lambda x, times: self.network(x, times, reading, shown), batch.image, noise=noise
         )
+
+    def shown(self, batch: Batch, *, noise: Noise) -> Shown | None:
+        """What training lets the network see beside the noisy image."""
+        return None
 
     def sample(
         self,
@@ -129,8 +143,19 @@ class Diffusion(GenerativeModel):
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
         """Denoised images, by `self.sampler`; guidance is `identity` or a `ClassifierFree`."""
-        sampler = self.sampler
-        schedule = self.process.schedule(sampler.steps)
+        return self.draw(cond, shape, noise=noise, guidance=guidance)
+
+    def draw(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+        shown: Shown | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """As `sample`, with what the network is shown; a known part of an image stays as it is."""
+        schedule = self.process.schedule(self.sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
         network = NetworkDenoiser(
             self.network,
@@ -138,26 +163,36 @@ class Diffusion(GenerativeModel):
             schedule,
             self._read(cond),
             self._read(_empty(cond)) if guided else None,
+            shown,
         )
         denoise: Denoiser = network
         if guided:
             denoise = guide.classifier_free(network, scale=guidance.scale, schedule=schedule)
-        return sampler.draw(
-            sampler.confined(denoise),
+        denoise = self.sampler.confined(denoise)
+        if shown is not None and shown.image is not None and shown.mask is not None:
+            denoise = guide.known_region(denoise, image=shown.image, mask=shown.mask)
+        images = self.sampler.draw(
+            denoise,
             start=noise.child("start").normal(*shape),
             schedule=schedule,
             noise=noise.child("steps"),
-        ).clamp(-1, 1)
+        )
+        return images.clamp(-1, 1)
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """The bound of a chain of `likelihood_steps` steps, with one draw of noise a step."""
+        return self.bound(batch, None, noise=noise)
+
+    def bound(self, batch: Batch, shown: Shown | None, *, noise: Noise) -> Float[Tensor, " b"]:
+        """As `log_prob`, given what the network is shown besides."""
         if not isinstance(self.process, Discrete):
             raise Unsupported(
                 "this process has no variational bound", "use model/process=discrete"
             )
         schedule = self.process.schedule(self.likelihood_steps)
-        denoise = NetworkDenoiser(
-            self.network, self.process, schedule, self._read(batch.condition)
+        reading = self._read(batch.condition)
+        denoise = guide.clamped(
+            NetworkDenoiser(self.network, self.process, schedule, reading, shown=shown)
         )
         x_0 = batch.image
         bits = prior_term(x_0, schedule)
@@ -165,7 +200,7 @@ class Diffusion(GenerativeModel):
         for k in range(len(schedule)):
             t = torch.full((len(x_0),), k, device=x_0.device)
             x_t = noised(x_0, fresh.normal(*x_0.shape[1:]), schedule.level(t, x_0))
-            bits = bits + bound_term(guide.clamped(denoise)(x_t, t), x_0, schedule, t)
+            bits = bits + bound_term(denoise(x_t, t), x_0, schedule, t)
         return -bits * NATS * x_0[0].numel()
 
     def _read(self, cond: Condition) -> Reading:

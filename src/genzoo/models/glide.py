@@ -1,0 +1,85 @@
+"""GLIDE (Nichol et al., arXiv 2112.10741): diffusion from captions, upsampling and inpainting.
+
+Two networks of one kind make a cascade: the base draws a small image from a caption, the upsampler
+a large one from the small one and the caption. Either may know how to redraw a part of an image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from genzoo.diffusion.masks import random_masks
+from genzoo.diffusion.network import Shown
+from genzoo.errors import Unsupported
+from genzoo.image import requantised
+from genzoo.models.base import identity
+from genzoo.models.diffusion import Diffusion
+from genzoo.noise import Noise
+from genzoo.types import Batch, Condition
+
+Stage = Literal["base", "upsample"]
+
+
+class Glide(Diffusion):
+    """One stage of the cascade.
+
+    Args:
+        stage: base or upsample.
+        low_size: height and width of the small images that the upsampler begins with.
+        inpaint: whether it learns to redraw parts of images.
+        **arguments: as for `Diffusion`.
+    """
+
+    def __init__(self, *, stage: Stage, low_size: int, inpaint: bool, **arguments: Any) -> None:
+        super().__init__(inpaint=inpaint, upsample=stage == "upsample", **arguments)
+        self.stage, self.low_size, self.inpaint = stage, low_size, inpaint
+        if stage == "upsample":
+            self.capabilities = replace(
+                self.capabilities,
+                sampling="denoising, given a small image",
+                conditions=frozenset({"text", "low_res"}),
+            )
+
+    def shown(self, batch: Batch, *, noise: Noise) -> Shown | None:
+        image = batch.image
+        mask = random_masks(image.shape[-1], noise=noise.child("mask")) if self.inpaint else None
+        low_res = self.smaller(image) if self.stage == "upsample" else None
+        return Shown(image if self.inpaint else None, mask, low_res)
+
+    def smaller(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+        """The images at the base's size, rounded to 8 bit as the base's samples will be."""
+        return requantised(F.interpolate(images, (self.low_size,) * 2, mode="area"))
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Denoised images; the upsampler's are `cond.low_res` enlarged.
+
+        Raises:
+            Unsupported: for an upsampler without small images.
+        """
+        shown = None
+        if self.stage == "upsample":
+            if cond.low_res is None:
+                raise Unsupported(
+                    "model.stage=upsample draws nothing without a small image",
+                    "name a base too: task=sample checkpoint=<base> upsampler=<upsampler>",
+                )
+            shown = Shown(low_res=cond.low_res)
+        return self.draw(cond, shape, noise=noise, guidance=guidance, shown=shown)
+
+    def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
+        """The bound; the upsampler's is given the small image."""
+        upsample = self.stage == "upsample"
+        shown = Shown(low_res=self.smaller(batch.image)) if upsample else None
+        return self.bound(batch, shown, noise=noise)
