@@ -10,7 +10,7 @@ import re
 import sys
 from typing import NoReturn
 
-from genzoo.config import closest, config_dir, groups
+from genzoo.config import FROM_CHECKPOINT, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
 
 HELP = """\
@@ -65,11 +65,18 @@ def main() -> None:
 
 
 def literal(arguments: list[str]) -> list[str]:
-    """The arguments with `prompt` and `runs` as people mean them.
+    """The arguments with `prompt`, `runs` and a checkpoint's keys as people mean them.
 
     To Hydra a comma separates the values of a sweep. In a prompt it is a comma, and between runs
     it separates runs; only in a sweep (-m), and inside quotes or brackets, Hydra's rules hold.
+
+    Hydra knows the keys of the model that is typed or the default. With a checkpoint it is another
+    one's that are meant, so they are let through here and looked up when the checkpoint is read.
     """
+    typed = {argument.partition("=")[0] for argument in arguments}
+    if "checkpoint" in typed and "checkpoint=null" not in arguments:
+        sections = tuple(f"{name}." for name in FROM_CHECKPOINT if name not in typed)
+        arguments = [f"++{a}" if a.startswith(sections) else a for a in arguments]
     if any(argument in ("-m", "--multirun") for argument in arguments):
         return arguments
     return [_literal(argument) for argument in arguments]

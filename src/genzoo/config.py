@@ -104,7 +104,8 @@ def from_checkpoint(
         on top of them.
 
     Raises:
-        UsageError: when another model is typed than the one in the checkpoint.
+        UsageError: when another model is typed than the one in the checkpoint, or a key that its
+            configuration does not have.
     """
     merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(merged, DictConfig)
@@ -115,12 +116,19 @@ def from_checkpoint(
             f"the checkpoint holds model={found}, not model={wanted}",
             f"leave model= away or write model={found}",
         )
-    known = set(keys(OmegaConf.to_container(cfg, resolve=False)))  # type: ignore[arg-type]
+    known = sorted(keys(saved))
     for section in FROM_CHECKPOINT:
         if section in saved and section not in typed:
             OmegaConf.update(merged, section, saved[section], merge=False, force_add=True)
     for key in typed:
-        if "." in key and key.split(".")[0] in FROM_CHECKPOINT and key in known:
+        section = key.partition(".")[0]
+        if "." in key and section in FROM_CHECKPOINT and section not in typed:
+            if key not in known:
+                guess = closest(key, known)
+                raise UsageError(
+                    f"the checkpoint's {section} has no key {key}",
+                    f"did you mean {guess}?" if guess else "see config.yaml in its run folder",
+                )
             value = OmegaConf.select(cfg, key)
             OmegaConf.update(merged, key, value, merge=False, force_add=True)
     return merged

@@ -75,6 +75,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     """
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
     overrides = list(HydraConfig.get().overrides.task)
+    typed = [override.removeprefix("++") for override in overrides]  # see cli.literal
     if cfg.checkpoint is not None:
         from genzoo import checkpoint
 
@@ -84,7 +85,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     values = plain(cfg)
     values["run"] = {
         "folder": str(folder.resolve()),
-        "command": shlex.join(["python", "-m", "genzoo", *overrides]),
+        "command": shlex.join(["python", "-m", "genzoo", *typed]),
         "group": folder.resolve().parent.name if sweep else None,
     }
     resolved = OmegaConf.create(values)

@@ -33,6 +33,13 @@ def test_quoted_prompts_lists_and_sweeps_keep_hydras_rules() -> None:
     assert literal(["runs=a,b"]) == ["runs=[a,b]"]
 
 
+def test_keys_of_a_checkpoint_are_left_to_it() -> None:
+    typed = ["checkpoint=last", "model.temperature=1", "trainer.gpus=0", "data=shapes", "data.x=1"]
+    assert literal(typed) == [typed[0], "++model.temperature=1", *typed[2:]]
+    assert literal(["model.latent=8"]) == ["model.latent=8"]
+    assert literal(["checkpoint=null", "model.latent=8"]) == ["checkpoint=null", "model.latent=8"]
+
+
 def test_help_names_every_option_of_every_group() -> None:
     lines = [line.split(maxsplit=1) for line in help_text().splitlines()]
     for group, options in groups().items():

@@ -61,6 +61,16 @@ def test_another_model_than_the_checkpoints_is_refused() -> None:
         from_checkpoint(composed("model=vae"), saved, ["model=vae"])
 
 
+def test_keys_of_the_checkpoints_own_model_can_be_typed() -> None:
+    saved = plain(composed("model=flow"))
+    typed = "++model.temperature=0.5"
+    merged = from_checkpoint(composed("model=vae", typed), saved, [typed])
+    assert merged.model.temperature == 0.5
+    wrong = "++model.temprature=0.5"
+    with pytest.raises(UsageError, match=r"no key model.temprature; did you mean model.temperat"):
+        from_checkpoint(composed("model=vae", wrong), saved, [wrong])
+
+
 def test_plain_is_resolved_plain_data() -> None:
     values = plain(composed("data.image_size=16"))
     assert values["model"]["image_size"] == 16
