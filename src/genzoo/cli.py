@@ -73,6 +73,8 @@ def literal(arguments: list[str]) -> list[str]:
     Hydra knows the keys of the model that is typed or the default. With a checkpoint it is another
     one's that are meant, so they are let through here and looked up when the checkpoint is read.
     """
+    # A group of the configuration, typed as the key that it sets.
+    arguments = [re.sub(r"^model[./]size=", "model/size@model=", a) for a in arguments]
     typed = {argument.partition("=")[0] for argument in arguments}
     if "checkpoint" in typed and "checkpoint=null" not in arguments:
         sections = tuple(f"{name}." for name in FROM_CHECKPOINT if name not in typed)

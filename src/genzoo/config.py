@@ -89,6 +89,26 @@ def target(path: str) -> Any:
     return found
 
 
+def with_size(cfg: DictConfig, *, gpus: int, typed: Sequence[str]) -> DictConfig:
+    """`model.size=auto` decided: small with a GPU, tiny without; what was typed stays.
+
+    Args:
+        cfg: what Hydra composed.
+        gpus: that the run uses.
+        typed: overrides as Hydra lists them.
+    """
+    if cfg.model.get("size") != "auto":
+        return cfg
+    name = "small" if gpus else "tiny"
+    chosen = OmegaConf.load(config_dir() / "model" / "size" / f"{name}.yaml")
+    merged = OmegaConf.merge(cfg, {"model": chosen})
+    assert isinstance(merged, DictConfig)
+    for key in (override.partition("=")[0].lstrip("+") for override in typed):
+        if key.startswith("model.") and key != "model.size":
+            OmegaConf.update(merged, key, OmegaConf.select(cfg, key), merge=False)
+    return merged
+
+
 def from_checkpoint(
     cfg: DictConfig, saved: Mapping[str, Any], overrides: Sequence[str]
 ) -> DictConfig:

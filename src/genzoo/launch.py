@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo import cpu, distributed
-from genzoo.config import from_checkpoint, plain, target
+from genzoo.config import from_checkpoint, plain, target, with_size
 from genzoo.console import say
 from genzoo.errors import GenzooError, UsageError
 
@@ -82,6 +82,11 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         path = checkpoint.find(cfg.checkpoint, output=cfg.output)
         cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
         cfg.checkpoint = str(path)
+    if cfg.model.get("size") == "auto":
+        from genzoo.check import gpu_count
+
+        cfg = with_size(cfg, gpus=gpu_count(cfg.trainer.gpus), typed=overrides)
+        say(f"model.size=auto: {cfg.model.size}")
     values = plain(cfg)
     values["run"] = {
         "folder": str(folder.resolve()),

@@ -1,7 +1,8 @@
 """Random regions to be redrawn, as inpainting is trained with.
 
-Shape letters: b batch, h height, w width. A mask is 1 where the image is known, 0 where it is to be
-redrawn.
+Shape letters: b batch, h height, w width.
+
+A mask is 1 where the image is known, 0 where it is to be redrawn.
 """
 
 from __future__ import annotations
@@ -65,9 +66,7 @@ def _stroke(u: Numbers, y: Tensor, x: Tensor) -> Tensor:
     radius = _wide(0.04 + 0.1 * u[:, -1])
     near = torch.zeros(len(u), *y.shape, dtype=torch.bool, device=u.device)
     for k in range(STROKES):
-        (ay, ax), (by, bx) = (
-            (_wide(points[:, j, 0]), _wide(points[:, j, 1])) for j in (k, k + 1)
-        )
+        (ay, ax), (by, bx) = ((_wide(points[:, j, 0]), _wide(points[:, j, 1])) for j in (k, k + 1))
         dy, dx = by - ay, bx - ax
         along = ((y - ay) * dy + (x - ax) * dx) / (dy**2 + dx**2).clamp(min=1e-6)
         along = along.clamp(0, 1)

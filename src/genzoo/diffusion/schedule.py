@@ -4,7 +4,7 @@ Ho et al. (arXiv 2006.11239), Nichol & Dhariwal (arXiv 2102.09672); steps are ch
 OpenAI's released GLIDE does.
 
 Tables are float64 and are cast after a step's entry is taken: differences of neighbouring entries
-would be lost in float32.
+would be lost in float32. They stay on the CPU, even where a network is built without memory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST_BETA = 0.999  # of the cosine schedule
 def linear(steps: int) -> Table:
     """Variances that grow evenly, from 1e-4 to 0.02 for a thousand steps (DDPM, section 4)."""
     scale = 1000 / steps
-    return torch.linspace(scale * 0.0001, scale * 0.02, steps, dtype=torch.float64)
+    return torch.linspace(scale * 0.0001, scale * 0.02, steps, dtype=torch.float64, device="cpu")
 
 
 def cosine(steps: int) -> Table:
@@ -37,7 +37,7 @@ def cosine(steps: int) -> Table:
         return math.cos((part + 0.008) / 1.008 * math.pi / 2) ** 2
 
     betas = [1 - signal((k + 1) / steps) / signal(k / steps) for k in range(steps)]
-    return torch.tensor(betas, dtype=torch.float64).clamp(max=LARGEST_BETA)
+    return torch.tensor(betas, dtype=torch.float64, device="cpu").clamp(max=LARGEST_BETA)
 
 
 SCHEDULES: dict[str, Callable[[int], Table]] = {"linear": linear, "squaredcos_cap_v2": cosine}
@@ -132,7 +132,7 @@ class Schedule:
         if not (betas > 0).all() or not (betas <= 1).all():
             raise UsageError("every beta has to lie in (0, 1]", "check the schedule")
         signal = (1 - betas).cumprod(0)
-        steps = torch.arange(len(betas)) if times is None else times
+        steps = torch.arange(len(betas), device="cpu") if times is None else times
         return cls(signal.sqrt(), (1 - signal).sqrt(), steps)
 
     @classmethod

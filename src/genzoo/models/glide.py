@@ -29,14 +29,18 @@ class Glide(Diffusion):
     """One stage of the cascade.
 
     Args:
+        size: name of what `unet` and `text` come from; kept for the record.
         stage: base or upsample.
         low_size: height and width of the small images that the upsampler begins with.
         inpaint: whether it learns to redraw parts of images.
         **arguments: as for `Diffusion`.
     """
 
-    def __init__(self, *, stage: Stage, low_size: int, inpaint: bool, **arguments: Any) -> None:
+    def __init__(
+        self, *, size: str, stage: Stage, low_size: int, inpaint: bool, **arguments: Any
+    ) -> None:
         super().__init__(inpaint=inpaint, upsample=stage == "upsample", **arguments)
+        self.size = size
         self.stage, self.low_size, self.inpaint = stage, low_size, inpaint
         if stage == "upsample":
             self.capabilities = replace(
@@ -77,6 +81,33 @@ class Glide(Diffusion):
                 )
             shown = Shown(low_res=cond.low_res)
         return self.draw(cond, shape, noise=noise, guidance=guidance, shown=shown)
+
+    def redraw(
+        self,
+        cond: Condition,
+        images: Float[Tensor, "b c h w"],
+        known: Float[Tensor, "b 1 h w"],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """The images with what is not known redrawn; the known part stays exactly as it is.
+
+        Args:
+            cond: what is to be seen; the upsampler also needs its `low_res`, redrawn already.
+            images: in [-1, 1].
+            known: 1 where an image is known, 0 where it is redrawn.
+            noise: one stream an image.
+            guidance: as for `sample`.
+        """
+        if not self.inpaint:
+            raise Unsupported(
+                "this model redraws no parts of images", "train one with model.inpaint=true"
+            )
+        shown = Shown(images, known, cond.low_res)
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        drawn = self.draw(cond, shape, noise=noise, guidance=guidance, shown=shown)
+        return drawn * (1 - known) + images * known
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """The bound; the upsampler's is given the small image."""

@@ -36,7 +36,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     with Progress("drawing", cfg.count) as progress:
         for start in range(0, cfg.count, cfg.batch):
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
-            cond = _condition([captions[i % len(captions)] for i in numbers], tokenizer)
+            cond = condition([captions[i % len(captions)] for i in numbers], tokenizer)
             pictures.append(
                 draw(
                     model,
@@ -88,6 +88,7 @@ def _captions(cfg: DictConfig) -> list[str]:
     return [str(cfg.prompt)]
 
 
-def _condition(captions: list[str], tokenizer: BPETokenizer) -> Condition:
+def condition(captions: list[str], tokenizer: BPETokenizer) -> Condition:
+    """What captions alone ask for."""
     tokens, mask = tokenizer.encode(captions)
     return Condition(tuple(captions), tokens, mask, torch.full((len(captions),), -1))
