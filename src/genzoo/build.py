@@ -57,16 +57,32 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     node = OmegaConf.to_container(cfg.model, resolve=True)
     assert isinstance(node, dict)
     model: GenerativeModel = build({str(k): v for k, v in node.items()})
-    if "_target_" in cfg.sampler:
-        model.sampler = build(OmegaConf.to_container(cfg.sampler, resolve=True))
+    sampler = build_sampler(cfg)
+    if sampler is not None:
+        model.sampler = sampler
     return model.to(memory_format=torch.channels_last)
+
+
+def build_sampler(cfg: DictConfig) -> Any:
+    """How samples are drawn, for models that take many steps; None for the others."""
+    return _chosen(cfg.sampler, None)
 
 
 def build_guidance(cfg: DictConfig) -> Any:
     """What steers the samples, for the argument `guidance` of `GenerativeModel.sample`."""
-    node = OmegaConf.to_container(cfg.guidance, resolve=True)
+    return _chosen(cfg.guidance, identity)
+
+
+def guidance_words(cfg: DictConfig) -> str:
+    """The guidance and its scale, as stamps and pictures name them."""
+    scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
+    return f"{cfg.guidance.name}{scale}"
+
+
+def _chosen(section: DictConfig, nothing: Any) -> Any:
+    node = OmegaConf.to_container(section, resolve=True)
     assert isinstance(node, dict)
-    return build({str(k): v for k, v in node.items()}) if "_target_" in node else identity
+    return build({str(k): v for k, v in node.items()}) if "_target_" in node else nothing
 
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:

@@ -31,6 +31,11 @@ def check(cfg: DictConfig) -> None:
     _check_processes(cfg, gpus)
     _check_strategy(cfg, capabilities, gpus)
     _check_guidance(cfg, capabilities)
+    if cfg.sampler.name != "none" and not capabilities.samplers:
+        raise UsageError(
+            f"model={cfg.model.name} draws in one go and has no sampler={cfg.sampler.name}",
+            "leave sampler= away",
+        )
     _check_budget(cfg)
     writable(Path(cfg.run.folder))
 

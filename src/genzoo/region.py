@@ -90,7 +90,7 @@ class Region:
         h, w = values.shape[:2]
         rows = np.arange(self.top, self.top + self.side)
         columns = np.arange(self.left, self.left + self.side)
-        cut = values[rows.clip(0, h - 1)][:, columns.clip(0, w - 1)]
+        cut: np.ndarray = values[rows.clip(0, h - 1)][:, columns.clip(0, w - 1)]
         if outside is not None:
             beyond = (rows < 0) | (rows >= h)
             across = (columns < 0) | (columns >= w)

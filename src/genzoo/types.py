@@ -142,7 +142,8 @@ class Capabilities:
     """What a model can do; read by the configuration check and by the comparison.
 
     Attributes:
-        conditions: what it can be conditioned on, of ``{"text", "label"}``.
+        conditions: what it can be conditioned on, of ``{"text", "label", "low_res"}``.
+        samplers: whether `sampler=` chooses how it draws.
         guidance: the guidance modes it takes, beside ``"none"``.
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
         reconstruct: whether it has `encode`, and so maps an image to itself through a latent.
@@ -153,6 +154,7 @@ class Capabilities:
 
     sampling: str
     conditions: frozenset[str] = frozenset()
+    samplers: bool = False
     guidance: frozenset[str] = frozenset()
     likelihood: LikelihoodKind | None = None
     reconstruct: bool = False

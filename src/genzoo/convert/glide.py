@@ -230,13 +230,12 @@ def _entries(model: TextUNet) -> Iterator[_Entry]:
         yield from (_plain(f"{theirs}{end}", f"{name}{end}") for end in _ends(state, name))
     yield from (_plain(theirs, name) for theirs, name in BARE.items() if name in state)
     if model.text is not None:
-        heads = model.text.blocks[0].heads if len(model.text.blocks) else 1
         for k in range(len(model.text.blocks)):
             before, prefix = f"transformer.resblocks.{k}", f"text.blocks.{k}"
             for theirs, name in TEXT_BLOCK.items():
                 for end in (".weight", ".bias"):
                     entry = _plain(f"{before}.{theirs}{end}", f"{prefix}.{name}{end}")
-                    yield _by_head(entry, heads) if name == "qkv" else entry
+                    yield _by_head(entry, model.text.heads) if name == "qkv" else entry
 
 
 def _layer(layer: nn.Module, theirs: str, ours: str) -> Iterator[_Entry]:
@@ -278,9 +277,11 @@ def _by_head(entry: _Entry, heads: int) -> _Entry:
     """(heads, 3, channels) rows there, (3, heads, channels) here."""
 
     def here(w: Tensor) -> Tensor:
-        return w.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2)
+        by_part: Tensor = w.unflatten(0, (heads, 3, -1)).transpose(0, 1).flatten(0, 2)
+        return by_part
 
     def back(w: Tensor) -> Tensor:
-        return w.unflatten(0, (3, heads, -1)).transpose(0, 1).flatten(0, 2)
+        by_head: Tensor = w.unflatten(0, (3, heads, -1)).transpose(0, 1).flatten(0, 2)
+        return by_head
 
     return _Entry(entry.theirs, entry.ours, here, back)

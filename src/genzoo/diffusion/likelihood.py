@@ -69,4 +69,5 @@ def _log_level(x_0: Images, step: Step) -> Tensor:
     low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
     below, above = torch.special.log_ndtr(low), torch.special.log_ndtr(high)
     gap = (above - below).clamp(min=1e-12)
-    return above + torch.log(-torch.expm1(-gap))
+    log_level: Tensor = above + torch.log(-torch.expm1(-gap))
+    return log_level

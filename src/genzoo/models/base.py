@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -51,7 +51,7 @@ class GenerativeModel(nn.Module, ABC):
     Images lie in [-1, 1]; every random number comes from the `noise` that is passed in.
     """
 
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities  # of the class; an instance may be able to do more or less
     sampler: Any = None  # how samples are drawn, for the families that take many steps
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
@@ -106,6 +106,10 @@ class GenerativeModel(nn.Module, ABC):
     ) -> Float[Tensor, "b c h w"]:
         """The images after a way through the latent space and back."""
         return self.decode(self.encode(images), cond)
+
+    def with_low_res(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
+        """The condition with smaller versions of the images that are to be enlarged."""
+        raise Unsupported(f"{type(self).__name__} enlarges no images", "use model=glide")
 
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
         """Set what depends on data before training begins; called once in a run's life.

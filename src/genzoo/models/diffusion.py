@@ -89,6 +89,7 @@ class Diffusion(GenerativeModel):
     capabilities = Capabilities(
         sampling="denoising from Gaussian noise",
         conditions=frozenset({"text"}),
+        samplers=True,
         guidance=frozenset({"classifier_free"}),
         likelihood="bound",
     )

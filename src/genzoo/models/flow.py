@@ -61,7 +61,7 @@ class Flow(GenerativeModel):
         image_size: int,
         arch: Transform,
         dequantisation: Dequantisation,
-        text: Mapping[str, int],
+        text: Mapping[str, Any],
         drop: float,
         temperature: float,
         noise_std: float,

@@ -48,7 +48,7 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self, shape: ResidualShape, *, latent: int, features: int, text: Mapping[str, int]
+        self, shape: ResidualShape, *, latent: int, features: int, text: Mapping[str, Any]
     ) -> None:
         super().__init__()
         self.text = TextEncoder(**text)
@@ -84,7 +84,7 @@ class Discriminator(nn.Module):
         shape: of its network.
     """
 
-    def __init__(self, shape: ResidualShape, *, text: Mapping[str, int], bias: bool) -> None:
+    def __init__(self, shape: ResidualShape, *, text: Mapping[str, Any], bias: bool) -> None:
         super().__init__()
         self.text = TextEncoder(**text)
         self.network = ResidualDiscriminator(shape)
@@ -153,7 +153,7 @@ class GAN(AdversarialModel):
         expansion: int,
         group: int,
         patch: int,
-        text: Mapping[str, int],
+        text: Mapping[str, Any],
         loss: str,
         r1: float,
         r2: float,

@@ -59,6 +59,9 @@ class Glide(Diffusion):
         """The images at the base's size, rounded to 8 bit as the base's samples will be."""
         return requantised(F.interpolate(images, (self.low_size,) * 2, mode="area"))
 
+    def with_low_res(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
+        return replace(cond, low_res=self.smaller(images))
+
     def sample(
         self,
         cond: Condition,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -50,7 +51,7 @@ class VAE(GenerativeModel):
         latent: int,
         widths: Sequence[int],
         blocks: int,
-        text: Mapping[str, int],
+        text: Mapping[str, Any],
         beta: float,
         free_bits: float,
         channels: int = 3,

@@ -51,4 +51,5 @@ class AttentionBlock(nn.Module):
     def _split(self, features: Tensor, parts: int) -> tuple[Tensor, ...]:
         """Queries, keys, values; each head's lie side by side. (b, heads, n, c / heads) each."""
         by_head = features.unflatten(2, (self.heads, parts, -1))
-        return by_head.permute(3, 0, 2, 1, 4).unbind(0)
+        split: tuple[Tensor, ...] = by_head.permute(3, 0, 2, 1, 4).unbind(0)
+        return split

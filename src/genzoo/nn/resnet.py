@@ -96,5 +96,5 @@ class ResBlock(nn.Module):
         else:
             h = self.norm2(h + steer)
         h = self.conv2(self.dropout(F.silu(h)))
-        shortcut: Tensor = x if self.skip is None else self.skip(x)
-        return shortcut + h
+        changed: Tensor = h + (x if self.skip is None else self.skip(x))
+        return changed

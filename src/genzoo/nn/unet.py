@@ -164,7 +164,8 @@ class UNet(nn.Module):
             embedding: added to that of the time.
             context: features of a text's tokens.
         """
-        steer = self.time(time_features(times, self.shape.width).to(self.time[0].weight.dtype))
+        waves = time_features(times, self.shape.width).to(self.out.weight.dtype)
+        steer = self.time(waves)
         steer = F.silu(steer if embedding is None else steer + embedding)
         h = F.pixel_unshuffle(x, self.shape.patch)
         kept: list[Tensor] = []

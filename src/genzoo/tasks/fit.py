@@ -25,7 +25,7 @@ from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
 from genzoo.tasks.evaluate import evaluate
-from genzoo.tasks.pictures import draw
+from genzoo.tasks.pictures import condition_of, draw
 from genzoo.tasks.results import Cost
 from genzoo.text.bpe import BPETokenizer
 from genzoo.track import Tracker
@@ -198,8 +198,8 @@ def _look(
 ) -> Look:
     """Losses and samples of the moving average for held-out images and their captions."""
     indices = data.spread("validation", MONITOR_SAMPLES).tolist()
-    cond = data.condition(indices, tokenizer)
     model, device = module.ema.model, module.device
+    cond = condition_of(model, data, indices, tokenizer)
     samples = draw(model, cond, data.shape, seed=cfg.seed, indices=indices, device=device)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
     if distributed.rank() == 0:

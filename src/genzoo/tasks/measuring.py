@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from genzoo import build, distributed, provenance
@@ -25,7 +25,7 @@ from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.noise import Noise, split_seed
-from genzoo.tasks.pictures import draw
+from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.bpe import BPETokenizer
 
 Entry = dict[str, Any]  # value, spread, better, stamp
@@ -103,7 +103,7 @@ def measure_samples(
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
         for start in range(0, len(mine), cfg.metrics.batch):
             numbers = list(mine[start : start + cfg.metrics.batch])
-            cond = data.condition(shown(numbers), tokenizer)
+            cond = condition_of(model, data, shown(numbers), tokenizer)
             begin = time.perf_counter()
             images = draw(
                 model,
@@ -166,17 +166,15 @@ def caption_entries(
 
 def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
     """What the numbers of this configuration were made from; `real` images were compared with."""
-    guidance = OmegaConf.to_container(cfg.guidance)
-    assert isinstance(guidance, dict)
-    scale = f" {guidance['scale']}" if "scale" in guidance else ""
+    sampler = build.build_sampler(cfg)
     return Origin(
         real_images=real,
         generated_images=cfg.metrics.images,
         real_split=cfg.metrics.real_split,
         caption_split=cfg.metrics.caption_split,
         sample_seed=cfg.seed,
-        guidance=f"{guidance['name']}{scale}",
-        sampler=None,
+        guidance=build.guidance_words(cfg),
+        sampler=None if sampler is None else str(sampler),
         ema=True,
         data=data.name,
         data_fingerprint=data.fingerprint,

@@ -21,6 +21,16 @@ GALLERY = 12  # images in a run's gallery
 STEPS = 9  # of an interpolation, ends included
 
 
+def condition_of(
+    model: GenerativeModel, data: TextImageData, indices: Sequence[int], tokenizer: Tokenizer
+) -> Condition:
+    """The captions of some images, and for a model that enlarges them their smaller versions."""
+    cond = data.condition(indices, tokenizer)
+    if "low_res" not in model.capabilities.conditions:
+        return cond
+    return model.with_low_res(cond, to_float(data.images(indices)))
+
+
 def draw(
     model: GenerativeModel,
     cond: Condition,
@@ -61,7 +71,7 @@ def write_gallery(
     """Real images, samples, reconstructions and an interpolation, as a comparison shows them."""
     folder.mkdir(parents=True, exist_ok=True)
     indices = data.spread("validation", GALLERY).tolist()
-    cond = data.condition(indices, tokenizer)
+    cond = condition_of(model, data, indices, tokenizer)
     real = data.images(indices)
     samples = draw(
         model, cond, data.shape, seed=seed, indices=indices, device=device, guidance=guidance

@@ -57,7 +57,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "model": cfg.model.name,
             "seed": str(cfg.seed),
             "number": str(i),
-            "guidance": cfg.guidance.name,
+            "guidance": build.guidance_words(cfg),
+            "sampler": "none" if model.sampler is None else str(model.sampler),
             "checkpoint": str(checkpoint.path),
             "software": f"genzoo {checkpoint.about['version']}",
         }

@@ -61,6 +61,7 @@ class TextEncoder(nn.Module):
         final_norm: bool = True,
     ) -> None:
         super().__init__()
+        self.heads = heads
         self.token_embedding = nn.Embedding(vocab_size, width)
         self.position = nn.Parameter(torch.empty(context, width))
         self.padding = nn.Parameter(torch.empty(context, width)) if padding else None
