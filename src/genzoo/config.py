@@ -138,11 +138,12 @@ def from_checkpoint(
         )
     known = sorted(keys(saved))
     for section in FROM_CHECKPOINT:
-        if section in saved and section not in typed:
+        if section in saved and (section not in typed or section == "model"):
             OmegaConf.update(merged, section, saved[section], merge=False, force_add=True)
     for key in typed:
         section = key.partition(".")[0]
-        if "." in key and section in FROM_CHECKPOINT and section not in typed:
+        decided = section not in typed or section == "model"
+        if "." in key and section in FROM_CHECKPOINT and decided:
             if key not in known:
                 guess = closest(key, known)
                 raise UsageError(

@@ -5,6 +5,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from genzoo.cli import literal
 from genzoo.config import build, config_dir, from_checkpoint, groups, plain, target
 from genzoo.errors import UsageError
 
@@ -28,7 +29,7 @@ OPTIONS = [(group, option) for group, names in groups().items() for option in na
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_file_composes_and_names_things_that_exist(group: str, option: str) -> None:
     assert yaml.safe_load((config_dir() / group / f"{option}.yaml").read_text())
-    cfg = composed(*owner(group), f"{group}={option}")
+    cfg = composed(*owner(group), *literal([f"{group}={option}"]))
     assert cfg.model.name
     for section in (cfg.task, cfg.model, cfg.data, cfg.data.source):
         assert callable(target(section._target_))
@@ -53,6 +54,15 @@ def test_a_checkpoint_decides_model_and_data_and_what_is_typed_wins() -> None:
     assert merged.metrics.images == 5
     assert merged.task.name == "evaluate"
     assert merged.seed == 3
+
+
+def test_naming_the_checkpoints_model_changes_nothing() -> None:
+    saved = plain(composed("model=vae", "model.latent=16", "model.beta=2"))
+    merged = from_checkpoint(
+        composed("model=vae", "model.beta=3"), saved, ["model=vae", "model.beta=3"]
+    )
+    assert merged.model.latent == 16
+    assert merged.model.beta == 3
 
 
 def test_another_model_than_the_checkpoints_is_refused() -> None:
