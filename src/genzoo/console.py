@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 from genzoo import distributed
 
+LABEL = "GENZOO_LABEL"  # in the environment, so that a job's own processes know it
+
+
+def label(name: str) -> None:
+    """Begin every line with a name: several jobs write to one terminal, which then has no bars."""
+    os.environ[LABEL] = name
+
 
 def say(line: str) -> None:
     """Print a line to stdout, if this is the first process."""
     if distributed.rank() == 0:
-        print(line, flush=True)  # noqa: T201 - the one place that prints progress
+        name = os.environ.get(LABEL)
+        print(f"{name} | {line}" if name else line, flush=True)  # noqa: T201 - progress, here alone
 
 
 class Progress:
@@ -33,7 +42,7 @@ class Progress:
         from rich.console import Console
 
         console = Console()
-        if console.is_terminal and distributed.rank() == 0:
+        if console.is_terminal and distributed.rank() == 0 and LABEL not in os.environ:
             from rich.progress import (
                 BarColumn,
                 TextColumn,

@@ -18,6 +18,8 @@ from typing import Any
 # Parameters of mallopt, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
+OPENMP = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # read when torch is imported
+
 
 def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
     """Set what the section `cpu` of the configuration asks for.
@@ -29,7 +31,7 @@ def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
     Returns:
         What was done, in words, one entry a switch.
     """
-    done = []
+    done, before = [], {name: os.environ.get(name) for name in OPENMP}
     if settings["keep_memory"] and keep_freed_memory():
         done.append("malloc keeps freed blocks")
     policy = settings["wait_policy"]
@@ -44,7 +46,8 @@ def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
         done.append(f"{threads} threads a process")
-    if "torch" in sys.modules and done:
+    changed = any(os.environ.get(name) != value for name, value in before.items())
+    if "torch" in sys.modules and changed:
         done.append("(torch was imported before: the OpenMP switches come too late)")
     return done
 

@@ -21,8 +21,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo import cpu, distributed
 from genzoo.config import from_checkpoint, plain, target, with_size
-from genzoo.console import say
+from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
+
+ERROR = "error.txt"  # in the folder of a job that failed in a sweep
 
 
 class Failures:
@@ -45,9 +47,14 @@ class Failures:
         known = isinstance(error, GenzooError)
         line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
         with contextlib.suppress(OSError):
-            (folder / "error.txt").write_text(line + "\n", encoding="utf-8")
+            (folder / ERROR).write_text(line + "\n", encoding="utf-8")
         print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
         self.status = max(self.status, error.status if isinstance(error, GenzooError) else 1)
+
+    def collect(self, sweep: Path) -> None:
+        """Jobs that a launcher ran in other processes: their folders say how they ended."""
+        if any(sweep.rglob(ERROR)):
+            self.status = max(self.status, 1)
 
 
 failures = Failures()
@@ -57,6 +64,9 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
     """Run one job of a single run or of a sweep; a failed job does not end the sweep."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     sweep = HydraConfig.get().mode.name == "MULTIRUN"
+    (folder / ERROR).unlink(missing_ok=True)
+    if sweep and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
+        label(folder.name)  # others may speak at the same time
     try:
         return run(prepare(cfg, folder, sweep=sweep))
     except Exception as error:
@@ -202,6 +212,7 @@ class CompareAfterSweep(Callback):  # type: ignore[misc]
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra once every job of the sweep has ended."""
+        failures.collect(Path(config.hydra.sweep.dir))
         if config.task.name not in ("fit", "evaluate"):
             return
         from genzoo.tasks.compare import compare

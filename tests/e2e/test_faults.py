@@ -116,6 +116,22 @@ def test_a_failed_job_does_not_end_the_sweep(genzoo: Run, tmp_path: Path) -> Non
     assert "optimizer.batch_size=0" in page
 
 
+def test_jobs_side_by_side(tmp_path: Path) -> None:
+    """A launcher's own processes: each line says whose it is, and a failure is not lost."""
+    result = subprocess.run(
+        [sys.executable, "-m", "genzoo", "-m", "optimizer.batch_size=0,16", "model=autoencoder",
+         *[argument for argument in SMALL if "batch_size" not in argument],
+         "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert result.returncode == 1
+    error = "genzoo: 0-autoencoder-seed0: optimizer.batch_size=0"
+    assert [line.startswith(error) for line in result.stderr.splitlines()] == [True]
+    assert "1-autoencoder-seed0 | autoencoder: " in result.stdout
+    assert (tmp_path / "s" / "1-autoencoder-seed0" / "results.json").exists()
+    assert (tmp_path / "s" / "comparison.html").exists()
+
+
 def test_traceback_on_demand(genzoo: Run) -> None:
     with pytest.raises(Exception, match="vea"):
         genzoo("model=vea", "debug=traceback")

@@ -1,9 +1,9 @@
 """Residual networks without normalisation, as R3GAN builds generator and discriminator.
 
 Each block is an inverted bottleneck around a grouped convolution and begins as the identity;
-resolutions change by bilinear interpolation (Huang et al., arXiv 2501.05441, section 4). The
-outermost convolutions lead from patches of pixels to positions and back, so that no other runs at
-full resolution, which a CPU needs; patches overlap, so that no grid shows.
+resolutions change by bilinear interpolation (Huang et al., arXiv 2501.05441, section 4). Only the
+outermost convolutions see full resolution, which a CPU needs: the discriminator's first leads from
+overlapping patches of pixels to positions, the generator's last enlarges positions to pixels.
 
 Shape letters: b batch, c channels, h height, w width, d features of the condition.
 """
@@ -110,11 +110,6 @@ class ResidualShape:
         side = self.image_size // (self.patch * 2 ** (len(self.widths) - 1))
         return self.widths[-1], side, side
 
-    @property
-    def edge(self) -> tuple[int, int, int]:
-        """Kernel, stride and padding of a convolution over patches that overlap by half."""
-        return (3, 1, 1) if self.patch == 1 else (2 * self.patch, self.patch, self.patch // 2)
-
     def stage(self, width: int, *, features: int = 0) -> list[nn.Module]:
         """The blocks of one size."""
         depth = self.blocks * len(self.widths)
@@ -146,8 +141,10 @@ class ResidualGenerator(nn.Module):
             if k:
                 layers.append(Resample(widths[k], widths[k - 1], larger=True))
         self.layers = nn.ModuleList(layers)
-        self.out = nn.ConvTranspose2d(widths[0], shape.channels, *shape.edge)
-        smooth_(self.out.weight)
+        # A transposed convolution is cheaper, and shows its grid for the first 100,000 images.
+        self.enlarge = nn.Upsample(scale_factor=shape.patch, mode="bilinear")
+        self.out = nn.Conv2d(widths[0], shape.channels, 3, padding=1)
+        scaled_(self.out.weight)
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
         """Images, not confined to [-1, 1]."""
@@ -155,7 +152,7 @@ class ResidualGenerator(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x = layer(x, features) if isinstance(layer, GroupedBlock) else layer(x)
-        image: Tensor = self.out(x)
+        image: Tensor = self.out(self.enlarge(x))
         return image
 
 
@@ -169,7 +166,9 @@ class ResidualDiscriminator(nn.Module):
     def __init__(self, shape: ResidualShape) -> None:
         super().__init__()
         widths = shape.widths
-        layers: list[nn.Module] = [nn.Conv2d(shape.channels, widths[0], *shape.edge)]
+        patch = shape.patch
+        edge = (3, 1, 1) if patch == 1 else (2 * patch, patch, patch // 2)  # overlap by half
+        layers: list[nn.Module] = [nn.Conv2d(shape.channels, widths[0], *edge)]
         for k, width in enumerate(widths):
             layers += shape.stage(width)
             if k + 1 < len(widths):
@@ -205,17 +204,3 @@ class Resample(nn.Module):
 def scaled_(weight: Tensor, *, gain: float = 1.0) -> None:
     """Normal weights that keep the variance, times a gain (He et al., arXiv 1502.01852)."""
     nn.init.normal_(weight, std=gain / math.sqrt(weight[0].numel()))
-
-
-@torch.no_grad()
-def smooth_(weight: Float[Tensor, "k c i i"]) -> None:
-    """Let a transposed convolution begin as bilinear interpolation of random sums of channels.
-
-    Its patches then meet without an edge, where random kernels show a grid that takes long to go.
-    """
-    side = weight.shape[-1]
-    tent = 1 - (torch.arange(side) - (side - 1) / 2).abs() / (side / 2)
-    if side == 3:  # no interpolation
-        tent = torch.tensor([0.0, 1.0, 0.0])
-    sums = torch.randn(*weight.shape[:2], 1, 1) / math.sqrt(weight.shape[0])
-    weight.copy_(sums * tent[:, None] * tent)

@@ -23,10 +23,17 @@ class Item:
     Attributes:
         index: the item's number in the data set.
         caption: its text.
+        split: that it belongs to.
     """
 
     index: int
     caption: str
+    split: str
+
+    @property
+    def note(self) -> str:
+        """What a reader has to know of the caption besides its words."""
+        return "seen in training" if self.split == "train" else ""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ def sheets(comparison: Comparison) -> list[Sheet]:
 
 def _sheet(comparison: Comparison, seed: int) -> Sheet:
     drawn = [
-        (entry, {Item(p.index, p.caption): p for p in run.gallery})
+        (entry, {Item(p.index, p.caption, p.split): p for p in run.gallery})
         for entry in comparison.entries
         for run in entry.runs
         if run.seed == seed and run.gallery

@@ -25,7 +25,10 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
         GenzooError: when a picture cannot be read.
     """
     small, normal = ImageFont.load_default(size=12), ImageFont.load_default(size=14)
-    captions = [_wrap(item.caption, small, SIDE, LINES) for item in sheet.items]
+    captions = [
+        _wrap(item.caption, small, SIDE, LINES) + _wrap(item.note, small, SIDE, 1)
+        for item in sheet.items
+    ]
     rows = [sheet.real, *sheet.samples]
     rows += [Row(f"{row.label}, reconstructed", row.pictures) for row in sheet.reconstructions]
     feet = max(map(len, captions)) * LINE + GAP

@@ -28,6 +28,7 @@ class Picture:
     Attributes:
         index: the item's number in the data set.
         caption: what the picture should show.
+        split: of the data set, that the item belongs to.
         seed: of the run that drew it.
         real: file of the real image.
         sample: file of the model's image for this caption and seed.
@@ -36,6 +37,7 @@ class Picture:
 
     index: int
     caption: str
+    split: str
     seed: int
     real: Path
     sample: Path
@@ -241,12 +243,13 @@ def _pictures(folder: Path, gallery: Json) -> Iterator[Picture]:
     for item in items if isinstance(items, list) else []:
         try:
             index, caption, seed = int(item["index"]), str(item["caption"]), int(item["seed"])
+            split = str(item.get("split", "validation"))  # earlier galleries held nothing else
         except (KeyError, TypeError, ValueError) as error:
             raise GenzooError(f"{folder / 'gallery.json'} is damaged ({error})", REMEDY) from error
         real, sample = _inside(folder, item.get("real")), _inside(folder, item.get("sample"))
         if real is not None and sample is not None:
             rebuilt = _inside(folder, item.get("reconstruction"))
-            yield Picture(index, caption, seed, real, sample, rebuilt)
+            yield Picture(index, caption, split, seed, real, sample, rebuilt)
 
 
 def finite(value: Any) -> bool:

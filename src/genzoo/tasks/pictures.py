@@ -17,7 +17,7 @@ from genzoo.noise import Noise
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Condition, concat_conditions
 
-GALLERY = 12  # images in a run's gallery
+GALLERY = {"validation": 8, "train": 8}  # images of each split in a run's gallery
 STEPS = 9  # of an interpolation, ends included
 
 
@@ -68,9 +68,15 @@ def write_gallery(
     device: torch.device,
     guidance: Any = identity,
 ) -> None:
-    """Real images, samples, reconstructions and an interpolation, as a comparison shows them."""
+    """Real images, samples, reconstructions and an interpolation, as a comparison shows them.
+
+    Held-out captions come first, then some that were trained on: the two tell a model that has
+    understood captions from one that remembers them.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    indices = data.spread("validation", GALLERY).tolist()
+    chosen = {split: data.spread(split, count).tolist() for split, count in GALLERY.items()}
+    splits = [split for split, indices in chosen.items() for _ in indices]
+    indices = [index for indices in chosen.values() for index in indices]
     cond = condition_of(model, data, indices, tokenizer)
     real = data.images(indices)
     samples = draw(
@@ -86,6 +92,7 @@ def write_gallery(
         item: dict[str, Any] = {
             "index": index,
             "caption": cond.caption[k],
+            "split": splits[k],
             "seed": seed,
             "reconstruction": None,
         }
@@ -99,10 +106,12 @@ def write_gallery(
     if model.capabilities.latent:
         strip = "interpolation.png"
         noise = Noise.of(seed, indices, "sample", device=device)
-        picture = _interpolation(model, real, cond, noise=noise, device=device)
+        held_out = slice(len(chosen["validation"]))
+        picture = _interpolation(
+            model, real[held_out], cond[held_out], noise=noise[held_out], device=device
+        )
         save_png(folder / strip, picture, text={})
     content = {
-        "split": "validation",
         "items": items,
         "interpolation": strip,
         "attribution": data.attribution,
