@@ -16,7 +16,7 @@ from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.models.base import GenerativeModel
-from genzoo.text.bpe import BPETokenizer
+from genzoo.text.tokenizer import Tokenizer
 
 BATCH = 64  # images at once
 
@@ -36,7 +36,7 @@ class Trained:
     cfg: DictConfig
     model: GenerativeModel
     data: TextImageData
-    tokenizer: BPETokenizer
+    tokenizer: Tokenizer
     device: torch.device
 
     def in_batches(self, work: Callable[[slice], Tensor], count: int) -> Tensor:

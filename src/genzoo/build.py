@@ -11,14 +11,17 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from genzoo import released
 from genzoo.check import gpu_count
-from genzoo.checkpoint import Checkpoint, load_into, read
-from genzoo.config import build
+from genzoo.checkpoint import Checkpoint, find, load_into, read
+from genzoo.config import OPENAI, build
 from genzoo.console import Progress, say
 from genzoo.errors import UsageError
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.noise import split_seed
 from genzoo.text.bpe import BPETokenizer
+from genzoo.text.stored import read_tokenizer
+from genzoo.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
@@ -42,10 +45,10 @@ def build_data(cfg: DictConfig) -> TextImageData:
 
 def build_tokenizer(
     cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
-) -> BPETokenizer:
+) -> Tokenizer:
     """The checkpoint's tokenizer, or one trained on the training captions."""
     if checkpoint is not None:
-        return BPETokenizer.from_json(checkpoint.about["tokenizer"])
+        return read_tokenizer(checkpoint.about["tokenizer"])
     captions = [data.captions[i] for i in data.split("train")]
     return BPETokenizer.train(captions, vocab_size=cfg.text.vocab_size, context=cfg.text.context)
 
@@ -76,7 +79,9 @@ def build_guidance(cfg: DictConfig) -> Any:
 def guidance_words(cfg: DictConfig) -> str:
     """The guidance and its scale, as stamps and pictures name them."""
     scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
-    return f"{cfg.guidance.name}{scale}"
+    interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
+    part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"
+    return f"{cfg.guidance.name}{scale}{part}"
 
 
 def _chosen(section: DictConfig, nothing: Any) -> Any:
@@ -104,6 +109,45 @@ def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:
         )
     model = build_model(cfg)
     load_into(model, checkpoint.ema, path=checkpoint.path)
+    return model.eval().requires_grad_(False), checkpoint
+
+
+def trained_upsampler(
+    cfg: DictConfig, base: Checkpoint
+) -> tuple[GenerativeModel, Checkpoint] | None:
+    """What enlarges the base's samples, if the command asks for it.
+
+    Raises:
+        UsageError: where it is no upsampler, or one for images of another size.
+    """
+    word = cfg.upsampler
+    if word is None:
+        return None
+    if word == OPENAI:
+        path = released.published(released.Kind("upsample", inpaint=False), cfg.weights_dir)
+    else:
+        path = find(word, output=cfg.output)
+    checkpoint = read(path)
+    own = OmegaConf.create(checkpoint.config)
+    size = base.config["data"]["image_size"]
+    if own.model.get("stage") != "upsample":
+        raise UsageError(
+            f"upsampler={word} is no upsampler", "train one: model=glide model.stage=upsample"
+        )
+    if own.model.low_size != size:
+        raise UsageError(
+            f"upsampler={word} enlarges {own.model.low_size} px, and the base draws {size} px",
+            f"train one with model.low_size={size}",
+        )
+    own.sampler = {
+        "_target_": "genzoo.diffusion.sampling.Sampling",
+        "name": "ddim",
+        "method": "ddim",
+        "steps": cfg.upsampler_steps,
+        "temperature": 0.997,  # the notebooks' x_T; a colder start gives calmer flat areas
+    }
+    model = build_model(own)
+    load_into(model, checkpoint.ema, path=path)
     return model.eval().requires_grad_(False), checkpoint
 
 

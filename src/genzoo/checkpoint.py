@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from genzoo import released
 from genzoo.errors import GenzooError, UsageError
 
 FORMAT = 1
@@ -28,7 +31,7 @@ class Checkpoint:
     Attributes:
         path: the file.
         about: the entry ``genzoo``.
-        weights: the parameters as trained, by name.
+        weights: the parameters as trained, by name; none in what others wrote.
         ema: their moving averages, which are what is evaluated.
     """
 
@@ -74,24 +77,28 @@ def find(word: str, *, output: str | Path) -> Path:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU.
+    """Read a checkpoint onto the CPU: one of ours, or GLIDE's as released or fine-tuned from it.
 
     Raises:
         GenzooError: for a damaged file.
         UsageError: for a file of another kind or a newer format.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = _content(path)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path} is no genzoo checkpoint, and what is in it is not executed",
             "name a checkpoints/last.ckpt that genzoo wrote",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, SafetensorError) as error:
         raise GenzooError(
             f"the checkpoint {path} is damaged or truncated",
             "use another checkpoint, or train again",
         ) from error
+    state = released.recognised(content)
+    if state is not None:
+        kind = released.kind_of(state, path)
+        return Checkpoint(path, released.about(kind, path), {}, released.weights(state, kind))
     about = content.get("genzoo") if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
@@ -105,6 +112,12 @@ def read(path: Path) -> Checkpoint:
         )
     state = content["state_dict"]
     return Checkpoint(path, about, _below(state, "model."), _below(state, "ema.model."))
+
+
+def _content(path: Path) -> Any:
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
 def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:

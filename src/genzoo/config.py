@@ -16,6 +16,8 @@ from genzoo.errors import UsageError
 # logger, metrics ...) belongs to the command at hand.
 FROM_CHECKPOINT = ("model", "data", "text", "optimizer", "ema", "budget", "seed", "sampler")
 
+OPENAI = "openai"  # names GLIDE's released weights where a checkpoint is named
+
 
 def config_dir() -> Path:
     """Where the YAML files lie: inside the package (a wheel) or at the repository's top."""
@@ -38,6 +40,17 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     resolved = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(resolved, dict)
     return {str(key): value for key, value in resolved.items()}
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration that a command line would give."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    if GlobalHydra.instance().is_initialized():  # inside a running command
+        return plain(compose("config", list(overrides)))
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return plain(compose("config", list(overrides)))
 
 
 def keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

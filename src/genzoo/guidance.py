@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from genzoo.errors import UsageError
+
 
 @dataclass(frozen=True)
 class ClassifierFree:
@@ -17,9 +19,27 @@ class ClassifierFree:
     Args:
         scale: s in u + s (c - u), where c is what a network says given the caption and u without
             it: 1 is off, 0 ignores the caption.
+        interval: shares of noise between which a diffusion model is guided, from 0 (an image) to
+            1 (noise alone); outside it asks its network once (arXiv 2404.07724).
+
+    Raises:
+        UsageError: for an interval that is none.
     """
 
     scale: float
+    interval: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if len(self.interval) != 2 or not 0 <= self.interval[0] <= self.interval[1] <= 1:
+            raise UsageError(
+                f"guidance.interval={list(self.interval)} is no interval of shares of noise",
+                "write two numbers between 0 and 1, the smaller one first: [0.2,0.8]",
+            )
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether no part of the way is left alone."""
+        return tuple(self.interval) == (0.0, 1.0)
 
     def __call__(self, with_caption: Tensor, without: Tensor) -> Tensor:
         """The guided one of two predictions of the same shape."""

@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo import cpu, distributed
-from genzoo.config import from_checkpoint, plain, target, with_size
+from genzoo.config import OPENAI, from_checkpoint, plain, target, with_size
 from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
 
@@ -86,10 +86,15 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
     overrides = list(HydraConfig.get().overrides.task)
     typed = [override.removeprefix("++") for override in overrides]  # see cli.literal
+    if cfg.get("upsampler") == "auto":
+        cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
     if cfg.checkpoint is not None:
         from genzoo import checkpoint
 
-        path = checkpoint.find(cfg.checkpoint, output=cfg.output)
+        if cfg.checkpoint == OPENAI:
+            path = _released(cfg)
+        else:
+            path = checkpoint.find(cfg.checkpoint, output=cfg.output)
         cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
         cfg.checkpoint = str(path)
     if cfg.model.get("size") == "auto":
@@ -112,6 +117,19 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         if done:
             say(f"cpu: {', '.join(done)} (switches: cpu.*)")
     return resolved
+
+
+def _released(cfg: DictConfig) -> Path:
+    """The file of OpenAI's network that a command asks for."""
+    from genzoo import released
+
+    if cfg.model.name != "glide":
+        raise UsageError(
+            f"nobody released a model={cfg.model.name} under checkpoint={OPENAI}",
+            f"write model=glide checkpoint={OPENAI}",
+        )
+    inpaint = cfg.model.inpaint or cfg.task.name == "inpaint"
+    return released.published(released.Kind(cfg.model.stage, inpaint), cfg.weights_dir)
 
 
 def run(cfg: DictConfig) -> dict[str, float]:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from experiments.composition import rule as composition
 from experiments.flow_inverse import rule as inverse
 from experiments.gan_balance import rule as balance
 from experiments.gan_balance.study import STUDY as GAN_BALANCE
@@ -19,7 +20,7 @@ from experiments.lab.command import SCALES
 from experiments.latent_space import rule as space
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ("gan_balance", "latent_space", "flow_inverse")
+STUDIES = ("gan_balance", "latent_space", "flow_inverse", "composition")
 ANSWERS = ("supported", "not supported", "undecided")
 
 
@@ -153,3 +154,15 @@ def test_the_rule_of_flow_inverse_falls_either_way() -> None:
     assert inverse.verdict([stage(0), stage(100, largest=1e-3)], others).answer == "undecided"
     assert inverse.verdict([stage(0), stage(100, distance=300.0)], others).answer == "undecided"
     assert inverse.verdict([stage(0), stage(100, distance=None)], others).answer == "undecided"
+
+
+def test_the_rule_of_composition_falls_either_way() -> None:
+    seen, poor = composition.Shares(0.9, 0.3), composition.Shares(0.6, 0.3)
+
+    def answer(unseen: composition.Shares, seen: composition.Shares = seen) -> str:
+        return composition.verdict(seen, unseen).answer
+
+    assert answer(composition.Shares(0.7, 0.3)) == "supported"
+    assert answer(composition.Shares(0.5, 0.3)) == "not supported"
+    assert answer(composition.Shares(0.7, 0.65)) == "not supported"  # it does not read
+    assert answer(composition.Shares(0.9, 0.3), poor) == "undecided"

@@ -14,7 +14,7 @@ from torch import Tensor
 from genzoo.diffusion import guide, sampler
 from genzoo.diffusion.network import Reading, Shown, TextUNet
 from genzoo.diffusion.predict import Denoiser, Prediction, noised, read_with_variance, step_back
-from genzoo.diffusion.schedule import Schedule, at, spaced
+from genzoo.diffusion.schedule import Schedule, at, between, spaced
 from genzoo.errors import UsageError
 from tests.parity.golden_cases import Case, cases
 
@@ -53,6 +53,14 @@ def test_tables(case: Case) -> None:
         for name in case.about["table_names"]:
             case.check(f"out.{call['id']}.{name}", tables[name])
         case.check(f"out.{call['id']}.timestep_map", s.times)
+    for raw in case.about.get("raw_schedules", []):
+        betas = between(
+            raw["beta_schedule"],
+            raw["num_diffusion_timesteps"],
+            start=raw["beta_start"],
+            end=raw["beta_end"],
+        )
+        case.check(f"out.{raw['id']}.betas", betas)
 
 
 @pytest.mark.parametrize("case", cases("respacing"))

@@ -22,24 +22,26 @@ from genzoo.text.encoder import TextEncoder
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network has read in captions, once for all steps of sampling.
+    """What a network has read in captions and classes, once for all steps of sampling.
 
     Attributes:
         embedding: added to that of the time.
-        context: features of the tokens, for the attention.
+        context: features of the tokens, for the attention; None without captions.
     """
 
     embedding: Float[Tensor, "b e"]
-    context: Float[Tensor, "b l d"]
+    context: Float[Tensor, "b l d"] | None
 
     def __getitem__(self, rows: slice) -> Reading:
-        return Reading(self.embedding[rows], self.context[rows])
+        context = None if self.context is None else self.context[rows]
+        return Reading(self.embedding[rows], context)
 
     def with_rows(self, more: Reading) -> Reading:
         """These rows and then those."""
-        return Reading(
-            torch.cat([self.embedding, more.embedding]), torch.cat([self.context, more.context])
-        )
+        embedding = torch.cat([self.embedding, more.embedding])
+        if self.context is None or more.context is None:
+            return Reading(embedding, None)
+        return Reading(embedding, torch.cat([self.context, more.context]))
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class TextUNet(nn.Module):
         shape: of the U-Net.
         out: channels of its output.
         text: arguments of the `TextEncoder`; None for a network without captions.
+        labels: how many classes it is told; 0 for none.
         inpaint: whether it is shown a masked image and the mask.
         upsample: whether it is shown a smaller image.
         channels: of the images.
@@ -80,6 +83,7 @@ class TextUNet(nn.Module):
         *,
         out: int,
         text: Mapping[str, Any] | None,
+        labels: int = 0,
         inpaint: bool = False,
         upsample: bool = False,
         channels: int = 3,
@@ -89,15 +93,33 @@ class TextUNet(nn.Module):
         self.text = None if text is None else TextEncoder(**text)
         width = 0 if text is None else int(text["width"])
         self.project = nn.Linear(width, shape.embedding) if width else None
+        # The first row stands for no class.
+        self.classes = nn.Embedding(labels + 1, shape.embedding) if labels else None
         seen = channels + inpaint * (channels + 1) + upsample * channels
         self.unet = UNet(shape, channels=seen, out=out, context=width)
 
-    def read(self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]) -> Reading:
-        """The features of captions; `mask` is True on a caption's own tokens."""
-        assert self.text is not None
-        assert self.project is not None
-        features = self.text(tokens, mask)
-        return Reading(self.project(features.last), features.tokens)
+    def read(
+        self,
+        tokens: Int[Tensor, "b l"],
+        mask: Bool[Tensor, "b l"],
+        label: Int[Tensor, " b"] | None = None,
+    ) -> Reading:
+        """The features of captions and classes.
+
+        Args:
+            tokens: of the captions.
+            mask: True on a caption's own tokens.
+            label: numbers of classes, -1 for none; None for none at all.
+        """
+        embedding = self.unet.out.weight.new_zeros(len(tokens), self.unet.shape.embedding)
+        context = None
+        if self.text is not None and self.project is not None:
+            features = self.text(tokens, mask)
+            embedding, context = self.project(features.last), features.tokens
+        if self.classes is not None:
+            rows = torch.zeros_like(tokens[:, 0]) if label is None else label + 1
+            embedding = embedding + self.classes(rows)
+        return Reading(embedding, context)
 
     def forward(
         self,
@@ -109,8 +131,11 @@ class TextUNet(nn.Module):
         """The U-Net's output, given what was read and is shown.
 
         Raises:
-            Unsupported: where an upsampler is not shown a smaller image.
+            Unsupported: where a network with a text encoder has read nothing, or an upsampler is
+                not shown a smaller image.
         """
+        if reading is None and (self.text is not None or self.classes is not None):
+            raise Unsupported("this network goes by captions", "let it read some, or empty ones")
         seen: Tensor = self.unet(
             self._stacked(x, shown or Shown()),
             times,

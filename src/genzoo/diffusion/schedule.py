@@ -40,6 +40,40 @@ def cosine(steps: int) -> Table:
     return torch.tensor(betas, dtype=torch.float64, device="cpu").clamp(max=LARGEST_BETA)
 
 
+def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) -> Table:
+    """Variances between two given ones, as DDPM's first code spaced them.
+
+    Args:
+        name: linear; quad: evenly spaced roots; warmup10 or warmup50: even growth over that
+            percentage of the steps, then constant; const: `end` alone; jsd: 1/steps, ..., 1/2, 1.
+        steps: how many.
+        start: the first one.
+        end: the last one.
+
+    Raises:
+        UsageError: for another name.
+    """
+
+    def spread(first: float, last: float, count: int) -> Table:
+        return torch.linspace(first, last, count, dtype=torch.float64, device="cpu")
+
+    def warmup(share: float) -> Table:
+        rising = spread(start, end, int(steps * share))
+        return torch.cat([rising, rising.new_full((steps - len(rising),), end)])
+
+    ways: dict[str, Callable[[], Table]] = {
+        "linear": lambda: spread(start, end, steps),
+        "quad": lambda: spread(start**0.5, end**0.5, steps) ** 2,
+        "warmup10": lambda: warmup(0.1),
+        "warmup50": lambda: warmup(0.5),
+        "const": lambda: spread(end, end, steps),
+        "jsd": lambda: 1 / spread(steps, 1, steps),
+    }
+    if name not in ways:
+        raise UsageError(f"there is no schedule called {name}", f"use one of {', '.join(ways)}")
+    return ways[name]()
+
+
 SCHEDULES: dict[str, Callable[[int], Table]] = {"linear": linear, "squaredcos_cap_v2": cosine}
 
 

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genzoo.errors import UsageError
 from genzoo.metrics.features import NetworkExtractor, frozen
-from genzoo.metrics.files import sha256_of
+from genzoo.download import sha256_of
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 
 INPUT_SIZE, DIM, CLASSES = 224, 1280, 1000

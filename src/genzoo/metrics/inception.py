@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import io
 import pickle
-import shutil
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import GenzooError, UsageError
+from genzoo.download import fetch, sha256_of
+from genzoo.errors import UsageError
 from genzoo.metrics.features import NetworkExtractor, frozen
-from genzoo.metrics.files import default_cache, sha256_of, written_whole
+from genzoo.metrics.files import default_cache
 from genzoo.metrics.resize import TF1, resize_tf1
 from genzoo.noise import split_seed
 
@@ -140,23 +138,13 @@ def fetched_weights(*, cache: Path | None = None, url: str | None = None) -> Pat
 
     file = (cache or default_cache()) / FILE
     if not file.is_file():
-        with written_whole(file) as part:
-            _fetch(url or URL_INCEPTION_V3, part)
+        fetch(
+            url or URL_INCEPTION_V3,
+            file,
+            sha256=SHA256,
+            remedy=f"download it elsewhere and set metrics.weights.inception=<folder>/{FILE}",
+        )
     return file
-
-
-def _fetch(url: str, part: Path) -> None:
-    remedy = f"download it elsewhere and set metrics.weights.inception=<folder>/{FILE}"
-    try:
-        with urllib.request.urlopen(url, timeout=30) as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 2**20)
-    except (OSError, urllib.error.URLError) as error:
-        reason = getattr(error, "reason", error)
-        raise GenzooError(
-            f"the Inception weights cannot be fetched from {url} ({reason})", remedy
-        ) from error
-    if sha256_of(part) != SHA256:
-        raise GenzooError(f"what {url} sent is not the published Inception file", remedy)
 
 
 def random_state(seed: int) -> dict[str, Tensor]:

@@ -21,7 +21,7 @@ from genzoo.diffusion.predict import Denoiser, Images, Prediction, noised
 from genzoo.diffusion.process import Discrete, Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
-from genzoo.errors import Unsupported
+from genzoo.errors import Unsupported, UsageError
 from genzoo.guidance import ClassifierFree
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.nn.unet import UNetShape
@@ -76,7 +76,8 @@ class Diffusion(GenerativeModel):
     Args:
         image_size: height and width of the images.
         unet: arguments of `UNetShape`.
-        text: arguments of the `TextEncoder`.
+        text: arguments of the `TextEncoder`; None for a model without captions.
+        labels: how many classes it is told, besides captions or instead; 0 for none.
         process: what it is trained on.
         drop: share of the captions that training replaces by the empty one (GLIDE, arXiv
             2112.10741, section 4.1), which is what classifier-free guidance needs.
@@ -101,10 +102,11 @@ class Diffusion(GenerativeModel):
         *,
         image_size: int,
         unet: Mapping[str, Any],
-        text: Mapping[str, Any],
+        text: Mapping[str, Any] | None,
         process: Process,
         drop: float,
         likelihood_steps: int,
+        labels: int = 0,
         inpaint: bool = False,
         upsample: bool = False,
         channels: int = 3,
@@ -117,12 +119,31 @@ class Diffusion(GenerativeModel):
             UNetShape(**unet),
             out=process.outputs * channels,
             text=text,
+            labels=labels,
             inpaint=inpaint,
             upsample=upsample,
             channels=channels,
         )
+        told = {"text": text is not None, "label": labels > 0}
+        self.labels = labels
+        self.capabilities = replace(
+            self.capabilities, conditions=frozenset(name for name, has in told.items() if has)
+        )
         if not isinstance(process, Discrete):  # the others' networks say nothing of a chain
             self.capabilities = replace(self.capabilities, likelihood=None)
+
+    def initialise(self, batch: Batch, *, noise: Noise) -> None:
+        """Nothing is set; that the classes are the data's is made sure of.
+
+        Raises:
+            UsageError: where the data has none or more.
+        """
+        least, most = int(batch.label.min()), int(batch.label.max())
+        if self.labels and not 0 <= least <= most < self.labels:
+            raise UsageError(
+                f"model.labels={self.labels}, and the data's classes go from {least} to {most}",
+                "give as many as the data has, or 0",
+            )
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         reading = self._read(self._dropped(batch.condition, noise))
@@ -168,7 +189,9 @@ class Diffusion(GenerativeModel):
         )
         denoise: Denoiser = network
         if guided:
-            denoise = guide.classifier_free(network, scale=guidance.scale, schedule=schedule)
+            denoise = guide.classifier_free(
+                network, scale=guidance.scale, schedule=schedule, interval=guidance.interval
+            )
         denoise = self.sampler.confined(denoise)
         if shown is not None and shown.image is not None and shown.mask is not None:
             denoise = guide.known_region(denoise, image=shown.image, mask=shown.mask)
@@ -205,13 +228,15 @@ class Diffusion(GenerativeModel):
         return -bits * NATS * x_0[0].numel()
 
     def _read(self, cond: Condition) -> Reading:
-        return self.network.read(cond.tokens, cond.token_mask)
+        return self.network.read(cond.tokens, cond.token_mask, cond.label)
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:
-        """Some captions replaced by the empty one, chosen by the noise."""
+        """Some captions replaced by the empty one, and classes by none, chosen by the noise."""
         kept = noise.child("drop").uniform(1) >= self.drop
-        return replace(cond, token_mask=cond.token_mask & kept)
+        label = torch.where(kept[:, 0], cond.label, -1)
+        return replace(cond, token_mask=cond.token_mask & kept, label=label)
 
 
 def _empty(cond: Condition) -> Condition:
-    return replace(cond, token_mask=torch.zeros_like(cond.token_mask))
+    label = torch.full_like(cond.label, -1)
+    return replace(cond, token_mask=torch.zeros_like(cond.token_mask), label=label)

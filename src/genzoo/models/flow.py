@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genzoo.errors import Unsupported
 from genzoo.flows.dequantise import LEVELS, Dequantisation
 from genzoo.flows.transform import Guided, Transform
 from genzoo.guidance import ClassifierFree
@@ -154,6 +155,11 @@ class Flow(GenerativeModel):
         z = self.temperature * noise.normal(self.dimensions)
         features = self._text(cond)
         guided = isinstance(guidance, ClassifierFree)
+        if guided and not guidance.everywhere:
+            raise Unsupported(
+                "a flow is not drawn through noise, so guidance.interval= means nothing to it",
+                "leave it away",
+            )
         y = self.arch.inverse(
             z, Guided(features, self._no_text(z), guidance) if guided else features
         )

@@ -16,7 +16,7 @@ from genzoo.tasks import measuring
 from genzoo.tasks.measuring import Entry
 from genzoo.tasks.pictures import write_gallery
 from genzoo.tasks.results import Cost, write_results
-from genzoo.text.bpe import BPETokenizer
+from genzoo.text.tokenizer import Tokenizer
 from genzoo.track import Tracker
 
 
@@ -38,7 +38,7 @@ def evaluate(
     model: GenerativeModel,
     *,
     data: TextImageData,
-    tokenizer: BPETokenizer,
+    tokenizer: Tokenizer,
     cost: Cost,
     tracker: Tracker,
 ) -> dict[str, float]:

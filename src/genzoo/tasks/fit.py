@@ -27,7 +27,7 @@ from genzoo.noise import Noise
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.tasks.results import Cost
-from genzoo.text.bpe import BPETokenizer
+from genzoo.text.tokenizer import Tokenizer
 from genzoo.track import Tracker
 from genzoo.types import Batch
 
@@ -55,7 +55,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 def train(
     cfg: DictConfig,
     data: TextImageData,
-    tokenizer: BPETokenizer,
+    tokenizer: Tokenizer,
     *,
     tracker: Tracker,
     checkpoint: Checkpoint | None = None,
@@ -143,13 +143,13 @@ def train(
 
 @torch.no_grad()
 def _initialise(
-    cfg: DictConfig, model: GenerativeModel, data: TextImageData, tokenizer: BPETokenizer
+    cfg: DictConfig, model: GenerativeModel, data: TextImageData, tokenizer: Tokenizer
 ) -> None:
     batch = data.batch(data.spread("train", INITIAL_IMAGES).tolist(), tokenizer)
     model.initialise(batch, noise=Noise.of(cfg.seed, batch.index, "initialise"))
 
 
-def _about(cfg: DictConfig, data: TextImageData, tokenizer: BPETokenizer) -> dict[str, object]:
+def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[str, object]:
     config = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(config, dict)
     return {
@@ -162,14 +162,14 @@ def _about(cfg: DictConfig, data: TextImageData, tokenizer: BPETokenizer) -> dic
 
 
 def _batches(
-    module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer, indices: list[int]
+    module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer, indices: list[int]
 ) -> Iterator[Batch]:
     for start in range(0, len(indices), 64):
         yield data.batch(indices[start : start + 64], tokenizer).to(module.device)
 
 
 def _calibration(
-    module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
+    module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
 ) -> Iterator[Batch]:
     indices = data.spread("train", CALIBRATION_IMAGES).tolist()
     return _batches(module, data, tokenizer, indices)
@@ -177,7 +177,7 @@ def _calibration(
 
 @torch.no_grad()
 def _validate(
-    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
+    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
 ) -> dict[str, float]:
     """Mean losses of the moving average on held-out images, with the same noise every time."""
     indices = data.spread("validation", cfg.trainer.validation_images).tolist()
@@ -194,7 +194,7 @@ def _validate(
 
 @torch.no_grad()
 def _look(
-    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: BPETokenizer
+    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
 ) -> Look:
     """Losses and samples of the moving average for held-out images and their captions."""
     indices = data.spread("validation", MONITOR_SAMPLES).tolist()

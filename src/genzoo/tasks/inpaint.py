@@ -19,7 +19,7 @@ from genzoo.models.glide import Glide
 from genzoo.noise import Noise
 from genzoo.region import Region
 from genzoo.tasks.sample import condition
-from genzoo.text.bpe import BPETokenizer
+from genzoo.text.stored import read_tokenizer
 
 LARGEST = 64_000_000  # pixels of a picture
 
@@ -43,7 +43,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     region = Region.around(picture, redraw, smallest=size)
     device = build.device(cfg)
     model = model.to(device)
-    tokenizer = BPETokenizer.from_json(checkpoint.about["tokenizer"])
+    tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
     cond = condition([str(cfg.prompt)] * cfg.count, tokenizer).to(device)
     noise = Noise.of(cfg.seed, range(cfg.count), "inpaint", device=device)
     square, known = region.seen(size)

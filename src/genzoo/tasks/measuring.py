@@ -26,7 +26,7 @@ from genzoo.metrics.suite import FeatureMetrics
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.noise import Noise, split_seed
 from genzoo.tasks.pictures import condition_of, draw
-from genzoo.text.bpe import BPETokenizer
+from genzoo.text.tokenizer import Tokenizer
 
 Entry = dict[str, Any]  # value, spread, better, stamp
 
@@ -70,7 +70,7 @@ def measure_samples(
     cfg: DictConfig,
     model: GenerativeModel,
     data: TextImageData,
-    tokenizer: BPETokenizer,
+    tokenizer: Tokenizer,
     measures: list[FeatureMetrics],
     captions: CaptionAccuracy | None,
     device: torch.device,
@@ -188,7 +188,7 @@ def held_out(
     cfg: DictConfig,
     model: GenerativeModel,
     data: TextImageData,
-    tokenizer: BPETokenizer,
+    tokenizer: Tokenizer,
     device: torch.device,
 ) -> dict[str, Entry]:
     """Likelihood and reconstruction of held-out images, for the models that have them."""

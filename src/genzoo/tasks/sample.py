@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
+from torch import Tensor
 
 from genzoo import build
 from genzoo.check import writable
+from genzoo.checkpoint import Checkpoint
 from genzoo.console import Progress, say
 from genzoo.errors import UsageError
-from genzoo.image import grid, save_png
+from genzoo.image import grid, save_png, to_float
+from genzoo.models.base import GenerativeModel
+from genzoo.noise import split_seed
 from genzoo.tasks.pictures import draw
-from genzoo.text.bpe import BPETokenizer
+from genzoo.text.stored import read_tokenizer
+from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Condition
 
 
@@ -28,7 +34,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     model, checkpoint = build.trained_model(cfg)
     device = build.device(cfg)
     model = model.to(device)
-    tokenizer = BPETokenizer.from_json(checkpoint.about["tokenizer"])
+    enlarging = build.trained_upsampler(cfg, checkpoint)
+    tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
     guidance = build.build_guidance(cfg)
     captions = _captions(cfg)
     size = checkpoint.config["data"]["image_size"]
@@ -37,36 +44,66 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for start in range(0, cfg.count, cfg.batch):
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
             cond = condition([captions[i % len(captions)] for i in numbers], tokenizer)
-            pictures.append(
-                draw(
-                    model,
-                    cond,
-                    (3, size, size),
-                    seed=cfg.seed,
-                    indices=numbers,
-                    device=device,
-                    guidance=guidance,
-                )
+            if cfg.label is not None:
+                cond = replace(cond, label=torch.full_like(cond.label, int(cfg.label)))
+            drawn = draw(
+                model,
+                cond,
+                (3, size, size),
+                seed=cfg.seed,
+                indices=numbers,
+                device=device,
+                guidance=guidance,
             )
+            if enlarging is not None:
+                drawn = _enlarged(drawn, cond, *enlarging, seed=cfg.seed, indices=numbers, device=device)
+            pictures.append(drawn)
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
     seconds = (time.perf_counter() - begin) / cfg.count
     for i, image in enumerate(images):
         text = {
             "caption": captions[i % len(captions)],
+            "label": str(cfg.label),
             "model": cfg.model.name,
             "seed": str(cfg.seed),
             "number": str(i),
             "guidance": build.guidance_words(cfg),
             "sampler": "none" if model.sampler is None else str(model.sampler),
             "checkpoint": str(checkpoint.path),
+            "upsampler": "none" if enlarging is None else str(enlarging[1].path),
             "software": f"genzoo {checkpoint.about['version']}",
         }
         save_png(folder / f"{i:05d}.png", image, text=text)
+    size = images.shape[-1]
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
-    save_png(folder / "grid.png", grid(images, columns=columns), scale=4 if size < 64 else 2)
+    save_png(folder / "grid.png", grid(images, columns=columns), scale=4 if size < 64 else 2 if size < 256 else 1)
     say(f"{cfg.count} pictures, {seconds:.3g} s each: {folder / 'grid.png'}")
     return {"seconds_per_image": seconds}
+
+
+def _enlarged(
+    small: Tensor,
+    cond: Condition,
+    upsampler: GenerativeModel,
+    checkpoint: Checkpoint,
+    *,
+    seed: int,
+    indices: list[int],
+    device: torch.device,
+) -> Tensor:
+    """The second stage of a cascade: 8-bit images and their captions to larger 8-bit images."""
+    size = checkpoint.config["data"]["image_size"]
+    own = condition(list(cond.caption), read_tokenizer(checkpoint.about["tokenizer"]))
+    own = replace(own, low_res=to_float(small))
+    return draw(
+        upsampler.to(device),
+        own,
+        (3, size, size),
+        seed=split_seed(seed, "upsample"),
+        indices=indices,
+        device=device,
+    )
 
 
 def _captions(cfg: DictConfig) -> list[str]:
@@ -89,7 +126,7 @@ def _captions(cfg: DictConfig) -> list[str]:
     return [str(cfg.prompt)]
 
 
-def condition(captions: list[str], tokenizer: BPETokenizer) -> Condition:
+def condition(captions: list[str], tokenizer: Tokenizer) -> Condition:
     """What captions alone ask for."""
     tokens, mask = tokenizer.encode(captions)
     return Condition(tuple(captions), tokens, mask, torch.full((len(captions),), -1))

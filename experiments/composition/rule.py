@@ -1,0 +1,46 @@
+"""When claim 6 counts as supported; written down before the first run, in words in README.md."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from experiments.lab.findings import Answer, Verdict
+
+SEEN = 0.8  # share of attributes that a model has to get right where it saw the combination
+UNSEEN = 0.6  # and where it did not
+CHANCE = 0.1  # by which it has to beat the same pictures held against each other's captions
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Shares of attributes that pictures show as their captions say.
+
+    Attributes:
+        right: of their own captions.
+        shuffled: of each other's.
+    """
+
+    right: float
+    shuffled: float
+
+
+def verdict(seen: Shares, unseen: Shares) -> Verdict:
+    """Whether what was learned apart is drawn together.
+
+    Args:
+        seen: for captions whose combinations training contained.
+        unseen: for captions with one that it did not.
+    """
+    return Verdict(
+        _answer(seen, unseen),
+        f"Of the attributes in a caption (shape, colour, size, position) the pictures show "
+        f"{unseen.right:.0%} where the combination was held out and {seen.right:.0%} where it was "
+        f"not; held against each other's captions {unseen.shuffled:.0%} and {seen.shuffled:.0%}.",
+    )
+
+
+def _answer(seen: Shares, unseen: Shares) -> Answer:
+    if seen.right < SEEN:  # a model that has not learned the attributes cannot combine them
+        return "undecided"
+    composed = unseen.right >= UNSEEN and unseen.right >= unseen.shuffled + CHANCE
+    return "supported" if composed else "not supported"

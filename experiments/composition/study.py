@@ -1,0 +1,103 @@
+"""GLIDE on drawn scenes of which some combinations of colour and shape were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.composition import picture, rule
+from experiments.composition.measure import ATTRIBUTES, Drawn, drawn, real
+from experiments.lab import trained as lab
+from experiments.lab.command import Settings, Study
+from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.sweep import Outcome, Run, StudyError
+
+SEEN, UNSEEN = "validation", "held_out"
+WORDS = {SEEN: "combinations seen in training", UNSEEN: "combinations held out"}
+COLUMNS = (*ATTRIBUTES, "count", "all")
+
+
+def plan(settings: Settings) -> list[Run]:
+    """One training."""
+    kept = f"data.source.held_out=[{','.join(settings['held_out'])}]"
+    overrides = (*settings["shared"], *settings["overrides"], kept)
+    return [Run("glide", overrides, tuple(settings["stages"]))]
+
+
+def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
+    """Draw for captions of both kinds at every stage, and judge the pictures."""
+    (outcome,) = outcomes
+    if outcome.broken:
+        raise StudyError(f"training broke down: {outcome.broken}")
+    rows: list[dict[str, Any]] = []
+    last: dict[str, Drawn] = {}
+    count = settings["images"]
+    for stage, record in enumerate(outcome.records):
+        images = outcome.run.stages[stage]
+        print(f"  drawing after {images:,} images", flush=True)
+        trained = lab.load(record.folder)
+        for split in WORDS:
+            if not stage:
+                rows.append(_row(None, None, split, real(trained, split, count=count), trained))
+            for scale in settings["guidance"]:
+                last[split] = drawn(trained, split, count=count, scale=scale)
+                rows.append(_row(images, scale, split, last[split], trained))
+    return Findings(
+        rule.verdict(last[SEEN].shares, last[UNSEEN].shares),
+        [_table(rows)],
+        {"drawn": rows},
+        {
+            "picture.png": partial(picture.samples, {WORDS[k]: v for k, v in last.items()}),
+            "accuracy.png": partial(picture.accuracy, rows, WORDS),
+        },
+    )
+
+
+def _row(
+    images: int | None, scale: float | None, split: str, of: Drawn, trained: lab.Trained
+) -> dict[str, Any]:
+    return {
+        "images": images,
+        "scale": scale,
+        "split": split,
+        "right": of.shares.right,
+        "shuffled": of.shares.shuffled,
+        "parts": of.own,
+        "parts_shuffled": of.shuffled,
+        "stamp": {
+            "pictures": len(of.pictures),
+            "judge": trained.data.name,
+            "sampler": None if scale is None else str(trained.model.sampler),
+            "seed": int(trained.cfg.seed),
+            "data": trained.data.name,
+            "data_fingerprint": trained.data.fingerprint,
+            "image_size": trained.data.image_size,
+            "ema": True,
+        },
+    }
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    heads = ["images seen", "guidance", "captions with", "attributes", *COLUMNS, "shuffled"]
+    lines = [
+        [
+            "the data's own pictures" if row["images"] is None else f"{row['images']:,}",
+            shown(row["scale"]),
+            WORDS[row["split"]],
+            f"{row['right']:.1%}",
+            *(f"{row['parts'][part]:.1%}" if part in row["parts"] else "n/a" for part in COLUMNS),
+            f"{row['shuffled']:.1%}",
+        ]
+        for row in rows
+    ]
+    note = (
+        "Shares of pictures that show what their captions say, judged from the pixels. "
+        f"*Attributes* is the mean of {', '.join(ATTRIBUTES)}, *shuffled* the same with the "
+        "pictures held against each other's captions; *all* asks for every part at once."
+    )
+    return Table("Pictures and their captions", heads, lines, note)
+
+
+STUDY = Study(Path(__file__).parent, plan, analyse)
