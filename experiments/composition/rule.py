@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Protocol
 
 from experiments.lab.findings import Answer, Verdict
 
@@ -11,17 +11,16 @@ UNSEEN = 0.6  # and where it did not
 CHANCE = 0.1  # by which it has to beat the same pictures held against each other's captions
 
 
-@dataclass(frozen=True)
-class Shares:
-    """Shares of attributes that pictures show as their captions say.
+class Shares(Protocol):
+    """Shares of attributes that pictures show as captions say."""
 
-    Attributes:
-        right: of their own captions.
-        shuffled: of each other's.
-    """
+    @property
+    def right(self) -> float:
+        """Of their own captions."""
 
-    right: float
-    shuffled: float
+    @property
+    def chance(self) -> float:
+        """Of each other's."""
 
 
 def verdict(seen: Shares, unseen: Shares) -> Verdict:
@@ -35,12 +34,12 @@ def verdict(seen: Shares, unseen: Shares) -> Verdict:
         _answer(seen, unseen),
         f"Of the attributes in a caption (shape, colour, size, position) the pictures show "
         f"{unseen.right:.0%} where the combination was held out and {seen.right:.0%} where it was "
-        f"not; held against each other's captions {unseen.shuffled:.0%} and {seen.shuffled:.0%}.",
+        f"not; held against each other's captions {unseen.chance:.0%} and {seen.chance:.0%}.",
     )
 
 
 def _answer(seen: Shares, unseen: Shares) -> Answer:
     if seen.right < SEEN:  # a model that has not learned the attributes cannot combine them
         return "undecided"
-    composed = unseen.right >= UNSEEN and unseen.right >= unseen.shuffled + CHANCE
+    composed = unseen.right >= UNSEEN and unseen.right >= unseen.chance + CHANCE
     return "supported" if composed else "not supported"

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments.composition import picture, rule
-from experiments.composition.measure import ATTRIBUTES, Drawn, drawn, real
+from experiments.composition.measure import Drawn, drawn, real
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.judged import ATTRIBUTES
 from experiments.lab.sweep import Outcome, Run, StudyError
 
 SEEN, UNSEEN = "validation", "held_out"
@@ -45,7 +46,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
                 last[split] = drawn(trained, split, count=count, scale=scale)
                 rows.append(_row(images, scale, split, last[split], trained))
     return Findings(
-        rule.verdict(last[SEEN].shares, last[UNSEEN].shares),
+        rule.verdict(last[SEEN].judged, last[UNSEEN].judged),
         [_table(rows)],
         {"drawn": rows},
         {
@@ -62,10 +63,10 @@ def _row(
         "images": images,
         "scale": scale,
         "split": split,
-        "right": of.shares.right,
-        "shuffled": of.shares.shuffled,
-        "parts": of.own,
-        "parts_shuffled": of.shuffled,
+        "right": of.judged.right,
+        "shuffled": of.judged.chance,
+        "parts": of.judged.own,
+        "parts_shuffled": of.judged.shuffled,
         "stamp": {
             "pictures": len(of.pictures),
             "judge": trained.data.name,

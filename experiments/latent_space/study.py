@@ -12,10 +12,11 @@ from torch import Tensor
 
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
+from experiments.lab.entries import Entry
 from experiments.lab.findings import Findings, Table, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
 from experiments.latent_space import images, picture, rule
-from experiments.latent_space.measure import Entry, measure
+from experiments.latent_space.measure import measure
 
 # What each row of the table is, in words, by kind of image.
 MODEL_KINDS = {

@@ -14,7 +14,17 @@ from genzoo.errors import UsageError
 
 # What a checkpoint decides unless the command line says otherwise; all else (task, trainer,
 # logger, metrics ...) belongs to the command at hand.
-FROM_CHECKPOINT = ("model", "data", "text", "optimizer", "ema", "budget", "seed", "sampler")
+FROM_CHECKPOINT = (
+    "model",
+    "data",
+    "text",
+    "optimizer",
+    "ema",
+    "budget",
+    "seed",
+    "sampler",
+    "guidance",
+)
 
 OPENAI = "openai"  # names GLIDE's released weights where a checkpoint is named
 

@@ -5,6 +5,7 @@ A model that can be guided says in its `capabilities` by what; `guidance=` choos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -27,7 +28,7 @@ class ClassifierFree:
     """
 
     scale: float
-    interval: tuple[float, float] = (0.0, 1.0)
+    interval: Sequence[float] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
         if len(self.interval) != 2 or not 0 <= self.interval[0] <= self.interval[1] <= 1:

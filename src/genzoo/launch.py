@@ -97,7 +97,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
             path = checkpoint.find(cfg.checkpoint, output=cfg.output)
         cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
         cfg.checkpoint = str(path)
-    if cfg.model.get("size") == "auto":
+    if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.check import gpu_count
 
         cfg = with_size(cfg, gpus=gpu_count(cfg.trainer.gpus), typed=overrides)

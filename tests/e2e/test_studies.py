@@ -16,11 +16,14 @@ from experiments.composition import rule as composition
 from experiments.flow_inverse import rule as inverse
 from experiments.gan_balance import rule as balance
 from experiments.gan_balance.study import STUDY as GAN_BALANCE
+from experiments.inpainting import rule as inpainting
 from experiments.lab.command import SCALES
+from experiments.lab.judged import Judged
 from experiments.latent_space import rule as space
+from experiments.steps import rule as steps
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ("gan_balance", "latent_space", "flow_inverse", "composition")
+STUDIES = ("gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting")
 ANSWERS = ("supported", "not supported", "undecided")
 
 
@@ -156,13 +159,41 @@ def test_the_rule_of_flow_inverse_falls_either_way() -> None:
     assert inverse.verdict([stage(0), stage(100, distance=None)], others).answer == "undecided"
 
 
+def shares(right: float, chance: float = 0.3) -> Judged:
+    return Judged({"shape": right, "all": 0.0}, {"shape": chance})
+
+
 def test_the_rule_of_composition_falls_either_way() -> None:
-    seen, poor = composition.Shares(0.9, 0.3), composition.Shares(0.6, 0.3)
+    def answer(unseen: Judged, seen: Judged | None = None) -> str:
+        return composition.verdict(seen or shares(0.9), unseen).answer
 
-    def answer(unseen: composition.Shares, seen: composition.Shares = seen) -> str:
-        return composition.verdict(seen, unseen).answer
+    assert answer(shares(0.7)) == "supported"
+    assert answer(shares(0.5)) == "not supported"
+    assert answer(shares(0.7, chance=0.65)) == "not supported"  # it does not read
+    assert answer(shares(0.9), shares(0.6)) == "undecided"
 
-    assert answer(composition.Shares(0.7, 0.3)) == "supported"
-    assert answer(composition.Shares(0.5, 0.3)) == "not supported"
-    assert answer(composition.Shares(0.7, 0.65)) == "not supported"  # it does not read
-    assert answer(composition.Shares(0.9, 0.3), poor) == "undecided"
+
+def test_the_rule_of_steps_falls_either_way() -> None:
+    def points(*distances: float) -> list[steps.Point]:
+        return [steps.Point(2**k, d, 0.1 * 2**k) for k, d in enumerate(distances)]
+
+    better, level, worse = points(200, 120, 100), points(100, 101, 99), points(100, 90, 120)
+    assert steps.verdict({"a": better, "b": better}).answer == "supported"
+    assert steps.verdict({"a": better, "b": level}).answer == "undecided"
+    assert steps.verdict({"a": level, "b": worse}).answer == "not supported"
+    assert steps.improves(points(200, 100, 104))
+    assert not steps.improves(points(200, 100, 150))  # too many are worse again
+    free = [steps.Point(1, 200, 0.1), steps.Point(2, 100, 0.1)]
+    assert steps.verdict({"a": free}).answer == "not supported"
+
+
+def test_the_rule_of_inpainting_falls_either_way() -> None:
+    def answer(right: float = 0.8, chance: float = 0.3, **changes: float) -> str:
+        found = {"changed": 0, "seam": 1.0, "seam_before": 0.5, **changes}
+        return inpainting.verdict(shares(right, chance), inpainting.Edges(**found)).answer  # type: ignore[arg-type]
+
+    assert answer() == "supported"
+    assert answer(changed=1) == "not supported"
+    assert answer(right=0.5) == "not supported"
+    assert answer(chance=0.75) == "not supported"
+    assert answer(seam=9.0) == "undecided"  # right, but it can be seen where it was redrawn

@@ -78,7 +78,11 @@ def cases(*kinds: str) -> list[Any]:
     if not found:
         reason = f"no golden cases of kind {kinds}: GENZOO_GOLDEN names no folder that has any"
         return [pytest.param(None, marks=pytest.mark.skip(reason=reason))]
-    return [pytest.param(case, id=f"{case.path.parent.name}-{case.path.stem}") for case in found]
+    return [pytest.param(case, id=f"{_name(case.path.parent)}-{case.path.stem}") for case in found]
+
+
+def _name(folder: Path) -> str:
+    return "committed" if folder == COMMITTED else folder.name
 
 
 def _kind(path: Path) -> str | None:

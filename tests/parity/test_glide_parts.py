@@ -38,7 +38,9 @@ class Constant(nn.Module):
 def attention(qkv: Tensor, n_heads: int, encoder_kv: Tensor | None = None) -> Tensor:
     channels = qkv.shape[1] // 3
     context = None if encoder_kv is None else encoder_kv.mT
-    block = AttentionBlock(channels, heads=n_heads, context=1 if context is not None else 0, groups=1)
+    block = AttentionBlock(
+        channels, heads=n_heads, context=1 if context is not None else 0, groups=1
+    )
     block.qkv = Constant(qkv.mT)  # type: ignore[assignment]
     block.proj = nn.Identity()  # type: ignore[assignment]
     if context is not None:
@@ -69,7 +71,7 @@ def enlarged(low_res: Tensor, size: list[int]) -> Tensor:
     model = TextUNet(shape, out=6, text=None, upsample=True)
     seen: list[Tensor] = []
     model.unet.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    model.unet.forward = Constant(torch.zeros(1)).forward  # type: ignore[method-assign]
+    model.unet.forward = Constant(torch.zeros(1, 6, 1, 1)).forward  # type: ignore[method-assign]
     x = torch.zeros(len(low_res), 3, *size)
     model(x, torch.zeros(len(x)), shown=Shown(low_res=low_res))
     return seen[0][:, 3:]
@@ -103,7 +105,7 @@ def guided(x: Tensor, model_output: Tensor, scale: float) -> Tensor:
 
 PARTS: dict[str, Callable[..., Tensor]] = {
     "timestep_embedding": lambda timesteps, dim, max_period=10_000: time_features(
-        timesteps, dim, longest=max_period
+        timesteps, dim, longest=float(max_period)
     ),
     "qkv_attention": attention,
     "xf_attention": text_attention,

@@ -45,7 +45,7 @@ def test_targets_outside_genzoo_are_never_called() -> None:
 
 
 def test_a_checkpoint_decides_model_and_data_and_what_is_typed_wins() -> None:
-    cfg = composed("task=evaluate", "model.latent=7", "metrics.images=5", "seed=3")
+    cfg = composed("task=evaluate", "model=vae", "model.latent=7", "metrics.images=5", "seed=3")
     saved = plain(composed("model=vae", "model.latent=16", "model.beta=2", "data.image_size=64"))
     merged = from_checkpoint(cfg, saved, ["task=evaluate", "model.latent=7", "seed=3"])
     assert merged.model.beta == 2

@@ -95,4 +95,4 @@ def test_the_interval_of_guidance(batch: Batch) -> None:
 @pytest.mark.parametrize("interval", [(0.5, 0.2), (-0.1, 1.0), (0.5,)])
 def test_what_is_no_interval(interval: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match=r"guidance\.interval"):
-        ClassifierFree(3.0, interval=interval)  # type: ignore[arg-type]
+        ClassifierFree(3.0, interval=interval)

@@ -6,7 +6,7 @@ guidance, thresholding, the known region of inpainting, and last the score of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
@@ -33,7 +33,7 @@ def classifier_free(
     *,
     scale: float,
     schedule: Schedule,
-    interval: tuple[float, float] = (0.0, 1.0),
+    interval: Sequence[float] = (0.0, 1.0),
 ) -> Denoiser:
     """U + s (c - u) for the noise (Ho & Salimans, arXiv 2207.12598); s = 1 evaluates once.
 

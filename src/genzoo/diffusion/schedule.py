@@ -67,7 +67,7 @@ def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) ->
         "warmup10": lambda: warmup(0.1),
         "warmup50": lambda: warmup(0.5),
         "const": lambda: spread(end, end, steps),
-        "jsd": lambda: 1 / spread(steps, 1, steps),
+        "jsd": lambda: 1 / spread(float(steps), 1.0, steps),
     }
     if name not in ways:
         raise UsageError(f"there is no schedule called {name}", f"use one of {', '.join(ways)}")

@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genzoo.download import sha256_of
 from genzoo.errors import GenzooError, UsageError
 from genzoo.metrics.features import NetworkExtractor, frozen
-from genzoo.download import sha256_of
 from genzoo.metrics.files import default_cache, written_whole
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 from genzoo.noise import split_seed

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from genzoo.download import sha256_of
 from genzoo.errors import UsageError
 from genzoo.metrics.features import NetworkExtractor, frozen
-from genzoo.download import sha256_of
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 
 INPUT_SIZE, DIM, CLASSES = 224, 1280, 1000

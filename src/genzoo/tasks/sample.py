@@ -56,7 +56,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 guidance=guidance,
             )
             if enlarging is not None:
-                drawn = _enlarged(drawn, cond, *enlarging, seed=cfg.seed, indices=numbers, device=device)
+                drawn = _enlarged(
+                    drawn, cond, *enlarging, seed=cfg.seed, indices=numbers, device=device
+                )
             pictures.append(drawn)
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
@@ -77,7 +79,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
         save_png(folder / f"{i:05d}.png", image, text=text)
     size = images.shape[-1]
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
-    save_png(folder / "grid.png", grid(images, columns=columns), scale=4 if size < 64 else 2 if size < 256 else 1)
+    save_png(
+        folder / "grid.png",
+        grid(images, columns=columns),
+        scale=4 if size < 64 else 2 if size < 256 else 1,
+    )
     say(f"{cfg.count} pictures, {seconds:.3g} s each: {folder / 'grid.png'}")
     return {"seconds_per_image": seconds}
 

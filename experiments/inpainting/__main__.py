@@ -1,0 +1,4 @@
+from experiments.inpainting.study import STUDY
+from experiments.lab.command import main
+
+main(STUDY)

@@ -1,0 +1,39 @@
+"""The figure of the study: pictures, what was to be redrawn, and what became of them."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from experiments.inpainting.measure import Redrawn, Task
+from experiments.lab import style
+
+SHOWN = 10
+GREY = 150  # of the part that is to be redrawn
+
+
+def redrawn(work: Sequence[Task], found: Redrawn, path: Path) -> None:
+    """Before, masked and after, the new caption beneath."""
+    shown = work[:SHOWN]
+    figure = style.panels(3, SHOWN, width=1.25, height=1.3)
+    masked = [torch.where(task.known.bool(), task.picture, torch.tensor(GREY)) for task in shown]
+    rows = [
+        ("before", [task.picture for task in shown]),
+        ("shown to the model", masked),
+        ("after", list(found.pictures[:SHOWN])),
+    ]
+    for axes, (label, pictures) in zip(style.rows_of(figure, SHOWN), rows, strict=True):
+        for axis in axes:
+            axis.set_axis_off()
+        for axis, picture, task in zip(axes, pictures, shown, strict=False):
+            image = picture.to(torch.uint8).permute(1, 2, 0).numpy()
+            axis.imshow(image, interpolation="nearest")
+            if label == "after":
+                words = textwrap.fill(task.wanted.caption, 18)
+                axis.text(0.5, -0.04, words, transform=axis.transAxes, ha="center", va="top",
+                          fontsize=6.5)  # fmt: skip
+        axes[0].text(0, 1.06, label, transform=axes[0].transAxes, fontsize=9, fontweight="bold")
+    style.save(figure, path)

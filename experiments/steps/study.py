@@ -1,0 +1,135 @@
+"""One diffusion model, sampled in few steps and in many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.lab import trained as lab
+from experiments.lab.command import Settings, Study
+from experiments.lab.entries import Entry, entries
+from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.sweep import Outcome, Run, StudyError
+from experiments.lab.trained import BATCH, Trained
+from experiments.steps import picture, rule
+from genzoo.diffusion.sampling import Sampling
+from genzoo.metrics.real import extract
+from genzoo.tasks.pictures import condition_of, draw
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one sampler made in one number of steps.
+
+    Attributes:
+        sampler: its name.
+        steps: that it made.
+        pictures: 8 bit.
+        seconds: that one picture took.
+        metrics: with their stamps.
+    """
+
+    sampler: str
+    steps: int
+    pictures: Tensor
+    seconds: float
+    metrics: dict[str, Entry]
+
+    @property
+    def point(self) -> rule.Point:
+        """For the rule."""
+        distance = float(self.metrics["frechet_distance"]["value"])
+        return rule.Point(self.steps, distance, self.seconds)
+
+
+def plan(settings: Settings) -> list[Run]:
+    """One training."""
+    overrides = (*settings["shared"], *settings["overrides"])
+    return [Run("diffusion", overrides, tuple(settings["stages"]))]
+
+
+def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
+    """Draw in every way, measure, judge."""
+    (outcome,) = outcomes
+    if outcome.broken:
+        raise StudyError(f"training broke down: {outcome.broken}")
+    trained = lab.load(outcome.last.folder)
+    real, extractor = lab.real(trained, settings["extractor"])
+    found: dict[str, list[Drawn]] = {name: [] for name in settings["samplers"]}
+    for name in settings["samplers"]:
+        for steps in settings["steps"]:
+            print(f"  {name}, {steps} steps", flush=True)
+            trained.model.sampler = Sampling(name, steps=steps)
+            pictures, seconds = _draw(trained, count=settings["images"])
+            features = extract(pictures.split(BATCH), extractor)
+            metrics = entries(
+                trained, real, features, extractor, sampler=str(trained.model.sampler)
+            )
+            found[name].append(Drawn(name, steps, pictures, seconds, metrics))
+    points = {name: [own.point for own in drawn] for name, drawn in found.items()}
+    everything = [own for drawn in found.values() for own in drawn]
+    return Findings(
+        rule.verdict(points),
+        [_table(everything)],
+        {"drawn": [_numbers(own) for own in everything]},
+        {
+            "picture.png": partial(picture.samples, found),
+            "curves.png": partial(picture.curves, points),
+        },
+    )
+
+
+def _draw(trained: Trained, *, count: int) -> tuple[Tensor, float]:
+    """Pictures for held-out captions, the same noise for every sampler, and the seconds of one."""
+    indices = trained.data.spread("validation", count).tolist()
+    parts, begin = [], time.perf_counter()
+    for start in range(0, len(indices), BATCH):
+        own = indices[start : start + BATCH]
+        cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
+        seed = int(trained.cfg.seed)
+        parts.append(
+            draw(
+                trained.model, cond, trained.data.shape, seed=seed, indices=own,
+                device=trained.device,
+            )
+        )  # fmt: skip
+    return torch.cat(parts), (time.perf_counter() - begin) / len(indices)
+
+
+def _numbers(own: Drawn) -> dict[str, Any]:
+    return {
+        "sampler": own.sampler,
+        "steps": own.steps,
+        "seconds_per_image": own.seconds,
+        "metrics": own.metrics,
+    }
+
+
+def _table(everything: Sequence[Drawn]) -> Table:
+    heads = ["sampler", "steps", "Fréchet distance", "KID", "precision", "recall", "ms an image"]
+    columns = ("frechet_distance", "kernel_distance", "precision", "recall")
+    rows = [
+        [
+            own.sampler,
+            str(own.steps),
+            *(shown(float(own.metrics[name]["value"])) for name in columns),
+            shown(1000 * own.seconds),
+        ]
+        for own in everything
+    ]
+    note = (
+        "Against all training images; every sampler begins with the same noise. *heun* evaluates "
+        "the network twice a step, the others once. Times are those of the machine below, in "
+        f"batches of {BATCH}."
+    )
+    return Table("Samples by sampler and steps", heads, rows, note)
+
+
+STUDY = Study(Path(__file__).parent, plan, analyse)
