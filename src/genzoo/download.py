@@ -28,8 +28,9 @@ def fetch(
 ) -> Path:
     """The file at `path`, fetched if it is not there yet.
 
-    What has come of it is kept in `<path>.part`, from whose end a later call goes on. Its checksum
-    is kept in `<path>.sha256` when it has arrived, and the file is held against it ever after.
+    What has come of it is kept in `<path>.part`, from whose end a later call goes on. Where no
+    checksum is known, that of the first file to arrive is kept in `<path>.sha256`; the file is
+    held against it ever after.
 
     Args:
         url: where it lies.
@@ -54,7 +55,8 @@ def fetch(
         if sha256 is not None and found != sha256:
             part.unlink()
             raise GenzooError(f"what {url} sent is not what was published", remedy)
-        kept.write_text(f"{found}  {path.name}\n")
+        if sha256 is None:
+            kept.write_text(f"{found}  {path.name}\n")
         part.replace(path)
         return path
     expected = sha256 or (kept.read_text().split()[0] if kept.is_file() else None)

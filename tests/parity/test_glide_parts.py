@@ -71,7 +71,7 @@ def enlarged(low_res: Tensor, size: list[int]) -> Tensor:
     model = TextUNet(shape, out=6, text=None, upsample=True)
     seen: list[Tensor] = []
     model.unet.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
-    model.unet.forward = Constant(torch.zeros(1, 6, 1, 1)).forward  # type: ignore[method-assign]
+    model.unet.forward = Constant(torch.zeros(len(low_res), 6, *size)).forward  # type: ignore[method-assign]
     x = torch.zeros(len(low_res), 3, *size)
     model(x, torch.zeros(len(x)), shown=Shown(low_res=low_res))
     return seen[0][:, 3:]
@@ -85,7 +85,7 @@ def larger_mask(mask: Tensor, size: list[int]) -> Tensor:
 
 def guided(x: Tensor, model_output: Tensor, scale: float) -> Tensor:
     """The reference guides both halves alike and leaves each its variance."""
-    schedule = Schedule.discrete("linear", 10)
+    schedule = Schedule.discrete("squaredcos_cap_v2", 10)
     half = len(x) // 2
     steps = torch.full((half,), 6)
 
@@ -115,7 +115,7 @@ PARTS: dict[str, Callable[..., Tensor]] = {
     "downsample_avg_2x": lambda x: resampled(x, "smaller"),
     "gelu_xf": lambda x: Block(8, 1).mlp[1](x),
     "cfg": guided,
-    "quantize_low_res": lambda samples: requantised(samples),
+    "quantize_low_res": lambda samples: requantised(samples.view(1, -1)).view_as(samples),
     # The notebooks lay images side by side, channels last.
     "to_uint8_grid": lambda samples: to_uint8(samples).permute(2, 0, 3, 1).flatten(1, 2),
     "mask_upsample": larger_mask,

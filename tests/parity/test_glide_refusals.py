@@ -47,7 +47,7 @@ def build(**changed: Any) -> TextUNet:
 
 
 def process() -> Schedule:
-    return Schedule.discrete("linear", 10)
+    return Schedule.discrete("squaredcos_cap_v2", 10)
 
 
 def x_t(channels: int = 3) -> Tensor:
@@ -90,7 +90,7 @@ TRIED: dict[str, Callable[..., object]] = {
         num_head_channels=int(head), num_channels=int(width)
     ),
     r"noise_schedule '(.*)'": lambda name: Schedule.discrete(name, 10),
-    r"timestep_respacing '(.*)'.*": lambda choice: Schedule.discrete("linear", 10, choice),
+    r"timestep_respacing '(.*)'.*": lambda choice: Schedule.discrete("linear", 1000, choice),
     r"betas containing 0": lambda: Schedule.of_betas(torch.tensor([0.0, 0.1]).double()),
     r"betas greater than 1": lambda: Schedule.of_betas(torch.tensor([0.1, 1.1]).double()),
     r"beta exactly 1": lambda: Schedule.of_betas(torch.tensor([0.1, 1.0]).double()),

@@ -83,7 +83,7 @@ def test_fetching_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     source = tmp_path / "source"
     source.write_bytes(b"the weights")
     cache = tmp_path / "cache"
-    with pytest.raises(GenzooError, match="not the published"):
+    with pytest.raises(GenzooError, match="not what was published"):
         inception.fetched_weights(cache=cache, url=source.as_uri())
     assert list(cache.iterdir()) == []
     monkeypatch.setattr(inception, "SHA256", hashlib.sha256(b"the weights").hexdigest())
