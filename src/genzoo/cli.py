@@ -70,16 +70,19 @@ def literal(arguments: list[str]) -> list[str]:
     To Hydra a comma separates the values of a sweep. In a prompt it is a comma, and between runs
     it separates runs; only in a sweep (-m), and inside quotes or brackets, Hydra's rules hold.
 
-    Hydra knows the keys of the model that is typed or the default. With a checkpoint it is another
-    one's that are meant, so they are let through here and looked up when the checkpoint is read.
+    Hydra knows the keys of the model that is typed or the default. With a checkpoint, and in a
+    sweep over models, other ones' are meant, so they are let through here and looked up when the
+    checkpoint is read or the job is composed.
     """
     # A group of the configuration, typed as the key that it sets.
     arguments = [re.sub(r"^model[./]size=", "model/size@model=", a) for a in arguments]
-    typed = {argument.partition("=")[0] for argument in arguments}
-    if "checkpoint" in typed and "checkpoint=null" not in arguments:
+    typed = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
+    sweep = "-m" in typed or "--multirun" in typed
+    one_model = re.fullmatch(r"\w+", typed.get("model", "")) is not None
+    if typed.get("checkpoint", "null") != "null" or (sweep and not one_model):
         sections = tuple(f"{name}." for name in FROM_CHECKPOINT if name not in typed)
         arguments = [f"++{a}" if a.startswith(sections) else a for a in arguments]
-    if any(argument in ("-m", "--multirun") for argument in arguments):
+    if sweep:
         return arguments
     return [_literal(argument) for argument in arguments]
 

@@ -54,13 +54,43 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 def composed(*overrides: str) -> dict[str, Any]:
     """The resolved configuration that a command line would give."""
+    return plain(_composed(*overrides))
+
+
+def check_forced(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Make sure that the keys which Hydra was made to take are keys of this model's.
+
+    Args:
+        cfg: of the job.
+        overrides: of its command line, as Hydra lists them.
+
+    Raises:
+        UsageError: names the first one that is not.
+    """
+    forced = [override for override in overrides if override.startswith("++")]
+    if not forced:
+        return
+    rest = [override for override in overrides if not override.startswith("++")]
+    tree = OmegaConf.to_container(_composed(*rest), resolve=False)
+    assert isinstance(tree, dict)
+    known = sorted(keys({str(key): value for key, value in tree.items()}))
+    for key in (override.lstrip("+").partition("=")[0] for override in forced):
+        if key not in known:
+            guess = closest(key, known)
+            raise UsageError(
+                f"with model={cfg.model.name} there is no key {key}",
+                f"did you mean {guess}?" if guess else "see: python -m genzoo --cfg job",
+            )
+
+
+def _composed(*overrides: str) -> DictConfig:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():  # inside a running command
-        return plain(compose("config", list(overrides)))
+        return compose("config", list(overrides))
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return plain(compose("config", list(overrides)))
+        return compose("config", list(overrides))
 
 
 def keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo import cpu, distributed
-from genzoo.config import OPENAI, from_checkpoint, plain, target, with_size
+from genzoo.config import OPENAI, check_forced, from_checkpoint, plain, target, with_size
 from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
 
@@ -97,6 +97,8 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
             path = checkpoint.find(cfg.checkpoint, output=cfg.output)
         cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
         cfg.checkpoint = str(path)
+    else:
+        check_forced(cfg, overrides)
     if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.check import gpu_count
 

@@ -116,6 +116,21 @@ def test_a_failed_job_does_not_end_the_sweep(genzoo: Run, tmp_path: Path) -> Non
     assert "optimizer.batch_size=0" in page
 
 
+def test_a_sweep_over_models_takes_their_keys(genzoo: Run, tmp_path: Path) -> None:
+    """Each job's key is looked up among its own model's, not the default one's."""
+    small = [a for a in SMALL if not a.startswith("model.")]
+    status, _, error = genzoo(
+        "-m", "model=vae,autoencoder", "model.latent=8", "model.beta=1", "model.widths=[8,16]",
+        *small, "hydra.sweep.dir=s",
+    )  # fmt: skip
+    assert status == 2
+    assert error.splitlines() == [
+        "genzoo: 1-autoencoder-seed0: with model=autoencoder there is no key model.beta; "
+        "see: python -m genzoo --cfg job"
+    ]
+    assert (tmp_path / "s" / "0-vae-seed0" / "results.json").exists()
+
+
 def test_jobs_side_by_side(tmp_path: Path) -> None:
     """A launcher's own processes: each line says whose it is, and a failure is not lost."""
     result = subprocess.run(
