@@ -80,7 +80,9 @@ def literal(arguments: list[str]) -> list[str]:
     sweep = "-m" in typed or "--multirun" in typed
     one_model = re.fullmatch(r"\w+", typed.get("model", "")) is not None
     if typed.get("checkpoint", "null") != "null" or (sweep and not one_model):
-        sections = tuple(f"{name}." for name in FROM_CHECKPOINT if name not in typed)
+        known = {"model"} if one_model else set()  # to Hydra
+        known |= typed.keys() - {"model"}
+        sections = tuple(f"{name}." for name in FROM_CHECKPOINT if name not in known)
         arguments = [f"++{a}" if a.startswith(sections) else a for a in arguments]
     if sweep:
         return arguments

@@ -120,14 +120,12 @@ def test_a_sweep_over_models_takes_their_keys(genzoo: Run, tmp_path: Path) -> No
     """Each job's key is looked up among its own model's, not the default one's."""
     small = [a for a in SMALL if not a.startswith("model.")]
     status, _, error = genzoo(
-        "-m", "model=vae,autoencoder", "model.latent=8", "model.beta=1", "model.widths=[8,16]",
+        "-m", "model=vae,autoencoder", "model.latent=8", "model.beta=1.0", "model.widths=[8,16]",
         *small, "hydra.sweep.dir=s",
     )  # fmt: skip
     assert status == 2
-    assert error.splitlines() == [
-        "genzoo: 1-autoencoder-seed0: with model=autoencoder there is no key model.beta; "
-        "see: python -m genzoo --cfg job"
-    ]
+    assert len(error.splitlines()) == 1
+    assert "1-autoencoder-seed0: with model=autoencoder there is no key model.beta" in error
     assert (tmp_path / "s" / "0-vae-seed0" / "results.json").exists()
 
 
