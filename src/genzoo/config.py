@@ -88,9 +88,11 @@ def _composed(*overrides: str) -> DictConfig:
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():  # inside a running command
-        return compose("config", list(overrides))
+        cfg: DictConfig = compose("config", list(overrides))
+        return cfg
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", list(overrides))
+        cfg = compose("config", list(overrides))
+        return cfg
 
 
 def keys(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
