@@ -141,7 +141,7 @@ def samples(drawn: Drawn, path: Path) -> None:
     )  # fmt: skip
     sheet = Sheet(
         seed=there[0][0].seed,
-        items=tuple(Caption(picture.index, picture.caption) for picture in gallery),
+        items=tuple(Caption(picture.index, picture.caption, picture.split) for picture in gallery),
         real=Row("real", tuple(picture.real for picture in gallery)),
         samples=rows,
         reconstructions=(),
