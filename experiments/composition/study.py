@@ -12,7 +12,7 @@ from experiments.composition.measure import Drawn, drawn, real
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, shown
-from experiments.lab.judged import ATTRIBUTES
+from experiments.lab.judged import ATTRIBUTES, stamp
 from experiments.lab.sweep import Outcome, Run, StudyError
 
 SEEN, UNSEEN = "validation", "held_out"
@@ -67,16 +67,7 @@ def _row(
         "shuffled": of.judged.chance,
         "parts": of.judged.own,
         "parts_shuffled": of.judged.shuffled,
-        "stamp": {
-            "pictures": len(of.pictures),
-            "judge": trained.data.name,
-            "sampler": None if scale is None else str(trained.model.sampler),
-            "seed": int(trained.cfg.seed),
-            "data": trained.data.name,
-            "data_fingerprint": trained.data.fingerprint,
-            "image_size": trained.data.image_size,
-            "ema": True,
-        },
+        "stamp": stamp(trained, len(of.pictures), drawn=scale is not None),
     }
 
 

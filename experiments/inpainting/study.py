@@ -12,7 +12,7 @@ from experiments.inpainting.measure import Redrawn, redraw, tasks
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, shown
-from experiments.lab.judged import ATTRIBUTES
+from experiments.lab.judged import ATTRIBUTES, stamp
 from experiments.lab.sweep import Outcome, Run, StudyError
 
 COLUMNS = (*ATTRIBUTES, "count", "all")
@@ -57,16 +57,7 @@ def _row(images: int, scale: float, of: Redrawn, trained: lab.Trained) -> dict[s
         "changed": of.edges.changed,
         "seam": of.edges.seam,
         "seam_before": of.edges.seam_before,
-        "stamp": {
-            "pictures": len(of.pictures),
-            "judge": trained.data.name,
-            "sampler": str(trained.model.sampler),
-            "seed": int(trained.cfg.seed),
-            "data": trained.data.name,
-            "data_fingerprint": trained.data.fingerprint,
-            "image_size": trained.data.image_size,
-            "ema": True,
-        },
+        "stamp": stamp(trained, len(of.pictures)),
     }
 
 

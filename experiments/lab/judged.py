@@ -47,6 +47,20 @@ def judge(trained: Trained, pictures: Tensor, facts: Facts) -> Judged:
     )
 
 
+def stamp(trained: Trained, pictures: int, *, drawn: bool = True) -> dict[str, Any]:
+    """How so many judged pictures came about; the data's own were not drawn by the model."""
+    return {
+        "pictures": pictures,
+        "judge": trained.data.name,
+        "sampler": str(trained.model.sampler) if drawn else None,
+        "seed": int(trained.cfg.seed),
+        "data": trained.data.name,
+        "data_fingerprint": trained.data.fingerprint,
+        "image_size": trained.data.image_size,
+        "ema": True,
+    }
+
+
 def _verdicts(trained: Trained, pictures: Tensor, facts: Facts, others: Facts) -> dict[str, float]:
     judge = trained.data.judge
     assert judge is not None
