@@ -144,7 +144,7 @@ def trained_upsampler(
         "name": "ddim",
         "method": "ddim",
         "steps": cfg.upsampler_steps,
-        "temperature": 0.997,  # the notebooks' x_T; a colder start gives calmer flat areas
+        "temperature": 0.997,  # by which the reference's notebooks scale x_T
     }
     model = build_model(own)
     load_into(model, checkpoint.ema, path=path)

@@ -141,7 +141,7 @@ class ResidualGenerator(nn.Module):
             if k:
                 layers.append(Resample(widths[k], widths[k - 1], larger=True))
         self.layers = nn.ModuleList(layers)
-        # A transposed convolution is cheaper, and shows its grid for the first 100,000 images.
+        # A transposed convolution still showed its grid after 20,000 images.
         self.enlarge = nn.Upsample(scale_factor=shape.patch, mode="bilinear")
         self.out = nn.Conv2d(widths[0], shape.channels, 3, padding=1)
         scaled_(self.out.weight)

@@ -35,6 +35,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     device = build.device(cfg)
     model = model.to(device)
     enlarging = build.trained_upsampler(cfg, checkpoint)
+    larger = None if enlarging is None else _Upsampler(*enlarging, device)
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
     guidance = build.build_guidance(cfg)
     captions = _captions(cfg)
@@ -55,10 +56,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 device=device,
                 guidance=guidance,
             )
-            if enlarging is not None:
-                drawn = _enlarged(
-                    drawn, cond, *enlarging, seed=cfg.seed, indices=numbers, device=device
-                )
+            if larger is not None:
+                drawn = larger.enlarged(drawn, cond, seed=cfg.seed, indices=numbers)
             pictures.append(drawn)
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
@@ -88,28 +87,27 @@ def run(cfg: DictConfig) -> dict[str, float]:
     return {"seconds_per_image": seconds}
 
 
-def _enlarged(
-    small: Tensor,
-    cond: Condition,
-    upsampler: GenerativeModel,
-    checkpoint: Checkpoint,
-    *,
-    seed: int,
-    indices: list[int],
-    device: torch.device,
-) -> Tensor:
-    """The second stage of a cascade: 8-bit images and their captions to larger 8-bit images."""
-    size = checkpoint.config["data"]["image_size"]
-    own = condition(list(cond.caption), read_tokenizer(checkpoint.about["tokenizer"]))
-    own = replace(own, low_res=to_float(small))
-    return draw(
-        upsampler.to(device),
-        own,
-        (3, size, size),
-        seed=split_seed(seed, "upsample"),
-        indices=indices,
-        device=device,
-    )
+class _Upsampler:
+    """The second stage of a cascade."""
+
+    def __init__(
+        self, model: GenerativeModel, checkpoint: Checkpoint, device: torch.device
+    ) -> None:
+        self.model, self.device = model.to(device), device
+        self.size = checkpoint.config["data"]["image_size"]
+        self.tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
+
+    def enlarged(self, small: Tensor, cond: Condition, *, seed: int, indices: list[int]) -> Tensor:
+        """8-bit images and their captions to larger 8-bit images."""
+        own = condition(list(cond.caption), self.tokenizer)
+        return draw(
+            self.model,
+            replace(own, low_res=to_float(small)),
+            (3, self.size, self.size),
+            seed=split_seed(seed, "upsample"),
+            indices=indices,
+            device=self.device,
+        )
 
 
 def _captions(cfg: DictConfig) -> list[str]:
