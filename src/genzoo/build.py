@@ -16,7 +16,9 @@ from genzoo.check import gpu_count
 from genzoo.checkpoint import Checkpoint, find, load_into, read
 from genzoo.config import OPENAI, build
 from genzoo.console import Progress, say
+from genzoo.download import sha256_of
 from genzoo.errors import UsageError
+from genzoo.guidance import Classifier, Scorer
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.noise import split_seed
 from genzoo.text.bpe import BPETokenizer
@@ -72,8 +74,29 @@ def build_sampler(cfg: DictConfig) -> Any:
 
 
 def build_guidance(cfg: DictConfig) -> Any:
-    """What steers the samples, for the argument `guidance` of `GenerativeModel.sample`."""
-    return _chosen(cfg.guidance, identity)
+    """What steers the samples, for the argument `guidance` of `GenerativeModel.sample`.
+
+    Raises:
+        UsageError: for a classifier that is none, or one of images of another size.
+    """
+    if cfg.guidance.name != "classifier":
+        return _chosen(cfg.guidance, identity)
+    word, size = cfg.guidance.checkpoint, cfg.data.image_size
+    checkpoint = read(find(word, output=cfg.output))
+    own = OmegaConf.create(checkpoint.config)
+    model = _with_averaged_weights(own, checkpoint)
+    if not isinstance(model, Scorer):
+        raise UsageError(
+            f"guidance.checkpoint={word} judges no noisy images",
+            "train one that does: model=noisy_classifier",
+        )
+    if own.data.image_size != size:
+        raise UsageError(
+            f"guidance.checkpoint={word} judges images of {own.data.image_size} px, "
+            f"and the model draws {size} px",
+            f"train one with data.image_size={size}",
+        )
+    return Classifier(model.to(device(cfg)), float(cfg.guidance.scale))
 
 
 def guidance_words(cfg: DictConfig) -> str:
@@ -81,6 +104,9 @@ def guidance_words(cfg: DictConfig) -> str:
     scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
     interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
     part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"
+    if cfg.guidance.get("checkpoint") is not None:
+        digest = sha256_of(find(cfg.guidance.checkpoint, output=cfg.output))
+        part += f" by {digest[:12]}"
     return f"{cfg.guidance.name}{scale}{part}"
 
 
@@ -107,9 +133,13 @@ def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:
             f"task={cfg.task.name} needs a trained model",
             "name it: checkpoint=last, checkpoint=<run folder> or checkpoint=<file>",
         )
+    return _with_averaged_weights(cfg, checkpoint), checkpoint
+
+
+def _with_averaged_weights(cfg: DictConfig, checkpoint: Checkpoint) -> GenerativeModel:
     model = build_model(cfg)
     load_into(model, checkpoint.ema, path=checkpoint.path)
-    return model.eval().requires_grad_(False), checkpoint
+    return model.eval().requires_grad_(False)
 
 
 def trained_upsampler(
@@ -146,9 +176,7 @@ def trained_upsampler(
         "steps": cfg.upsampler_steps,
         "temperature": 0.997,  # by which the reference's notebooks scale x_T
     }
-    model = build_model(own)
-    load_into(model, checkpoint.ema, path=path)
-    return model.eval().requires_grad_(False), checkpoint
+    return _with_averaged_weights(own, checkpoint), checkpoint
 
 
 def device(cfg: DictConfig) -> torch.device:

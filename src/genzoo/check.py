@@ -122,6 +122,11 @@ def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
     if name != "none" and name not in capabilities.guidance:
         can = ", ".join(sorted({"none", *capabilities.guidance}))
         raise UsageError(f"model={cfg.model.name} has no guidance={name}", f"it can do: {can}")
+    if name == "classifier" and cfg.guidance.checkpoint is None:
+        raise UsageError(
+            "guidance=classifier needs a classifier",
+            "train one (model=noisy_classifier) and name it: guidance.checkpoint=<its run folder>",
+        )
 
 
 def _check_budget(cfg: DictConfig) -> None:

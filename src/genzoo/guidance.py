@@ -1,16 +1,49 @@
 """How strongly a sample follows its caption.
 
 A model that can be guided says in its `capabilities` by what; `guidance=` chooses.
+
+Shape letters: b batch, c channels, h height, w width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
+from jaxtyping import Float
 from torch import Tensor
 
+from genzoo.diffusion.schedule import Level
 from genzoo.errors import UsageError
+from genzoo.types import Condition
+
+Images = Float[Tensor, "b c h w"]
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """What knows which images at x_t go better with a condition."""
+
+    def score(self, x_t: Images, level: Level, cond: Condition) -> Images:
+        """The gradient of log p(condition | x_t) with respect to x_t."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Classifier guidance (Dhariwal & Nichol, arXiv 2105.05233, section 4).
+
+    Args:
+        scorer: whose gradient steers every step.
+        scale: by which it is multiplied; 0 is off.
+    """
+
+    scorer: Scorer
+    scale: float
+
+    def towards(self, cond: Condition) -> Callable[[Images, Level], Images]:
+        """The scaled gradient for these conditions, given x_t and how noisy it is."""
+        return lambda x_t, level: self.scale * self.scorer.score(x_t, level, cond)
 
 
 @dataclass(frozen=True)

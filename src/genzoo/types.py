@@ -148,11 +148,12 @@ class Capabilities:
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
         reconstruct: whether it has `encode`, and so maps an image to itself through a latent.
         latent: whether it has `draw_latent` and `decode`, so that latents can be interpolated.
-        sampling: how a random sample comes about, in a few words for the reader of a table.
+        sampling: how a random sample comes about, in a few words for the reader of a table; None
+            for a model that draws none and serves others.
         strategies: the distributed strategies under which it can be trained.
     """
 
-    sampling: str
+    sampling: str | None
     conditions: frozenset[str] = frozenset()
     samplers: bool = False
     guidance: frozenset[str] = frozenset()

@@ -14,10 +14,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from genzoo.diffusion.predict import Denoiser, Images, Prediction
-from genzoo.diffusion.schedule import Schedule
+from genzoo.diffusion.schedule import Level, Schedule
 
 Steps = Int[Tensor, " b"]
-Score = Callable[[Images, Steps], Images]  # of x_t and times as the network is told them
+Score = Callable[[Images, Level], Images]  # the gradient with respect to x_t
 
 
 @runtime_checkable
@@ -98,6 +98,6 @@ def scored(denoise: Denoiser, *, score: Score, schedule: Schedule) -> Denoiser:
 
     def with_score(x_t: Images, steps: Steps) -> Prediction:
         prediction = denoise(x_t, steps)
-        return replace(prediction, score=score(x_t, schedule.times.to(steps.device)[steps]))
+        return replace(prediction, score=score(x_t, schedule.level(steps, x_t)))
 
     return with_score

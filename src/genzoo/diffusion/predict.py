@@ -61,10 +61,12 @@ class Prediction:
         return replace(self, x0=(self.x_t - self.sigma * eps) / self.alpha)
 
     def scored(self) -> Prediction:
-        """The score added to the noise (ADM, arXiv 2105.05233, algorithm 2)."""
+        """The score as part of the image (ADM, arXiv 2105.05233, algorithm 2)."""
         if self.score is None:
             return self
-        return replace(self.with_eps(self.eps - self.sigma * self.score), score=None)
+        # What the algorithm takes from the noise, said of the image; pure noise has no alpha.
+        shift = self.sigma**2 / self.alpha.clamp(min=1e-6) * self.score
+        return replace(self.with_x0(self.x0 + shift), score=None)
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Int, Shaped
 from torch import Tensor
 
 from genzoo.diffusion.likelihood import bound_term
@@ -41,6 +41,10 @@ class Process(ABC):
     """
 
     outputs: int = 1
+
+    @abstractmethod
+    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+        """How noisy training makes each image, by the noise's choice."""
 
     @abstractmethod
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
@@ -92,11 +96,13 @@ class Discrete(Process):
         self.outputs = 2 if learned_variance else 1
         self.whole = Schedule.discrete(schedule, steps)
 
+    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+        return self.whole.level(self._times(noise), x_0)
+
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
-        t = noise.child("time").integers(self.steps)
-        eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
+        t = self._times(noise)
         level = self.whole.level(t, x_0)
-        x_t = noised(x_0, eps, level)
+        eps, x_t = with_noise(x_0, level, noise=noise)
         out = network(x_t, level.time).float()
         said = out[:, : x_0.shape[1]]
         wanted = target(self.prediction, x_0, eps, level)
@@ -109,6 +115,9 @@ class Discrete(Process):
         # One term of the chain's, so that the mean over times is the whole bound over `steps`.
         parts["bound"] = bound_term(prediction, x_0, self.whole, t)
         return Losses(error + self.bound_weight * self.steps * parts["bound"], parts)
+
+    def _times(self, noise: Noise) -> Int[Tensor, " b"]:
+        return noise.child("time").integers(self.steps)
 
     def schedule(self, steps: int | str | Sequence[int]) -> Schedule:
         return Schedule.discrete(self.name, self.steps, str(steps))
@@ -135,11 +144,15 @@ class RectifiedFlow(Process):
     def __init__(self, *, spread: float = 1.0, shift: float = 1.0) -> None:
         self.spread, self.shift = spread, shift
 
-    def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
+    def levels(self, x_0: Images, *, noise: Noise) -> Level:
         logit = self.spread * noise.child("time").normal() + math.log(self.shift)
-        eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
-        level = self._level(logit.sigmoid().to(x_0.dtype))
-        out = network(noised(x_0, eps, level), level.time).float()
+        t = logit.sigmoid().to(x_0.dtype).view(-1, 1, 1, 1)
+        return Level(1 - t, t, 1000 * t.flatten())
+
+    def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
+        level = self.levels(x_0, noise=noise)
+        eps, x_t = with_noise(x_0, level, noise=noise)
+        out = network(x_t, level.time).float()
         error = (out - target("flow", x_0, eps, level)).square().flatten(1).mean(1)
         return Losses(error, {"error": error})
 
@@ -153,10 +166,6 @@ class RectifiedFlow(Process):
     ) -> Prediction:
         level = schedule.level(steps, x_t)
         return read("flow", network(x_t, level.time.to(x_t.dtype)).float(), x_t, level)
-
-    def _level(self, t: Float[Tensor, " b"]) -> Level:
-        wide = t.view(-1, 1, 1, 1)
-        return Level(1 - wide, wide, 1000 * t)
 
 
 class EDM(Process):
@@ -184,12 +193,16 @@ class EDM(Process):
         self.sigma_data, self.mean, self.spread = sigma_data, mean, spread
         self.smallest, self.largest, self.rho = smallest, largest, rho
 
+    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+        log_sigma = (self.mean + self.spread * noise.child("time").normal()).to(x_0.dtype)
+        sigma = log_sigma.exp().view(-1, 1, 1, 1)
+        return Level(torch.ones_like(sigma), sigma, log_sigma / 4)
+
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
-        sigma = (self.mean + self.spread * noise.child("time").normal()).exp().to(x_0.dtype)
-        eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
-        level = self._level(sigma)
-        prediction = self._read(network, noised(x_0, eps, level), level)
-        size = self.sigma_data
+        level = self.levels(x_0, noise=noise)
+        _, x_t = with_noise(x_0, level, noise=noise)
+        prediction = self._read(network, x_t, level)
+        sigma, size = level.sigma.flatten(), self.sigma_data
         weight = (sigma**2 + size**2) / (sigma * size) ** 2  # equation 7 and table 1
         error = weight * (prediction.x0 - x_0).square().flatten(1).mean(1)
         return Losses(error, {"error": error})
@@ -212,9 +225,11 @@ class EDM(Process):
         x0 = (size / total) ** 2 * x_t + sigma * size / total * out
         return Prediction(x0, x_t, level.alpha, sigma)
 
-    def _level(self, sigma: Float[Tensor, " b"]) -> Level:
-        wide = sigma.view(-1, 1, 1, 1)
-        return Level(torch.ones_like(wide), wide, sigma.log() / 4)
+
+def with_noise(x_0: Images, level: Level, *, noise: Noise) -> tuple[Images, Images]:
+    """The noise that training adds, and the noisy images."""
+    eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
+    return eps, noised(x_0, eps, level)
 
 
 def _count(steps: int | str) -> int:

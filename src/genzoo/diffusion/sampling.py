@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import torch
+
 from genzoo.diffusion import guide, sampler
 from genzoo.diffusion.predict import Denoiser, Images
 from genzoo.diffusion.sampler import Normal, Sampler
-from genzoo.diffusion.schedule import Schedule
+from genzoo.diffusion.schedule import Level, Schedule
 from genzoo.errors import UsageError
 
 SAMPLERS: dict[str, Sampler] = {
@@ -19,6 +21,8 @@ SAMPLERS: dict[str, Sampler] = {
     "dpm_solver": sampler.dpm_solver,
     "heun": sampler.heun,
 }
+
+LEAST = 0.01  # of an image beside its noise, for a classifier to be asked
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,22 @@ class Sampling:
         if self.threshold == "dynamic":
             return guide.dynamic_threshold(denoise, quantile=self.quantile)
         return guide.clamped(denoise) if self.threshold == "static" else denoise
+
+    def steered(self, denoise: Denoiser, score: guide.Score, schedule: Schedule) -> Denoiser:
+        """The denoiser with a classifier's gradient (ADM, arXiv 2105.05233, section 4).
+
+        Ancestral steps shift their mean by it. For the others it changes the image, which is then
+        confined again, and not where there is almost none: what they divide by alpha would be
+        noise of the classifier's.
+        """
+        if self.method == "ddpm":
+            return guide.scored(denoise, score=score, schedule=schedule)
+
+        def where_there_is_an_image(x_t: Images, level: Level) -> Images:
+            return torch.where(level.alpha > LEAST * level.sigma, score(x_t, level), 0.0)
+
+        scored = guide.scored(denoise, score=where_there_is_an_image, schedule=schedule)
+        return self.confined(lambda x_t, steps: scored(x_t, steps).scored())
 
     def draw(
         self, denoise: Denoiser, *, start: Images, schedule: Schedule, noise: Normal

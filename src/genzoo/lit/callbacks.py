@@ -176,18 +176,29 @@ class Curves(AfterStep):
 
 
 @dataclass(frozen=True)
+class Samples:
+    """What the moving average draws.
+
+    Attributes:
+        picture: a file of it.
+        diversity: of it, as a share of real images'.
+    """
+
+    picture: Path
+    diversity: float
+
+
+@dataclass(frozen=True)
 class Look:
     """What a look at the moving average saw.
 
     Attributes:
         losses: on held-out images, by name.
-        picture: a file of samples.
-        diversity: of the samples, as a share of real images'.
+        samples: None for a model that draws none.
     """
 
     losses: dict[str, float]
-    picture: Path
-    diversity: float
+    samples: Samples | None
 
 
 class Monitor(AfterStep):
@@ -213,14 +224,17 @@ class Monitor(AfterStep):
         module.stop_clock()
         # All ranks look, for sharded weights have to be gathered; the first one's tracker writes.
         seen, look = module.images_seen, self.look()
-        values = {**look.losses, "diversity": look.diversity}
+        values = dict(look.losses)
+        if look.samples is not None:
+            values["diversity"] = look.samples.diversity
         self.tracker.curve(
             {f"validation/{name}": value for name, value in values.items()},
             images=seen,
             seconds=module.seconds,
         )
-        self.tracker.picture("samples", look.picture, images=seen)
-        self.health.check_samples(look.diversity, images=seen)
+        if look.samples is not None:
+            self.tracker.picture("samples", look.samples.picture, images=seen)
+            self.health.check_samples(look.samples.diversity, images=seen)
         module.start_clock()
 
 

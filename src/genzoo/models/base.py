@@ -83,6 +83,13 @@ class GenerativeModel(nn.Module, ABC):
         """
         return self.decode(self.draw_latent(cond, noise=noise), cond)
 
+    def recognised(self, batch: Batch, *, noise: Noise) -> dict[str, Float[Tensor, " b"]]:
+        """How well held-out images are told apart, by name: from 0 to 1 each, larger is better.
+
+        Empty for all but the models that judge images.
+        """
+        return {}
+
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """Log-likelihood of the 8-bit image in nats, exact or a bound as `capabilities` says."""
         raise Unsupported(

@@ -22,7 +22,7 @@ from genzoo.diffusion.process import Discrete, Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported, UsageError
-from genzoo.guidance import ClassifierFree
+from genzoo.guidance import Classifier, ClassifierFree
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.nn.unet import UNetShape
 from genzoo.noise import Noise
@@ -91,7 +91,7 @@ class Diffusion(GenerativeModel):
         sampling="denoising from Gaussian noise",
         conditions=frozenset({"text"}),
         samplers=True,
-        guidance=frozenset({"classifier_free"}),
+        guidance=frozenset({"classifier_free", "classifier"}),
         likelihood="bound",
     )
 
@@ -164,7 +164,10 @@ class Diffusion(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """Denoised images, by `self.sampler`; guidance is `identity` or a `ClassifierFree`."""
+        """Denoised images, by `self.sampler`.
+
+        Guidance is `identity`, a `ClassifierFree` or a `Classifier`.
+        """
         return self.draw(cond, shape, noise=noise, guidance=guidance)
 
     def draw(
@@ -195,6 +198,8 @@ class Diffusion(GenerativeModel):
         denoise = self.sampler.confined(denoise)
         if shown is not None and shown.image is not None and shown.mask is not None:
             denoise = guide.known_region(denoise, image=shown.image, mask=shown.mask)
+        if isinstance(guidance, Classifier):
+            denoise = self.sampler.steered(denoise, guidance.towards(cond), schedule)
         images = self.sampler.draw(
             denoise,
             start=noise.child("start").normal(*shape),

@@ -116,17 +116,14 @@ class UNetShape:
         return heads
 
 
-class UNet(nn.Module):
-    """Maps to maps, given a time, an embedding and a text.
+class _Levels(nn.Module):
+    """The way down through the levels and the middle, in which both networks below begin.
 
-    Args:
-        shape: of the network.
-        channels: of the input.
-        out: channels of the output.
-        context: width of the text's features, 0 for no text.
+    Attributes:
+        kept: channels of each map on the way down.
     """
 
-    def __init__(self, shape: UNetShape, *, channels: int, out: int, context: int) -> None:
+    def __init__(self, shape: UNetShape, *, channels: int, context: int) -> None:
         super().__init__()
         self.shape, self.context = shape, context
         self.time = nn.Sequential(
@@ -134,49 +131,31 @@ class UNet(nn.Module):
             nn.SiLU(),
             nn.Linear(shape.embedding, shape.embedding),
         )
-        k = shape.patch
         width = shape.multiples[0] * shape.width
-        stem = nn.Conv2d(channels * k**2, width, 3, padding=1)
-        self.down, kept = self._way_down(stem, width)
-        width = kept[-1]
+        stem = nn.Conv2d(channels * shape.patch**2, width, 3, padding=1)
+        self.down, self.kept = self._way_down(stem, width)
+        width = self.kept[-1]
         self.middle = nn.ModuleList(
             [self._block(width, width), self._attention(width), self._block(width, width)]
         )
-        self.up, width = self._way_up(width, kept)
-        self.norm = nn.GroupNorm(shape.groups, width)
-        self.out = nn.Conv2d(width, out * k**2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
 
-    def forward(
-        self,
-        x: Float[Tensor, "b c h w"],
-        times: Shaped[Tensor, " b"],
-        *,
-        embedding: Float[Tensor, "b e"] | None = None,
-        context: Float[Tensor, "b l d"] | None = None,
-    ) -> Float[Tensor, "b k h w"]:
-        """The map of `out` channels.
+    def _steer(self, times: Shaped[Tensor, " b"], embedding: Tensor | None = None) -> Tensor:
+        """What every block is told of the time and of whatever else is embedded."""
+        weight = self.time[0].weight
+        assert isinstance(weight, Tensor)
+        steer = self.time(time_features(times, self.shape.width).to(weight.dtype))
+        return F.silu(steer if embedding is None else steer + embedding)
 
-        Args:
-            x: height and width divisible by patch * 2 ** (levels - 1).
-            times: steps of the process.
-            embedding: added to that of the time.
-            context: features of a text's tokens.
-        """
-        waves = time_features(times, self.shape.width).to(self.out.weight.dtype)
-        steer = self.time(waves)
-        steer = F.silu(steer if embedding is None else steer + embedding)
+    def _descend(
+        self, x: Float[Tensor, "b c h w"], steer: Tensor, context: Tensor | None
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The map in the middle, and those on the way to it."""
         h = F.pixel_unshuffle(x, self.shape.patch)
-        kept: list[Tensor] = []
+        maps: list[Tensor] = []
         for layers in self.down:
             h = self._run(layers, h, steer, context)
-            kept.append(h)
-        h = self._run(self.middle, h, steer, context)
-        for layers in self.up:
-            h = self._run(layers, torch.cat([h, kept.pop()], dim=1), steer, context)
-        h = self.out(F.silu(self.norm(h)).to(self.out.weight.dtype))
-        return F.pixel_shuffle(h, self.shape.patch)
+            maps.append(h)
+        return self._run(self.middle, h, steer, context), maps
 
     def _run(self, layers: nn.Module, h: Tensor, steer: Tensor, context: Tensor | None) -> Tensor:
         assert isinstance(layers, nn.ModuleList)
@@ -209,24 +188,6 @@ class UNet(nn.Module):
                 kept.append(width)
         return nn.ModuleList(groups), kept
 
-    def _way_up(self, width: int, kept: Sequence[int]) -> tuple[nn.ModuleList, int]:
-        """Groups of layers, each of which takes one more kept map, and the channels at the end."""
-        shape, waiting = self.shape, list(kept)
-        groups = []
-        for level, multiple in reversed(list(enumerate(shape.multiples))):
-            count = shape.blocks_at(level) + 1
-            for k in range(count):
-                layers: list[nn.Module] = [
-                    self._block(width + waiting.pop(), multiple * shape.width)
-                ]
-                width = multiple * shape.width
-                if 2**level in shape.attention:
-                    layers.append(self._attention(width, up=True))
-                if level and k + 1 == count:
-                    layers.append(self._resample(width, "larger"))
-                groups.append(nn.ModuleList(layers))
-        return nn.ModuleList(groups), width
-
     def _block(self, channels: int, out: int, change: Change | None = None) -> ResBlock:
         shape = self.shape
         return ResBlock(
@@ -249,3 +210,87 @@ class UNet(nn.Module):
         if self.shape.resample == "block":
             return self._block(channels, channels, change)
         return Resample(channels, change)
+
+
+class Classifier(_Levels):
+    """The way down and a linear layer: classes of maps, given a time (ADM, section 4.1).
+
+    Args:
+        shape: of the network.
+        channels: of the input.
+        classes: how many.
+    """
+
+    def __init__(self, shape: UNetShape, *, channels: int, classes: int) -> None:
+        super().__init__(shape, channels=channels, context=0)
+        width = self.kept[-1]
+        self.norm = nn.GroupNorm(shape.groups, width)
+        self.out = nn.Linear(width, classes)
+
+    def forward(
+        self, x: Float[Tensor, "b c h w"], times: Shaped[Tensor, " b"]
+    ) -> Float[Tensor, "b k"]:
+        """A number a class, the larger the likelier; arguments as for `UNet`."""
+        h, _ = self._descend(x, self._steer(times), None)
+        logits: Tensor = self.out(F.silu(self.norm(h)).mean(dim=(2, 3)))
+        return logits
+
+
+class UNet(_Levels):
+    """Maps to maps, given a time, an embedding and a text.
+
+    Args:
+        shape: of the network.
+        channels: of the input.
+        out: channels of the output.
+        context: width of the text's features, 0 for no text.
+    """
+
+    def __init__(self, shape: UNetShape, *, channels: int, out: int, context: int) -> None:
+        super().__init__(shape, channels=channels, context=context)
+        self.up, width = self._way_up(self.kept[-1], self.kept)
+        self.norm = nn.GroupNorm(shape.groups, width)
+        self.out = nn.Conv2d(width, out * shape.patch**2, 3, padding=1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c h w"],
+        times: Shaped[Tensor, " b"],
+        *,
+        embedding: Float[Tensor, "b e"] | None = None,
+        context: Float[Tensor, "b l d"] | None = None,
+    ) -> Float[Tensor, "b k h w"]:
+        """The map of `out` channels.
+
+        Args:
+            x: height and width divisible by patch * 2 ** (levels - 1).
+            times: steps of the process.
+            embedding: added to that of the time.
+            context: features of a text's tokens.
+        """
+        steer = self._steer(times, embedding)
+        h, maps = self._descend(x, steer, context)
+        for layers in self.up:
+            h = self._run(layers, torch.cat([h, maps.pop()], dim=1), steer, context)
+        h = self.out(F.silu(self.norm(h)).to(self.out.weight.dtype))
+        return F.pixel_shuffle(h, self.shape.patch)
+
+    def _way_up(self, width: int, kept: Sequence[int]) -> tuple[nn.ModuleList, int]:
+        """Groups of layers, each of which takes one more kept map, and the channels at the end."""
+        shape, waiting = self.shape, list(kept)
+        groups = []
+        for level, multiple in reversed(list(enumerate(shape.multiples))):
+            count = shape.blocks_at(level) + 1
+            for k in range(count):
+                layers: list[nn.Module] = [
+                    self._block(width + waiting.pop(), multiple * shape.width)
+                ]
+                width = multiple * shape.width
+                if 2**level in shape.attention:
+                    layers.append(self._attention(width, up=True))
+                if level and k + 1 == count:
+                    layers.append(self._resample(width, "larger"))
+                groups.append(nn.ModuleList(layers))
+        return nn.ModuleList(groups), width

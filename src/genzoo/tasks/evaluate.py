@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -44,7 +45,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Measure a model and write results.json and the gallery into the run's folder.
 
-    Every rank draws and measures its share of the images; the first one writes.
+    Of a model that draws nothing, what it recognises is measured, and there is no gallery. Every
+    rank draws and measures its share of the images; the first one writes.
 
     Args:
         cfg: the prepared configuration.
@@ -61,29 +63,50 @@ def evaluate(
     device = build.device(cfg)
     folder = Path(cfg.run.folder)
     model = model.to(device).eval()
-    measures = measuring.feature_metrics(cfg, data, device)
-    captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
-    seconds = measuring.measure_samples(cfg, model, data, tokenizer, measures, captions, device)
-    entries = measuring.feature_entries(cfg, data, measures)
-    if captions is not None:
-        real = len(measures[0].real)
-        entries |= measuring.caption_entries(cfg, data, captions, real=real)
+    draws = model.capabilities.sampling is not None
+    guidance = build.build_guidance(cfg)
+    seconds: float | None = None
+    entries: dict[str, Entry] = {}
+    if draws:
+        seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
     entries |= measuring.held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
-        write_gallery(
-            model,
-            data,
-            tokenizer,
-            folder=folder / "gallery",
-            seed=cfg.seed,
-            device=device,
-            guidance=build.build_guidance(cfg),
-        )
+        if draws:
+            write_gallery(
+                model,
+                data,
+                tokenizer,
+                folder=folder / "gallery",
+                seed=cfg.seed,
+                device=device,
+                guidance=guidance,
+            )
         write_results(cfg, model, data, entries, cost, seconds_per_image=seconds)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
         _report(cfg, entries)
     distributed.barrier()
     return {name: float(entry["value"]) for name, entry in entries.items()}
+
+
+def _samples(
+    cfg: DictConfig,
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    guidance: Any,
+) -> tuple[float, dict[str, Entry]]:
+    """The seconds that drawing one image took, and what the images were worth."""
+    device = build.device(cfg)
+    measures = measuring.feature_metrics(cfg, data, device)
+    captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
+    seconds = measuring.measure_samples(
+        cfg, model, data, tokenizer, measures, captions, device, guidance=guidance
+    )
+    entries = measuring.feature_entries(cfg, data, measures)
+    if captions is not None:
+        real = len(measures[0].real)
+        entries |= measuring.caption_entries(cfg, data, captions, real=real)
+    return seconds, entries
 
 
 def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:

@@ -18,7 +18,7 @@ from genzoo.data.dataset import TextImageData
 from genzoo.errors import UsageError
 from genzoo.image import grid, save_png
 from genzoo.lit.adversarial import AdversarialModule
-from genzoo.lit.callbacks import Budget, Count, Curves, Look, Monitor, Saver
+from genzoo.lit.callbacks import Budget, Count, Curves, Look, Monitor, Samples, Saver
 from genzoo.lit.health import Health, diversity
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
@@ -197,6 +197,14 @@ def _look(
     cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
 ) -> Look:
     """Losses and samples of the moving average for held-out images and their captions."""
+    draws = module.model.capabilities.sampling is not None
+    samples = _samples(cfg, module, data, tokenizer) if draws else None
+    return Look(_validate(cfg, module, data, tokenizer), samples)
+
+
+def _samples(
+    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
+) -> Samples:
     indices = data.spread("validation", MONITOR_SAMPLES).tolist()
     model, device = module.ema.model, module.device
     cond = condition_of(model, data, indices, tokenizer)
@@ -205,8 +213,4 @@ def _look(
     if distributed.rank() == 0:
         path.parent.mkdir(exist_ok=True)
         save_png(path, grid(samples, columns=8), scale=2)
-    return Look(
-        losses=_validate(cfg, module, data, tokenizer),
-        picture=path,
-        diversity=diversity(samples, data.images(indices)),
-    )
+    return Samples(path, diversity(samples, data.images(indices)))

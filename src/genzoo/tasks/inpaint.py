@@ -44,7 +44,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     device = build.device(cfg)
     model = model.to(device)
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
-    cond = condition([str(cfg.prompt)] * cfg.count, tokenizer).to(device)
+    captions = [str(cfg.prompt)] * cfg.count
+    cond = condition(captions, tokenizer, label=cfg.label).to(device)
     noise = Noise.of(cfg.seed, range(cfg.count), "inpaint", device=device)
     square, known = region.seen(size)
     with torch.no_grad():

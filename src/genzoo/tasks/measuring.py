@@ -74,6 +74,8 @@ def measure_samples(
     measures: list[FeatureMetrics],
     captions: CaptionAccuracy | None,
     device: torch.device,
+    *,
+    guidance: Any,
 ) -> float:
     """Draw this rank's images and update the measures with them.
 
@@ -85,6 +87,7 @@ def measure_samples(
         measures: to update.
         captions: to update, where the data can judge an image.
         device: where to draw.
+        guidance: as for `GenerativeModel.sample`.
 
     Returns:
         The seconds that drawing one image took.
@@ -97,7 +100,6 @@ def measure_samples(
     def shown(numbers: Iterable[int]) -> list[int]:
         return [order[i % len(order)] for i in numbers]
 
-    guidance = build.build_guidance(cfg)
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
     spent, warm = 0.0, 0
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
@@ -191,10 +193,11 @@ def held_out(
     tokenizer: Tokenizer,
     device: torch.device,
 ) -> dict[str, Entry]:
-    """Likelihood and reconstruction of held-out images, for the models that have them."""
+    """Likelihood, reconstruction and recognition of held-out images, as far as a model goes."""
     indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
     can = model.capabilities
     bits, errors = [], []
+    recognised: dict[str, list[Tensor]] = {}
     for start in range(0, len(indices), cfg.metrics.batch):
         batch = data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
         if can.likelihood is not None:
@@ -203,6 +206,9 @@ def held_out(
         if can.reconstruct:
             rebuilt = model.reconstruct(batch.image, batch.condition)
             errors.append((rebuilt - batch.image).square().flatten(1).mean(1).double().cpu())
+        noise = Noise.of(cfg.seed, batch.index, "recognition", device=device)
+        for name, right in model.recognised(batch, noise=noise).items():
+            recognised.setdefault(name, []).append(right.double().cpu())
     common = {
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
@@ -231,6 +237,13 @@ def held_out(
             "spread": None,
             "better": "higher",
             "stamp": {"metric": "reconstruction_psnr", "unit": "dB", **common},
+        }
+    for name, parts in recognised.items():
+        entries[name] = {
+            "value": float(torch.cat(parts).mean()),
+            "spread": None,
+            "better": "higher",
+            "stamp": {"metric": name, **common},
         }
     return entries
 

@@ -38,7 +38,7 @@ def write_results(
     entries: Mapping[str, Entry],
     cost: Cost,
     *,
-    seconds_per_image: float,
+    seconds_per_image: float | None,
 ) -> None:
     """Write the file into the run's folder, whole or not at all."""
     can = model.capabilities

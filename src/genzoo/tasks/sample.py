@@ -44,9 +44,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     with Progress("drawing", cfg.count) as progress:
         for start in range(0, cfg.count, cfg.batch):
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
-            cond = condition([captions[i % len(captions)] for i in numbers], tokenizer)
-            if cfg.label is not None:
-                cond = replace(cond, label=torch.full_like(cond.label, int(cfg.label)))
+            own = [captions[i % len(captions)] for i in numbers]
+            cond = condition(own, tokenizer, label=cfg.label)
             drawn = draw(
                 model,
                 cond,
@@ -130,7 +129,8 @@ def _captions(cfg: DictConfig) -> list[str]:
     return [str(cfg.prompt)]
 
 
-def condition(captions: list[str], tokenizer: Tokenizer) -> Condition:
-    """What captions alone ask for."""
+def condition(captions: list[str], tokenizer: Tokenizer, *, label: int | None = None) -> Condition:
+    """What captions ask for, and a class if one is named."""
     tokens, mask = tokenizer.encode(captions)
-    return Condition(tuple(captions), tokens, mask, torch.full((len(captions),), -1))
+    labels = torch.full((len(captions),), -1 if label is None else int(label))
+    return Condition(tuple(captions), tokens, mask, labels)

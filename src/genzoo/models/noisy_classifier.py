@@ -1,0 +1,140 @@
+"""A classifier of noised images, whose gradient guides a diffusion model.
+
+Dhariwal & Nichol (ADM), arXiv 2105.05233, section 4. What it sees of a noisy image is scaled to
+unit size, and what it is told of the noise is its share: so it guides every process, whichever it
+was trained on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from genzoo.diffusion.process import Process, with_noise
+from genzoo.diffusion.schedule import Level
+from genzoo.errors import Unsupported, UsageError
+from genzoo.models.base import GenerativeModel, identity
+from genzoo.nn.unet import Classifier, UNetShape
+from genzoo.noise import Noise
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise at which held-out images are classified
+
+
+class NoisyClassifier(GenerativeModel):
+    """p(class | x_t) at every amount of noise.
+
+    Args:
+        image_size: height and width of the images.
+        labels: how many classes the data has.
+        unet: arguments of `UNetShape`, of which the way up is left away.
+        process: whose noise it is trained on.
+        channels: of the images.
+    """
+
+    capabilities = Capabilities(sampling=None)
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        labels: int,
+        unet: Mapping[str, Any],
+        process: Process,
+        channels: int = 3,
+    ) -> None:
+        super().__init__()
+        self.image_size, self.labels, self.process = image_size, labels, process
+        self.network = Classifier(UNetShape(**unet), channels=channels, classes=labels)
+
+    def initialise(self, batch: Batch, *, noise: Noise) -> None:
+        """Nothing is set; that the classes are the data's is made sure of.
+
+        Raises:
+            UsageError: where the data has none or more.
+        """
+        least, most = int(batch.label.min()), int(batch.label.max())
+        if least < 0:
+            raise UsageError(
+                "this data has no classes to tell apart", "use data=shapes or data=fashion_mnist"
+            )
+        if most >= self.labels:
+            raise UsageError(
+                f"model.labels={self.labels}, and the data has a class {most}",
+                "give as many as the data has",
+            )
+
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        level = self.process.levels(batch.image, noise=noise)
+        _, x_t = with_noise(batch.image, level, noise=noise)
+        logits = self(x_t, level)
+        surprise = F.cross_entropy(logits, batch.label, reduction="none")
+        return Losses(surprise, {"accuracy": _right(logits, batch.label)})
+
+    def forward(self, x_t: Float[Tensor, "b c h w"], level: Level) -> Float[Tensor, "b k"]:
+        """A number a class for x_t = alpha x_0 + sigma eps."""
+        size = (level.alpha**2 + level.sigma**2).sqrt()
+        # The angle between image and noise, from 0 to 1000 as the steps of a chain are.
+        angle = torch.atan2(level.sigma, level.alpha).flatten() * (2000 / math.pi)
+        logits: Tensor = self.network((x_t / size).to(x_t.dtype), angle).float()
+        return logits
+
+    def score(
+        self, x_t: Float[Tensor, "b c h w"], level: Level, cond: Condition
+    ) -> Float[Tensor, "b c h w"]:
+        """The gradient of log p(class | x_t) with respect to x_t.
+
+        Raises:
+            UsageError: where a row asks for no class of the data's.
+        """
+        least, most = int(cond.label.min()), int(cond.label.max())
+        if not 0 <= least <= most < self.labels:
+            raise UsageError(
+                "guidance=classifier steers towards one of the classes "
+                f"0 to {self.labels - 1}, and {'none' if least < 0 else most} was asked for",
+                "name one: label=<number>",
+            )
+        with torch.enable_grad():
+            x_t = x_t.detach().requires_grad_()
+            surprise = F.cross_entropy(self(x_t, level), cond.label, reduction="sum")
+            (slope,) = torch.autograd.grad(-surprise, x_t)
+        return slope
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Declined: it guides others.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(
+            "model=noisy_classifier draws nothing",
+            "let it guide: task=sample checkpoint=<a diffusion model> guidance=classifier "
+            "guidance.checkpoint=<this one> label=<number>",
+        )
+
+    def recognised(self, batch: Batch, *, noise: Noise) -> dict[str, Float[Tensor, " b"]]:
+        """Whether each image's class is the likeliest, at several shares of noise."""
+        found = {}
+        for share in SHARES:
+            angle = torch.full_like(batch.image[:, :1, :1, :1], share * math.pi / 2)
+            level = Level(angle.cos(), angle.sin(), angle.flatten())
+            _, x_t = with_noise(batch.image, level, noise=noise.child(f"{share:g}"))
+            found[f"accuracy/noise_{share:g}"] = _right(self(x_t, level), batch.label)
+        return found
+
+
+def _right(logits: Float[Tensor, "b k"], label: Int[Tensor, " b"]) -> Float[Tensor, " b"]:
+    return (logits.argmax(1) == label).float()
