@@ -5,6 +5,7 @@ Every case runs in a process of its own (see `bench.__main__`), with OpenMP thre
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -266,3 +267,33 @@ def cpu_switches() -> Numbers:
         busy.kill()
         busy.wait()
     return rates
+
+
+@case
+def unet() -> Numbers:
+    """The reference's U-Net at 64 px: plain, our ways, diffusers'; forward, backward, sampling."""
+    here = Path(__file__).parent
+
+    def measured(keep: bool, *variants: str) -> Numbers:
+        result = subprocess.run(
+            [sys.executable, str(here / "unets.py"), str(int(keep)), ",".join(variants)],
+            env={**os.environ, "PYTHONPATH": str(here.parent)},
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        numbers: Numbers = json.loads(result.stdout.splitlines()[-1])
+        return numbers
+
+    kept = measured(True, "plain", "sdpa", "channels_last", "both", "compiled", "diffusers")
+    default = measured(False, "plain", "both")
+    kept |= {
+        f"glibc_default_{name}": value for name, value in default.items() if "seconds" in name
+    }
+    for what in ("forward", "forward_backward", "guided_sampling"):
+        ours = kept[f"{what}_both_seconds"]
+        plain = default[f"{what}_plain_seconds"]  # as the reference's code runs by itself
+        kept[f"{what}_speed_over_plain"] = plain / ours
+        kept[f"{what}_speed_over_diffusers"] = kept[f"{what}_diffusers_seconds"] / ours
+        kept[f"{what}_compiled_over_plain"] = plain / kept[f"{what}_compiled_seconds"]
+    return kept

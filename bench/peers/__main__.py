@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def main() -> None:
 
 def contest(name: str, settings: Settings, folder: Path) -> bool:
     """Run one contestant and write everything anew; whether it came to an end."""
-    contestant, shared = CONTESTANTS[name], conditions(settings)
+    contestant = CONTESTANTS[name]
+    settings = replace(settings, data=contestant.data)
+    shared = conditions(settings)
     print(f"== {contestant.label}", flush=True)
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:
         record = {**run(name, settings, Path(scratch)), **results.about(contestant)}

@@ -15,6 +15,7 @@ class Contestant:
         build: module and function that make a peer; None for ours.
         model: what genzoo is told; None for peers.
         packages: whose versions matter, besides torch's.
+        data: what is drawn.
     """
 
     label: str
@@ -22,6 +23,7 @@ class Contestant:
     build: str | None = None
     model: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    data: str = "fashion_mnist"
 
     @property
     def ours(self) -> bool:
@@ -47,5 +49,15 @@ CONTESTANTS = {
     ),
     "normflows_glow": Contestant(
         "normflows Glow", "flow", "glow:same_size", packages=("normflows",)
+    ),
+    "diffusion": Contestant(
+        "genzoo diffusion", "diffusion", model=("model=diffusion",), data="openmoji"
+    ),
+    "ddpm_pytorch": Contestant(
+        "denoising-diffusion-pytorch",
+        "diffusion",
+        "ddpm:same_size",
+        packages=("denoising-diffusion-pytorch",),
+        data="openmoji",
     ),
 }

@@ -24,12 +24,14 @@ class Settings:
     real_images: int
     held_out_images: int
     seed: int
+    data: str = "fashion_mnist"
+    image_size: int = 32
 
     def overrides(self) -> list[str]:
         """For genzoo's command line; peers compose their configuration from the same."""
         return [
-            "data=fashion_mnist",
-            "data.image_size=32",
+            f"data={self.data}",
+            f"data.image_size={self.image_size}",
             "budget.images=null",
             f"budget.minutes={self.minutes}",
             f"metrics.images={self.samples}",
@@ -72,8 +74,6 @@ def conditions(settings: Settings) -> dict[str, Any]:
     cpu = compose(*settings.overrides()).cpu
     return {
         **asdict(settings),
-        "data": "fashion_mnist",
-        "image_size": 32,
         "processor": _processor(),
         "cores": cores(),
         "torch": metadata.version("torch"),

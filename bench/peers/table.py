@@ -15,7 +15,7 @@ METRICS = {
     "bits_per_dim": "bits/dim ↓",
 }
 COSTS = ("parameters", "images seen", "images/s", "samples/s", "revision")
-FAMILIES = {"gan": "GANs", "flow": "Flows"}
+FAMILIES = {"gan": "GANs", "flow": "Flows", "diffusion": "Diffusion"}
 Contestants = Mapping[str, Mapping[str, Any]]
 
 

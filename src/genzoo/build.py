@@ -154,7 +154,8 @@ def trained_upsampler(
     if word is None:
         return None
     if word == OPENAI:
-        path = released.published(released.Kind("upsample", inpaint=False), cfg.weights_dir)
+        kind = released.Kind("upsample", inpaint=cfg.task.name == "inpaint")
+        path = released.published(kind, cfg.weights_dir)
     else:
         path = find(word, output=cfg.output)
     checkpoint = read(path)

@@ -2,22 +2,23 @@
 
 A checkpoint is what Lightning writes plus one entry, ``genzoo``: the format's number, the resolved
 configuration, the tokenizer, the images seen, the training seconds, the fingerprint of the data,
-version and git revision.
+version and git revision. Files of `genzoo.portable` and the reference's are read as well.
 """
 
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from genzoo import released
+from genzoo import portable, released
+from genzoo.config import zoo_dir
 from genzoo.errors import GenzooError, UsageError
 
 FORMAT = 1
@@ -31,7 +32,8 @@ class Checkpoint:
     Attributes:
         path: the file.
         about: the entry ``genzoo``.
-        weights: the parameters as trained, by name; none in what others wrote.
+        weights: the parameters as trained, by name; none where training cannot be continued,
+            as in portable files and in what others wrote.
         ema: their moving averages, which are what is evaluated.
     """
 
@@ -51,7 +53,8 @@ def find(word: str, *, output: str | Path) -> Path:
     """The file that a `checkpoint=` names.
 
     Args:
-        word: a file, a run folder, or ``last`` for the newest run below `output`.
+        word: a file, a run folder, ``last`` for the newest run below `output`, or ``zoo/NAME``
+            for a model that comes with genzoo.
         output: where runs are written.
 
     Raises:
@@ -68,10 +71,14 @@ def find(word: str, *, output: str | Path) -> Path:
     path = Path(word).expanduser()
     if path.is_dir():
         path = path / LAST
+    if not path.is_file() and (name := re.fullmatch(r"zoo/(\w+)", word)):
+        path = zoo_dir() / f"{name[1]}.safetensors"
     if not path.is_file():
+        zoo = ", ".join(f"zoo/{file.stem}" for file in sorted(zoo_dir().glob("*.safetensors")))
         raise UsageError(
             f"there is no checkpoint {word}",
-            "name a file or a run folder with checkpoints/last.ckpt, or write checkpoint=last",
+            "name a file or a run folder with checkpoints/last.ckpt, or write checkpoint=last"
+            + (f" or one of {zoo}" if zoo else ""),
         )
     return path.resolve()
 
@@ -99,7 +106,7 @@ def read(path: Path) -> Checkpoint:
     if state is not None:
         kind = released.kind_of(state, path)
         return Checkpoint(path, released.about(kind, path), {}, released.weights(state, kind))
-    about = content.get("genzoo") if isinstance(content, dict) else None
+    about = content.get(portable.ENTRY) if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
             f"{path} is a torch file but no genzoo checkpoint",
@@ -110,13 +117,16 @@ def read(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {about.get('format')}, this genzoo reads {FORMAT}",
             f"use the genzoo that wrote it (version {about.get('version')})",
         )
+    if "averages" in content:
+        return Checkpoint(path, about, {}, content["averages"])
     state = content["state_dict"]
     return Checkpoint(path, about, _below(state, "model."), _below(state, "ema.model."))
 
 
 def _content(path: Path) -> Any:
     if path.suffix == ".safetensors":
-        return load_file(path)
+        about, tensors = portable.read(path)
+        return tensors if about is None else {portable.ENTRY: about, "averages": tensors}
     return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
 
 

@@ -10,7 +10,7 @@ import re
 import sys
 from typing import NoReturn
 
-from genzoo.config import FROM_CHECKPOINT, closest, config_dir, groups
+from genzoo.config import FROM_CHECKPOINT, SIZE, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
 
 HELP = """\
@@ -21,6 +21,7 @@ genzoo: families of image generators, trained on the same captions and compared.
   python -m genzoo -m model=autoencoder,vae seed=0,1 a sweep, then a comparison
   python -m genzoo task=sample checkpoint=last prompt="a red heart" count=16
   python -m genzoo task=evaluate checkpoint=outputs/...
+  python -m genzoo task=export checkpoint=outputs/... file=mine.safetensors
   python -m genzoo task=compare runs=outputs/...
 
 Choose one of each (group=option):
@@ -30,7 +31,8 @@ Often used (key=value):
   seed=0                        of training and of sampling
   budget.images= budget.minutes=    images seen or minutes of training, whichever comes first
   data.image_size=32            pixels; data.root= a folder where the data needs one
-  checkpoint=                   a file, a run folder, or `last`; task=fit continues from it
+  checkpoint=                   a file, a run folder, `last`, or zoo/<name>; task=fit continues
+                                from it
   trainer.gpus=8                or auto, or 0 for the CPU; trainer.processes=2 on the CPU
   hydra.run.dir=                where this run is written
   debug=traceback               show where an error came from
@@ -75,7 +77,7 @@ def literal(arguments: list[str]) -> list[str]:
     checkpoint is read or the job is composed.
     """
     # A group of the configuration, typed as the key that it sets.
-    arguments = [re.sub(r"^model[./]size=", "model/size@model=", a) for a in arguments]
+    arguments = [re.sub(r"^model[./]size=", f"{SIZE}=", a) for a in arguments]
     typed = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     sweep = "-m" in typed or "--multirun" in typed
     one_model = re.fullmatch(r"\w+", typed.get("model", "")) is not None

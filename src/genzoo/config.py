@@ -26,6 +26,7 @@ FROM_CHECKPOINT = (
     "guidance",
 )
 
+SIZE = "model/size@model"  # what Hydra calls model.size=
 OPENAI = "openai"  # names GLIDE's released weights where a checkpoint is named
 
 
@@ -33,6 +34,11 @@ def config_dir() -> Path:
     """Where the YAML files lie: inside the package (a wheel) or at the repository's top."""
     inside = Path(__file__).parent / "configs"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def zoo_dir() -> Path:
+    """Where the small trained models lie that come with genzoo: found as the YAML files are."""
+    return config_dir().with_name("zoo")
 
 
 def groups() -> dict[str, list[str]]:
@@ -154,13 +160,11 @@ def with_size(cfg: DictConfig, *, gpus: int, typed: Sequence[str]) -> DictConfig
     """
     if cfg.model.get("size") != "auto":
         return cfg
-    name = "small" if gpus else "tiny"
-    chosen = OmegaConf.load(config_dir() / "model" / "size" / f"{name}.yaml")
-    merged = OmegaConf.merge(cfg, {"model": chosen})
+    rest = [override for override in typed if not override.startswith(SIZE)]
+    chosen = _composed(*rest, f"{SIZE}={'small' if gpus else 'tiny'}")
+    merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(merged, DictConfig)
-    for key in (override.partition("=")[0].lstrip("+") for override in typed):
-        if key.startswith("model.") and key != "model.size":
-            OmegaConf.update(merged, key, OmegaConf.select(cfg, key), merge=False)
+    merged.model = chosen.model
     return merged
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -45,6 +46,37 @@ def test_a_cascade(stages: Run, tmp_path: Path) -> None:
     status, _, error = stages("task=sample", "checkpoint=up", "upsampler=up", "count=1")
     assert status != 0  # an upsampler alone draws nothing
     assert len(error.splitlines()) == 1
+
+
+def test_inpainting_by_a_cascade(genzoo: Run, tmp_path: Path) -> None:
+    inpaint = "model.inpaint=true"
+    up = ("model.stage=upsample", "model.low_size=16", "data.image_size=32")
+    fast = ("optimizer.lr=0.05", "optimizer.warmup_images=0")  # or two steps draw grey alone
+    for name, own in (("base", ("data.image_size=16", inpaint)), ("up", (*up, inpaint, *fast)),
+                      ("blind", up)):  # fmt: skip
+        status, _, error = genzoo(*TINY, *own, f"hydra.run.dir={name}")
+        assert status == 0, error
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    mask = np.zeros((40, 50), np.uint8)
+    mask[10:20, 12:30] = 255
+    Image.fromarray(picture).save(tmp_path / "image.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    own = ("task=inpaint", "checkpoint=base", "image=image.png", "mask=mask.png", "prompt=a cat")
+    pixels = {}
+    for steps in (2, 3):
+        status, _, error = genzoo(
+            *own, "upsampler=up", f"upsampler_steps={steps}", "count=1", f"hydra.run.dir=d{steps}"
+        )
+        assert status == 0, error
+        with Image.open(tmp_path / f"d{steps}" / "inpainted" / "00000.png") as image:
+            assert image.text["upsampler"].endswith("last.ckpt")
+            pixels[steps] = np.asarray(image)
+        assert (pixels[steps][mask == 0] == picture[mask == 0]).all()
+    assert (pixels[2] != pixels[3]).any()  # the upsampler drew what is seen
+    status, _, error = genzoo(*own, "upsampler=blind")
+    assert status == 2
+    assert "upsampler=blind cannot redraw" in error
 
 
 def test_released_weights_without_the_files(genzoo: Run, tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ class Glide(Diffusion):
             if cond.low_res is None:
                 raise Unsupported(
                     "model.stage=upsample draws nothing without a small image",
-                    "use task=evaluate, which enlarges images of the data",
+                    "give it a base: checkpoint=<base> upsampler=<this one>; "
+                    "or use task=evaluate, which enlarges images of the data",
                 )
             shown = Shown(low_res=cond.low_res)
         return self.draw(cond, shape, noise=noise, guidance=guidance, shown=shown)

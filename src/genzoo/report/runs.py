@@ -71,10 +71,12 @@ class RunRecord:
 
     @property
     def model(self) -> str:
-        """The model's name."""
+        """The model's name; of one that came with genzoo and was not trained here it says so."""
         model = self.config.get("model")
-        named = (self.results or {}).get("model", {}).get("name")
-        return str(named or (model.get("name") if isinstance(model, dict) else "") or "unknown")
+        named = self.get("model", "name")
+        name = named or (model.get("name") if isinstance(model, dict) else "") or "unknown"
+        zoo = self.get("model", "zoo")
+        return f"{name} (from zoo/{zoo})" if zoo else str(name)
 
     @property
     def seed(self) -> int:

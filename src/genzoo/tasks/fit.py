@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo import build, distributed, provenance
-from genzoo.checkpoint import FORMAT, LAST, Checkpoint
+from genzoo.checkpoint import FORMAT, LAST, Checkpoint, load_into
 from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
@@ -67,7 +67,7 @@ def train(
         data: what to train on.
         tokenizer: of its captions.
         tracker: where curves and pictures go.
-        checkpoint: to continue from, or None.
+        checkpoint: to continue from; to begin with its weights, where it has no more; or None.
 
     Raises:
         KeyboardInterrupt: after Ctrl-C, when the checkpoint has been written.
@@ -76,6 +76,10 @@ def train(
     model = build.build_model(cfg)
     if checkpoint is None:
         _initialise(cfg, model, data, tokenizer)
+    elif not checkpoint.weights:
+        load_into(model, checkpoint.ema, path=checkpoint.path)
+        say(f"a new training from the weights in {checkpoint.path}")
+        checkpoint = None
     game = isinstance(model, AdversarialModel)
     wrapper: type[Any] = AdversarialModule if game else GenerativeModule
     module: GenerativeModule = wrapper(

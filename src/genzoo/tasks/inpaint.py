@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +13,49 @@ from torch import Tensor
 
 from genzoo import build
 from genzoo.check import writable
+from genzoo.checkpoint import Checkpoint
 from genzoo.console import say
 from genzoo.errors import Unsupported, UsageError
-from genzoo.image import save_png, to_float, to_uint8
+from genzoo.image import requantised, save_png, to_float, to_uint8
+from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
 from genzoo.noise import Noise
 from genzoo.region import Region
 from genzoo.tasks.sample import condition
 from genzoo.text.stored import read_tokenizer
+from genzoo.text.tokenizer import Tokenizer
 
 LARGEST = 64_000_000  # pixels of a picture
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network of the cascade.
+
+    Attributes:
+        model: that redraws.
+        size: of its images.
+        tokenizer: of its captions.
+    """
+
+    model: Glide
+    size: int
+    tokenizer: Tokenizer
+
+    @classmethod
+    def of(cls, model: GenerativeModel, checkpoint: Checkpoint, *, word: str) -> Stage:
+        """A trained model, if it can redraw.
+
+        Raises:
+            Unsupported: if it cannot.
+        """
+        if not isinstance(model, Glide) or not model.inpaint:
+            raise Unsupported(
+                f"{word} cannot redraw parts of images",
+                "train one that can: model=glide model.inpaint=true",
+            )
+        size = checkpoint.config["data"]["image_size"]
+        return cls(model, size, read_tokenizer(checkpoint.about["tokenizer"]))
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -33,29 +67,30 @@ def run(cfg: DictConfig) -> dict[str, float]:
             raise UsageError(f"task=inpaint needs {key}=", "give image=, mask= and prompt=")
     picture = np.asarray(_open(cfg.image).convert("RGB"))
     redraw = np.asarray(_open(cfg.mask).convert("L")) > 127
-    model, checkpoint = build.trained_model(cfg)
-    if not isinstance(model, Glide) or not model.inpaint:
-        raise Unsupported(
-            f"this model={cfg.model.name} cannot redraw parts of images",
-            "train one that can: model=glide model.inpaint=true",
-        )
-    size = checkpoint.config["data"]["image_size"]
-    region = Region.around(picture, redraw, smallest=size)
+    base, checkpoint = build.trained_model(cfg)
+    stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
+    enlarging = build.trained_upsampler(cfg, checkpoint)
+    if enlarging is not None:
+        stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
+    region = Region.around(picture, redraw, smallest=stages[-1].size)
     device = build.device(cfg)
-    model = model.to(device)
-    tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
-    captions = [str(cfg.prompt)] * cfg.count
-    cond = condition(captions, tokenizer, label=cfg.label).to(device)
-    noise = Noise.of(cfg.seed, range(cfg.count), "inpaint", device=device)
-    square, known = region.seen(size)
+    guidance = build.build_guidance(cfg)
+    drawn: Tensor | None = None
     with torch.no_grad():
-        drawn = model.redraw(
-            cond,
-            to_float(_channels_first(square)).to(device).expand(cfg.count, -1, -1, -1),
-            torch.from_numpy(known).float().to(device).expand(cfg.count, 1, -1, -1),
-            noise=noise,
-            guidance=build.build_guidance(cfg),
-        )
+        for stage in stages:
+            square, known = region.seen(stage.size)
+            captions = [str(cfg.prompt)] * cfg.count
+            cond = condition(captions, stage.tokenizer, label=cfg.label).to(device)
+            if drawn is not None:
+                cond = replace(cond, low_res=requantised(drawn))
+            drawn = stage.model.to(device).redraw(
+                cond,
+                to_float(_channels_first(square)).to(device).expand(cfg.count, -1, -1, -1),
+                torch.from_numpy(known).float().to(device).expand(cfg.count, 1, -1, -1),
+                noise=Noise.of(cfg.seed, range(cfg.count), "inpaint", stage.size, device=device),
+                guidance=guidance if stage is stages[0] else identity,
+            )
+    assert drawn is not None
     for k, image in enumerate(to_uint8(drawn).cpu()):
         whole = region.put_back(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
         text = {
@@ -65,7 +100,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "number": str(k),
             "image": str(cfg.image),
             "mask": str(cfg.mask),
-            "sampler": str(model.sampler),
+            "sampler": str(stages[0].model.sampler),
+            "upsampler": "none" if enlarging is None else str(enlarging[1].path),
             "software": f"genzoo {checkpoint.about['version']}",
         }
         save_png(folder / f"{k:05d}.png", _channels_first(whole), text=text)

@@ -13,6 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from genzoo import build, provenance
+from genzoo.config import zoo_dir
 from genzoo.data.dataset import TextImageData
 from genzoo.models.base import GenerativeModel, parameter_count
 from genzoo.tasks.measuring import Entry
@@ -48,6 +49,7 @@ def write_results(
         "model": {
             "name": cfg.model.name,
             "parameters": parameter_count(model),
+            "zoo": _in_zoo(Path(cfg.checkpoint)) if cfg.checkpoint else None,
             "sampling": can.sampling,
             "capabilities": {
                 "conditions": sorted(can.conditions),
@@ -76,6 +78,11 @@ def write_results(
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     fresh.replace(path)
+
+
+def _in_zoo(path: Path) -> str | None:
+    """The name of a model that came with genzoo, None for any other file."""
+    return path.stem if path.parent == zoo_dir().resolve() else None
 
 
 def peak_memory(device: torch.device) -> int:

@@ -1,0 +1,58 @@
+"""A trained model in one small file: tensors in half precision and plain configuration.
+
+The file is safetensors; what a checkpoint says of itself stands in its metadata as JSON. It holds
+the averaged weights, and neither the optimiser nor anything that belongs to one machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from genzoo.config import FROM_CHECKPOINT
+
+ENTRY = "genzoo"  # of the metadata
+PRECISION = torch.float16
+
+
+def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Write the file, whole or not at all.
+
+    Args:
+        path: ends in .safetensors.
+        about: the entry ``genzoo`` of a checkpoint; of its configuration only what describes the
+            model is kept.
+        weights: averaged, by name.
+    """
+    config = {key: about["config"][key] for key in FROM_CHECKPOINT if key in about["config"]}
+    tensors = {
+        name: value.to(PRECISION if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in weights.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(".new")
+    save_file(tensors, fresh, metadata={ENTRY: json.dumps({**about, "config": config})})
+    fresh.replace(path)
+
+
+def read(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
+    """What the file says of itself, None for somebody else's, and its tensors in float32.
+
+    Raises:
+        SafetensorError, ValueError: for a damaged file.
+    """
+    with safe_open(path, "pt") as file:
+        said = (file.metadata() or {}).get(ENTRY)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    wide = {
+        name: value.float() if value.is_floating_point() else value
+        for name, value in tensors.items()
+    }
+    return (None if said is None else json.loads(said)), wide

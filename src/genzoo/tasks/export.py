@@ -1,0 +1,72 @@
+"""task=export: a trained model as one small file with its card, to be handed on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from genzoo import build, portable
+from genzoo.checkpoint import Checkpoint
+from genzoo.console import say
+from genzoo.errors import UsageError
+from genzoo.models.base import parameter_count
+from genzoo.report.text import duration
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Write `file` and, beside it, a card with the same name in Markdown."""
+    path = Path(cfg.file).expanduser()
+    if path.suffix != ".safetensors":
+        raise UsageError(f"file={cfg.file} is no safetensors file", "end its name in .safetensors")
+    model, checkpoint = build.trained_model(cfg)
+    portable.write(path, checkpoint.about, checkpoint.ema)
+    card = path.with_suffix(".md")
+    card.write_text(_card(path, checkpoint, parameter_count(model)), encoding="utf-8")
+    megabytes = path.stat().st_size / 1e6
+    say(f"{path}: {megabytes:.2f} MB; {card}")
+    return {"megabytes": megabytes}
+
+
+def _card(path: Path, checkpoint: Checkpoint, parameters: int) -> str:
+    about, config = checkpoint.about, checkpoint.config
+    results = _results(checkpoint.path)
+    data = f"{config['data']['name']} at {config['data']['image_size']} px"
+    rows = {
+        "model": config["model"]["name"],
+        "parameters": f"{parameters:,}, stored in half precision, averaged weights",
+        "data": f"{data} ({about['data_fingerprint']})",
+        "images seen": f"{about['images_seen']:,}",
+        "training time": duration(about["seconds"]),
+        "machine": results.get("provenance", {}).get("device", "not recorded"),
+        "seed": config["seed"],
+        "sampler and guidance": f"{config['sampler']['name']}, {config['guidance']['name']}",
+        "software": f"genzoo {about['version']}, revision {about['git']}",
+    }
+    lines = [f"# {path.stem}", "", "| | |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in rows.items()]
+    if results.get("attribution"):
+        lines += ["", "## Licence", "", str(results["attribution"])]
+    if results.get("command"):
+        lines += ["", "## Made by", "", f"    {results['command']}"]
+    if results.get("metrics"):
+        lines += ["", "## Measured", ""]
+        lines += ["| metric | value | better | stamp |", "| --- | ---: | --- | --- |"]
+        lines += [_row(name, entry) for name, entry in results["metrics"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, entry: dict[str, Any]) -> str:
+    stamp = {key: value for key, value in entry["stamp"].items() if key != "metric"}
+    return f"| {name} | {entry['value']:.4g} | {entry['better']} | `{json.dumps(stamp)}` |"
+
+
+def _results(path: Path) -> dict[str, Any]:
+    """results.json of the run that the checkpoint belongs to, empty if there is none."""
+    file = path.parents[1] / "results.json"
+    if not file.is_file():
+        return {}
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
