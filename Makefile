@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types layers unit bench bench-peers study wheel-check clean
+.PHONY: help install demo test lint format types layers unit bench bench-peers study zoo wheel-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,11 +53,20 @@ $(VENV)/.installed-peers: $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'
 	@touch $@
 
-bench-peers: $(VENV)/.installed-peers ## GAN and flow against other libraries, same minutes; PEERS="--only dcgan,gan"
+bench-peers: $(VENV)/.installed-peers ## GAN, flow, diffusion against other libraries; PEERS="--only dcgan,gan"
 	$(BIN)/python -m bench.peers $(PEERS)
 
 study: $(INSTALLED) ## test a claim: NAME=gan_balance; SCALE=cpu|gpu; results in experiments/
 	$(BIN)/python -m experiments.$(NAME) --scale $(or $(SCALE),cpu)
+
+ZOO := $(BIN)/python -m genzoo experiment=zoo
+zoo: $(INSTALLED) ## train the small models that come with genzoo anew: hours
+	$(ZOO) model=glide model.inpaint=true hydra.run.dir=outputs/zoo/glide
+	$(ZOO) model=glide data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/glide_16
+	$(ZOO) model=diffusion data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/diffusion_16
+	for name in glide glide_16 diffusion_16; do \
+		$(BIN)/python -m genzoo task=export checkpoint=outputs/zoo/$$name file=zoo/$$name.safetensors || exit 1; \
+	done
 
 wheel-check: $(INSTALLED) ## build the wheel, install it elsewhere, run it from another folder
 	$(BIN)/python -m tests.wheel_check
