@@ -73,7 +73,8 @@ def run(name: str, settings: Settings, scratch: Path) -> dict[str, Any]:
         command = ours.command(contestant, settings, scratch)
     else:
         own = ["-m", "bench.peers.one", name, str(scratch)]
-        command = [sys.executable, *own, *settings.overrides()]
+        # What stamps say of genzoo's own way of drawing is not true of peers.
+        command = [sys.executable, *own, *settings.overrides(), "guidance=none", "sampler=none"]
     child = subprocess.run(
         command, cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE, text=True
     )

@@ -203,3 +203,28 @@ def test_conditions_name_no_host_and_ours_compose() -> None:
         if contestant.ours:
             cfg = settings.compose(*contestant.model, *TINY.overrides())
             assert (cfg.metrics.images, cfg.cpu.threads, cfg.budget.images) == (24, 1, None)
+
+
+def test_the_diffusion_peer_learns_draws_and_averages() -> None:
+    pytest.importorskip("denoising_diffusion_pytorch")
+    from bench.peers import ddpm
+
+    torch.manual_seed(0)
+    made = ddpm.DDPM(8, 32)
+    before = [parameter.clone() for parameter in made.average.parameters()]
+    source = stream(8)
+    clock = Clock(0.0)
+    made.train(source, clock)
+    assert clock.images_seen == 0
+    assert math.isfinite(made.step(source.images))
+    moved = [
+        not torch.equal(old, new)
+        for old, new in zip(before, made.average.parameters(), strict=True)
+    ]
+    assert any(moved)
+    for draw in made.variants().values():
+        with torch.no_grad():
+            images = draw(2)
+        assert images.shape == (2, 3, 32, 32)
+        assert images.dtype == torch.uint8
+    assert ddpm._parameters(16) > made.parameters == ddpm._parameters(8)
