@@ -97,14 +97,13 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
             path = checkpoint.find(cfg.checkpoint, output=cfg.output)
         cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
         cfg.checkpoint = str(path)
+    else:
+        check_forced(cfg, overrides)
     if cfg.guidance.get("checkpoint") is not None:
         from genzoo import checkpoint
 
-        cfg.guidance.checkpoint = str(
-            checkpoint.find(cfg.guidance.checkpoint, output=cfg.output).resolve()
-        )
-    else:
-        check_forced(cfg, overrides)
+        judge = checkpoint.find(cfg.guidance.checkpoint, output=cfg.output)
+        cfg.guidance.checkpoint = str(judge)
     if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.check import gpu_count
 
