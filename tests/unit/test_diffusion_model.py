@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from genzoo.build import build_model
 from genzoo.config import config_dir
 from genzoo.diffusion.sampling import Sampling
-from genzoo.errors import UsageError
+from genzoo.errors import Unsupported, UsageError
 from genzoo.guidance import ClassifierFree
+from genzoo.models.base import bits_per_dim
 from genzoo.models.diffusion import Diffusion
 from genzoo.noise import Noise
 from genzoo.types import Batch
@@ -96,3 +97,20 @@ def test_the_interval_of_guidance(batch: Batch) -> None:
 def test_what_is_no_interval(interval: tuple[float, ...]) -> None:
     with pytest.raises(UsageError, match=r"guidance\.interval"):
         ClassifierFree(3.0, interval=interval)
+
+
+@torch.no_grad()
+def test_only_a_chain_that_says_its_variance_or_noise_has_a_bound(batch: Batch) -> None:
+    chains = (["discrete"], ["direct", "model.process.prediction=v"])
+    for process, *more in chains:
+        model = diffusion(f"model/process={process}", "model.likelihood_steps=5", *more)
+        assert model.capabilities.likelihood == "bound"
+        bits = bits_per_dim(model.log_prob(batch, noise=noise(batch)), SHAPE)
+        assert bits.shape == (len(batch),)
+        assert bits.isfinite().all()
+        assert (bits > 0).all()
+    for process in ("direct", "edm", "rectified_flow"):
+        model = diffusion(f"model/process={process}")
+        assert model.capabilities.likelihood is None
+        with pytest.raises(Unsupported, match="bound"):
+            model.log_prob(batch, noise=noise(batch))

@@ -38,9 +38,11 @@ class Process(ABC):
 
     Attributes:
         outputs: a network's channels for each of the image's.
+        bounded: whether what a network says bounds the likelihood usefully.
     """
 
     outputs: int = 1
+    bounded: bool = False
 
     @abstractmethod
     def levels(self, x_0: Images, *, noise: Noise) -> Level:
@@ -94,6 +96,9 @@ class Discrete(Process):
         self.prediction, self.learned_variance = prediction, learned_variance
         self.bound_weight = bound_weight
         self.outputs = 2 if learned_variance else 1
+        # An image that is about as well known at every step says nothing of the smallest noise:
+        # with a variance that does not allow for it the bound is hundreds of bits.
+        self.bounded = learned_variance or prediction != "x0"
         self.whole = Schedule.discrete(schedule, steps)
 
     def levels(self, x_0: Images, *, noise: Noise) -> Level:

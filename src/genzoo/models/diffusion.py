@@ -129,7 +129,7 @@ class Diffusion(GenerativeModel):
         self.capabilities = replace(
             self.capabilities, conditions=frozenset(name for name, has in told.items() if has)
         )
-        if not isinstance(process, Discrete):  # the others' networks say nothing of a chain
+        if not process.bounded:
             self.capabilities = replace(self.capabilities, likelihood=None)
 
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
@@ -214,7 +214,7 @@ class Diffusion(GenerativeModel):
 
     def bound(self, batch: Batch, shown: Shown | None, *, noise: Noise) -> Float[Tensor, " b"]:
         """As `log_prob`, given what the network is shown besides."""
-        if not isinstance(self.process, Discrete):
+        if not isinstance(self.process, Discrete) or not self.process.bounded:
             raise Unsupported(
                 "this process has no variational bound", "use model/process=discrete"
             )
