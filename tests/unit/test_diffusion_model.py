@@ -79,7 +79,9 @@ def test_other_classes_than_the_data_has(batch: Batch, label: int) -> None:
 
 def test_the_interval_of_guidance(batch: Batch) -> None:
     """Outside it the network is asked once, and inside twice."""
-    model = diffusion()
+    model = diffusion(
+        "model.process.schedule=squaredcos_cap_v2"
+    )  # whose middle step is half noise
     asked: list[int] = []
     model.network.unet.register_forward_pre_hook(lambda _, given: asked.append(len(given[0])))
     b = len(batch)
