@@ -60,7 +60,7 @@ study: $(INSTALLED) ## test a claim: NAME=gan_balance; SCALE=cpu|gpu; results in
 	$(BIN)/python -m experiments.$(NAME) --scale $(or $(SCALE),cpu)
 
 ZOO := $(BIN)/python -m genzoo experiment=zoo
-zoo: $(INSTALLED) ## train the small models that come with genzoo anew: hours
+zoo: $(INSTALLED) ## train the small models of zoo/: hours
 	$(ZOO) model=glide model.inpaint=true hydra.run.dir=outputs/zoo/glide
 	$(ZOO) model=glide data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/glide_16
 	$(ZOO) model=diffusion data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/diffusion_16
