@@ -2,7 +2,7 @@
 
 Its trainer wants a folder of images and 100,000 steps; the steps here are its trainer's (Adam,
 gradients clipped at 1, averaged weights), at rates for minutes: learning rate 1e-3 instead of
-1e-4, batches of 64, and an average that begins short. Each does better so in five minutes.
+1e-4, batches of 64, and an average that begins short. None of them was tuned.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class NoisyClassifier(GenerativeModel):
         channels: int = 3,
     ) -> None:
         super().__init__()
-        self.image_size, self.labels, self.process = image_size, labels, process
+        self.labels, self.process = labels, process
         self.network = Classifier(UNetShape(**unet), channels=channels, classes=labels)
 
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
