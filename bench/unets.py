@@ -142,7 +142,7 @@ def guided_loop(variant: str, ask: Ask) -> Callable[[], object]:
 
     denoise = guide.classifier_free(
         NetworkDenoiser(
-            network, process, schedule, Reading(embedding, context), Reading(embedding, nothing)  # type: ignore[arg-type]
+            network, process, schedule, Reading(embedding, context), Reading(embedding, nothing)
         ),
         scale=SCALE,
         schedule=schedule,
@@ -187,7 +187,7 @@ def measure(variants: list[str]) -> Mapping[str, float]:
             actions.setdefault(what, {})[variant] = under(variant, action)
     found = {}
     for what, by_variant in actions.items():
-        times = in_turns(4, **by_variant)
+        times = in_turns(3, **by_variant)
         found |= {f"{what}_{variant}_seconds": value for variant, value in times.items()}
     return found | counts
 
