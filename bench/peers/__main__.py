@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +39,12 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     given = arguments()
     fields = ("minutes", "threads", "samples", "real_images", "held_out_images", "seed")
-    settings = Settings(**{name: getattr(given, name) for name in fields})
-    failed = [name for name in given.only if not contest(name, settings, given.results)]
+    shared = {name: getattr(given, name) for name in fields}
+    failed = []
+    for name in given.only:
+        settings = Settings(**shared, data=CONTESTANTS[name].data)
+        if not contest(name, settings, given.results):
+            failed.append(name)
     print((given.results / "table.md").read_text())
     print(f"stored in {given.results}")
     if failed:
@@ -51,7 +54,6 @@ def main() -> None:
 def contest(name: str, settings: Settings, folder: Path) -> bool:
     """Run one contestant and write everything anew; whether it came to an end."""
     contestant = CONTESTANTS[name]
-    settings = replace(settings, data=contestant.data)
     shared = conditions(settings)
     print(f"== {contestant.label}", flush=True)
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:

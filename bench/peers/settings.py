@@ -24,7 +24,7 @@ class Settings:
     real_images: int
     held_out_images: int
     seed: int
-    data: str = "fashion_mnist"
+    data: str
     image_size: int = 32
 
     def overrides(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,13 +134,40 @@ def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:
             f"task={cfg.task.name} needs a trained model",
             "name it: checkpoint=last, checkpoint=<run folder> or checkpoint=<file>",
         )
-    return _with_averaged_weights(cfg, checkpoint), checkpoint
+    return compiled(cfg, _with_averaged_weights(cfg, checkpoint)), checkpoint
 
 
 def _with_averaged_weights(cfg: DictConfig, checkpoint: Checkpoint) -> GenerativeModel:
     model = build_model(cfg)
     load_into(model, checkpoint.ema, path=checkpoint.path)
     return model.eval().requires_grad_(False)
+
+
+def compiled(cfg: DictConfig, model: GenerativeModel) -> GenerativeModel:
+    """The model, its networks compiled at their first call if `trainer.compile` says so.
+
+    They are compiled in place: weights keep their names, and checkpoints fit either way.
+
+    Raises:
+        UsageError: for a family without such networks, or where the CPU's compiler is missing.
+    """
+    if not cfg.trainer.compile:
+        return model
+    networks = model.compilable()
+    if not networks:
+        raise UsageError(
+            f"model={cfg.model.name} has no network that can be compiled",
+            "leave trainer.compile away",
+        )
+    compilers = (os.environ.get("CXX", "g++"), "clang++")
+    if gpu_count(cfg.trainer.gpus) == 0 and not any(map(shutil.which, compilers)):
+        raise UsageError(
+            "trainer.compile=true needs a C++ compiler on the CPU, and there is none",
+            "install g++, or leave trainer.compile away",
+        )
+    for network in networks:
+        network.compile()
+    return model
 
 
 def trained_upsampler(
@@ -177,7 +205,8 @@ def trained_upsampler(
         "steps": cfg.upsampler_steps,
         "temperature": 0.997,  # by which the reference's notebooks scale x_T
     }
-    return _with_averaged_weights(own, checkpoint), checkpoint
+    own.trainer = cfg.trainer  # this command's
+    return compiled(own, _with_averaged_weights(own, checkpoint)), checkpoint
 
 
 def device(cfg: DictConfig) -> torch.device:

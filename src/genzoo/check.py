@@ -30,12 +30,7 @@ def check(cfg: DictConfig) -> None:
     capabilities: Capabilities = target(cfg.model._target_).capabilities
     _check_processes(cfg, gpus)
     _check_strategy(cfg, capabilities, gpus)
-    _check_guidance(cfg, capabilities)
-    if cfg.sampler.name != "none" and not capabilities.samplers:
-        raise UsageError(
-            f"model={cfg.model.name} draws in one go and has no sampler={cfg.sampler.name}",
-            "leave sampler= away",
-        )
+    check_drawing(cfg)
     _check_budget(cfg)
     writable(Path(cfg.run.folder))
 
@@ -117,7 +112,13 @@ def _check_strategy(cfg: DictConfig, capabilities: Capabilities, gpus: int) -> N
         )
 
 
-def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
+def check_drawing(cfg: DictConfig) -> None:
+    """Refuse a guidance or a sampler that the model cannot do.
+
+    Raises:
+        UsageError: with what it can do.
+    """
+    capabilities: Capabilities = target(cfg.model._target_).capabilities
     name = cfg.guidance.name
     if name != "none" and name not in capabilities.guidance:
         can = ", ".join(sorted({"none", *capabilities.guidance}))
@@ -126,6 +127,11 @@ def _check_guidance(cfg: DictConfig, capabilities: Capabilities) -> None:
         raise UsageError(
             "guidance=classifier needs a classifier",
             "train one (model=noisy_classifier) and name it: guidance.checkpoint=<its run folder>",
+        )
+    if cfg.sampler.name != "none" and not capabilities.samplers:
+        raise UsageError(
+            f"model={cfg.model.name} draws in one go and has no sampler={cfg.sampler.name}",
+            "leave sampler= away",
         )
 
 

@@ -109,7 +109,7 @@ def read(path: Path) -> Checkpoint:
     about = content.get(portable.ENTRY) if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
-            f"{path} is a torch file but no genzoo checkpoint",
+            f"{path} holds no genzoo checkpoint",
             "name a checkpoints/last.ckpt that genzoo wrote",
         )
     if about.get("format") != FORMAT:

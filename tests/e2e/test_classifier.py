@@ -57,6 +57,7 @@ def test_a_classifier_is_measured_and_guides(judge: Run, tmp_path: Path) -> None
         (("task=sample", "checkpoint=judge", "prompt=x"), "draws nothing"),
         ((*diffusion, "data.image_size=32", *GUIDED), "16 px"),
         ((*diffusion, "guidance=classifier"), "needs a classifier"),
+        ((*sample, "label=3", "guidance=classifier"), "needs a classifier"),
     ):
         status, _, error = judge(*wrong)
         assert status == 2, wrong

@@ -26,7 +26,8 @@ from genzoo.track import Tracker
 from genzoo.types import Capabilities, Condition
 
 TINY = settings.Settings(
-    minutes=0.1, threads=1, samples=24, real_images=40, held_out_images=8, seed=0
+    minutes=0.1, threads=1, samples=24, real_images=40, held_out_images=8, seed=0,
+    data="fashion_mnist",
 )
 FRECHET = measure.FRECHET
 

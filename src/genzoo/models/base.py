@@ -126,6 +126,10 @@ class GenerativeModel(nn.Module, ABC):
             noise: one stream an image.
         """
 
+    def compilable(self) -> list[nn.Module]:
+        """The networks that `trainer.compile` compiles, those that take the time; none by default."""
+        return []
+
     def calibrate(self, batches: Iterable[Batch]) -> None:
         """Fit what sampling needs and training does not give; called before a model is saved.
 

@@ -6,13 +6,13 @@ U-Net; sampler and guidance are chosen when samples are drawn.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from genzoo.diffusion import guide
 from genzoo.diffusion.likelihood import NATS, bound_term, prior_term
@@ -34,7 +34,7 @@ class NetworkDenoiser:
     """A network that has read its captions, as samplers ask it.
 
     Attributes:
-        network: the U-Net.
+        network: `TextUNet`, or what is asked as it is.
         process: it was trained on.
         schedule: of the sampling.
         reading: of the captions.
@@ -42,7 +42,7 @@ class NetworkDenoiser:
         shown: what the network sees beside x_t.
     """
 
-    network: TextUNet
+    network: Callable[[Tensor, Tensor, Reading, Shown | None], Tensor]
     process: Process
     schedule: Schedule
     reading: Reading
@@ -144,6 +144,9 @@ class Diffusion(GenerativeModel):
                 f"model.labels={self.labels}, and the data's classes go from {least} to {most}",
                 "give as many as the data has, or 0",
             )
+
+    def compilable(self) -> list[nn.Module]:
+        return [self.network.unet]
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         reading = self._read(self._dropped(batch.condition, noise))

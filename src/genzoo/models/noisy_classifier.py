@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.diffusion.process import Process, with_noise
@@ -69,6 +69,9 @@ class NoisyClassifier(GenerativeModel):
                 f"model.labels={self.labels}, and the data has a class {most}",
                 "give as many as the data has",
             )
+
+    def compilable(self) -> list[nn.Module]:
+        return [self.network]
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         level = self.process.levels(batch.image, noise=noise)

@@ -65,7 +65,7 @@ def _row(name: str, entry: dict[str, Any]) -> str:
 
 def _results(path: Path) -> dict[str, Any]:
     """results.json of the run that the checkpoint belongs to, empty if there is none."""
-    file = path.parents[1] / "results.json"
+    file = path.parent.parent / "results.json"
     if not file.is_file():
         return {}
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -73,7 +73,7 @@ def train(
         KeyboardInterrupt: after Ctrl-C, when the checkpoint has been written.
         GenzooError: when a loss is no longer finite.
     """
-    model = build.build_model(cfg)
+    model = build.compiled(cfg, build.build_model(cfg))
     if checkpoint is None:
         _initialise(cfg, model, data, tokenizer)
     elif not checkpoint.weights:

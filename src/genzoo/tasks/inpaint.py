@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from genzoo import build
-from genzoo.check import writable
+from genzoo.check import check_drawing, writable
 from genzoo.checkpoint import Checkpoint
 from genzoo.console import say
 from genzoo.errors import Unsupported, UsageError
@@ -62,6 +62,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Write `count` versions of the picture into the run's folder."""
     folder = Path(cfg.run.folder) / "inpainted"
     writable(folder)
+    check_drawing(cfg)
     for key in ("image", "mask", "prompt"):
         if cfg[key] is None:
             raise UsageError(f"task=inpaint needs {key}=", "give image=, mask= and prompt=")

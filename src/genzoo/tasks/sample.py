@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from genzoo import build
-from genzoo.check import writable
+from genzoo.check import check_drawing, writable
 from genzoo.checkpoint import Checkpoint
 from genzoo.console import Progress, say
 from genzoo.errors import UsageError
@@ -29,6 +29,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Write `count` pictures and a grid of them into the run's folder."""
     folder = Path(cfg.run.folder) / "samples"
     writable(folder)
+    check_drawing(cfg)
     if cfg.count < 1:
         raise UsageError(f"count={cfg.count} draws nothing", "write count=1 or more")
     model, checkpoint = build.trained_model(cfg)
