@@ -28,7 +28,7 @@ def samples(kinds: Mapping[str, Drawn], path: Path) -> None:
                 words = textwrap.fill(own.captions[k * step], 18)
                 axis.text(0.5, -0.04, words, transform=axis.transAxes, ha="center", va="top",
                           fontsize=6.5)  # fmt: skip
-        row[0].text(0, 1.06, label, transform=row[0].transAxes, fontsize=9, fontweight="bold")
+        row[0].set_title(label, loc="left", fontsize=9, fontweight="bold")
     style.save(figure, path)
 
 

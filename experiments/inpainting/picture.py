@@ -35,5 +35,5 @@ def redrawn(work: Sequence[Task], found: Redrawn, path: Path) -> None:
                 words = textwrap.fill(task.wanted.caption, 18)
                 axis.text(0.5, -0.04, words, transform=axis.transAxes, ha="center", va="top",
                           fontsize=6.5)  # fmt: skip
-        axes[0].text(0, 1.06, label, transform=axes[0].transAxes, fontsize=9, fontweight="bold")
+        axes[0].set_title(label, loc="left", fontsize=9, fontweight="bold")
     style.save(figure, path)

@@ -167,6 +167,7 @@ def compiled(cfg: DictConfig, model: GenerativeModel) -> GenerativeModel:
         )
     for network in networks:
         network.compile()
+    say("networks are compiled when they are first used, which takes a minute or so")
     return model
 
 

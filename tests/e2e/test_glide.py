@@ -7,12 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import _dynamo as dynamo
 
-from genzoo.checkpoint import read
-from tests.small import METRICS, SMALL, TRAINING
+from tests.small import METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -49,23 +46,6 @@ def test_a_cascade(stages: Run, tmp_path: Path) -> None:
     status, _, error = stages("task=sample", "checkpoint=up", "upsampler=up", "count=1")
     assert status != 0  # an upsampler alone draws nothing
     assert len(error.splitlines()) == 1
-
-
-def test_a_compiled_training_learns_the_same(genzoo: Run, tmp_path: Path) -> None:
-    small = (*TINY, "data.image_size=16", "trainer.monitor_images=null", "metrics.held_out_images=8")
-    weights = {}
-    for name in ("plain", "compiled"):
-        own = f"trainer.compile={str(name == 'compiled').lower()}"
-        status, _, error = genzoo(*small, own, f"hydra.run.dir={name}")
-        assert status == 0, error
-        weights[name] = read(tmp_path / name / "checkpoints" / "last.ckpt").weights
-    assert weights["plain"].keys() == weights["compiled"].keys()  # either continues the other
-    for name, tensor in weights["plain"].items():
-        torch.testing.assert_close(weights["compiled"][name], tensor, atol=1e-4, rtol=1e-3)
-    assert dynamo.utils.counters["stats"]["unique_graphs"] > 0
-    status, _, error = genzoo("model=vae", *SMALL, "trainer.compile=true")
-    assert status == 2
-    assert "model=vae has no network that can be compiled" in error
 
 
 def test_inpainting_by_a_cascade(genzoo: Run, tmp_path: Path) -> None:

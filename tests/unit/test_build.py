@@ -1,0 +1,48 @@
+"""What is built from a configuration besides data and metrics."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from genzoo import build
+from genzoo.config import config_dir
+from genzoo.errors import UsageError
+
+TINY = ("model.unet.width=8", "model.unet.head_channels=8", "data.image_size=16", "trainer.gpus=0")
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("config", [*overrides, "trainer.compile=true"])
+
+
+@pytest.mark.parametrize("model", ["diffusion", "noisy_classifier"])
+def test_networks_are_compiled_in_place(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    cfg = composed(f"model={model}", *TINY)
+    plain = build.build_model(cfg)
+    compiled = build.compiled(cfg, build.build_model(cfg))
+    assert "compiled" in capsys.readouterr().out
+    (network,) = compiled.compilable()
+    assert network._compiled_call_impl is not None
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+    # The moving average is a copy of the model.
+    (copied,) = copy.deepcopy(compiled).compilable()
+    assert copied.state_dict().keys() == network.state_dict().keys()
+
+
+def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = composed("model=vae", "data.image_size=16", "trainer.gpus=0")
+    with pytest.raises(UsageError, match="model=vae has no network that can be compiled"):
+        build.compiled(cfg, build.build_model(cfg))
+    cfg = composed("model=diffusion", *TINY)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UsageError, match=r"C\+\+ compiler"):
+        build.compiled(cfg, build.build_model(cfg))
+    cfg.trainer.compile = False
+    model = build.build_model(cfg)
+    assert build.compiled(cfg, model) is model
