@@ -31,15 +31,6 @@ def openmoji(size: int = 32):  # type: ignore[no-untyped-def]
     return TextImageData(OpenMoji(), image_size=size, validation=0.1, max_skipped=0.01)
 
 
-def composed(*overrides: str):  # type: ignore[no-untyped-def]
-    from hydra import compose, initialize_config_dir
-
-    from genzoo.config import config_dir
-
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", list(overrides))
-
-
 @case
 def data_loading() -> Numbers:
     """Training batches of 64 emoji, and drawing them from their SVGs."""
@@ -140,14 +131,14 @@ def training() -> Numbers:
     from omegaconf import OmegaConf
 
     from genzoo import build
-    from genzoo.config import plain
+    from genzoo.config import compose, plain
     from genzoo.lit.ema import EMA
     from genzoo.noise import Noise
     from genzoo.tasks.fit import train
     from genzoo.track import Tracker
 
     steps, rounds = 40, 4
-    cfg = composed(
+    cfg = compose(
         "model=vae", "logger=none", "trainer.gpus=0", "trainer.monitor_images=null",
         f"budget.images={64 * steps}",
     )  # fmt: skip

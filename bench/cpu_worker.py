@@ -21,11 +21,12 @@ if what == "extractor":
     images = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8)
     print(32 / in_turns(5, run=lambda: extractor(images))["run"])
 else:
-    from bench.cases import composed, openmoji
+    from bench.cases import openmoji
     from genzoo import build
+    from genzoo.config import compose
     from genzoo.noise import Noise
 
-    cfg = composed("model=vae")
+    cfg = compose("model=vae")
     data = openmoji()
     tokenizer = build.build_tokenizer(cfg, data, None)
     model = build.build_model(cfg)

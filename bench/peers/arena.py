@@ -93,8 +93,8 @@ def sized(target: int, sizes: range, parameters: Callable[[int], int]) -> int:
 
 def our_size(cfg: DictConfig, model: str) -> int:
     """Parameters of our model of this name, as its results count them."""
-    from bench.peers.settings import compose
     from genzoo import build
+    from genzoo.config import compose
     from genzoo.models.base import parameter_count
 
     chosen: Any = compose(f"model={model}", f"data.image_size={cfg.data.image_size}")

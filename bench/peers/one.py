@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.peers.contestants import CONTESTANTS
-from bench.peers.settings import compose
+from genzoo.config import compose
 
 
 def main(name: str, folder: Path, overrides: list[str]) -> None:

@@ -8,12 +8,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bench.__main__ import BOUND, _processor
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
+from genzoo.config import compose
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,6 @@ class Settings:
             "trainer.monitor_images=null",
             "logger=none",
         ]
-
-
-def compose(*overrides: str) -> DictConfig:
-    """genzoo's configuration, without torch being imported."""
-    import hydra
-    from hydra.core.global_hydra import GlobalHydra
-
-    from genzoo.config import config_dir
-
-    GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return hydra.compose("config", list(overrides))
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -90,8 +90,30 @@ def read(path: Path) -> Checkpoint:
         GenzooError: for a damaged file.
         UsageError: for a file of another kind or a newer format.
     """
+    content = _content(path)
+    about = _about(content, path)
+    state = released.recognised(content)
+    if state is not None:
+        weights = released.weights(state, released.kind_of(state, path))
+        return Checkpoint(path, about, {}, weights)
+    if "averages" in content:
+        return Checkpoint(path, about, {}, content["averages"])
+    state = content["state_dict"]
+    return Checkpoint(path, about, _below(state, "model."), _below(state, "ema.model."))
+
+
+def configuration(path: Path) -> dict[str, Any]:
+    """The configuration in a checkpoint alone, without converting anything; raises as `read`."""
+    config: dict[str, Any] = _about(_content(path), path)["config"]
+    return config
+
+
+def _content(path: Path) -> Any:
     try:
-        content = _content(path)
+        if path.suffix == ".safetensors":
+            about, tensors = portable.read(path)
+            return tensors if about is None else {portable.ENTRY: about, "averages": tensors}
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path} is no genzoo checkpoint, and what is in it is not executed",
@@ -102,10 +124,12 @@ def read(path: Path) -> Checkpoint:
             f"the checkpoint {path} is damaged or truncated",
             "use another checkpoint, or train again",
         ) from error
+
+
+def _about(content: Any, path: Path) -> dict[str, Any]:
     state = released.recognised(content)
     if state is not None:
-        kind = released.kind_of(state, path)
-        return Checkpoint(path, released.about(kind, path), {}, released.weights(state, kind))
+        return released.about(released.kind_of(state, path), path)
     about = content.get(portable.ENTRY) if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
@@ -117,17 +141,7 @@ def read(path: Path) -> Checkpoint:
             f"{path} has checkpoint format {about.get('format')}, this genzoo reads {FORMAT}",
             f"use the genzoo that wrote it (version {about.get('version')})",
         )
-    if "averages" in content:
-        return Checkpoint(path, about, {}, content["averages"])
-    state = content["state_dict"]
-    return Checkpoint(path, about, _below(state, "model."), _below(state, "ema.model."))
-
-
-def _content(path: Path) -> Any:
-    if path.suffix == ".safetensors":
-        about, tensors = portable.read(path)
-        return tensors if about is None else {portable.ENTRY: about, "averages": tensors}
-    return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return about
 
 
 def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:

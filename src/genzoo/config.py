@@ -58,11 +58,6 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def composed(*overrides: str) -> dict[str, Any]:
-    """The resolved configuration that a command line would give."""
-    return plain(_composed(*overrides))
-
-
 def check_forced(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Make sure that the keys which Hydra was made to take are keys of this model's.
 
@@ -77,7 +72,7 @@ def check_forced(cfg: DictConfig, overrides: Sequence[str]) -> None:
     if not forced:
         return
     rest = [override for override in overrides if not override.startswith("++")]
-    tree = OmegaConf.to_container(_composed(*rest), resolve=False)
+    tree = OmegaConf.to_container(compose(*rest), resolve=False)
     assert isinstance(tree, dict)
     known = sorted(keys({str(key): value for key, value in tree.items()}))
     for key in (override.lstrip("+").partition("=")[0] for override in forced):
@@ -89,15 +84,16 @@ def check_forced(cfg: DictConfig, overrides: Sequence[str]) -> None:
             )
 
 
-def _composed(*overrides: str) -> DictConfig:
-    from hydra import compose, initialize_config_dir
+def compose(*overrides: str) -> DictConfig:
+    """The configuration that a command line would give, interpolations unresolved."""
+    import hydra
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():  # inside a running command
-        cfg: DictConfig = compose("config", list(overrides))
+        cfg: DictConfig = hydra.compose("config", list(overrides))
         return cfg
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("config", list(overrides))
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = hydra.compose("config", list(overrides))
         return cfg
 
 
@@ -161,7 +157,7 @@ def with_size(cfg: DictConfig, *, gpus: int, typed: Sequence[str]) -> DictConfig
     if cfg.model.get("size") != "auto":
         return cfg
     rest = [override for override in typed if not override.startswith(SIZE)]
-    chosen = _composed(*rest, f"{SIZE}={'small' if gpus else 'tiny'}")
+    chosen = compose(*rest, f"{SIZE}={'small' if gpus else 'tiny'}")
     merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(merged, DictConfig)
     merged.model = chosen.model

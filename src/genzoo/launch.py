@@ -12,6 +12,7 @@ import contextlib
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,14 @@ class Failures:
         print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
         self.status = max(self.status, error.status if isinstance(error, GenzooError) else 1)
 
-    def collect(self, sweep: Path) -> None:
-        """Jobs that a launcher ran in other processes: their folders say how they ended."""
-        if any(sweep.rglob(ERROR)):
+    def collect(self, sweep: Path, *, since: float) -> None:
+        """Jobs that a launcher ran in other processes: their folders say how they ended.
+
+        Args:
+            sweep: the sweep's folder.
+            since: when it began, as files' times count; what failed before was another command's.
+        """
+        if any(file.stat().st_mtime >= since for file in sweep.rglob(ERROR)):
             self.status = max(self.status, 1)
 
 
@@ -95,7 +101,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
             path = _released(cfg)
         else:
             path = checkpoint.find(cfg.checkpoint, output=cfg.output)
-        cfg = from_checkpoint(cfg, checkpoint.read(path).config, overrides)
+        cfg = from_checkpoint(cfg, checkpoint.configuration(path), overrides)
         cfg.checkpoint = str(path)
     else:
         check_forced(cfg, overrides)
@@ -235,9 +241,13 @@ def _rank(config: Path) -> None:
 class CompareAfterSweep(Callback):  # type: ignore[misc]
     """After a sweep of training or evaluation jobs, compare their results."""
 
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Called by Hydra before the first job."""
+        self.began = time.time() - 1  # file systems keep time less exactly
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra once every job of the sweep has ended."""
-        failures.collect(Path(config.hydra.sweep.dir))
+        failures.collect(Path(config.hydra.sweep.dir), since=self.began)
         if config.task.name not in ("fit", "evaluate"):
             return
         from genzoo.tasks.compare import compare

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from genzoo.config import OPENAI, composed
+from genzoo.config import OPENAI, compose, plain
 from genzoo.console import Progress
 from genzoo.convert import glide
 from genzoo.data.cache import cache_home
@@ -167,7 +167,7 @@ def about(kind: Kind, path: Path) -> dict[str, Any]:
         GenzooError: where the vocabulary cannot be had.
     """
     return {
-        "config": composed(*kind.overrides),
+        "config": plain(compose(*kind.overrides)),
         "tokenizer": tokenizer(path.parent).to_json(),
         "images_seen": 0,
         "seconds": 0.0,

@@ -6,11 +6,10 @@ import copy
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from genzoo.build import build_model
-from genzoo.config import config_dir, groups
+from genzoo.config import compose, groups
 from genzoo.errors import Unsupported
 from genzoo.models.base import GenerativeModel, bits_per_dim, interpolate, parameter_count
 from genzoo.noise import Noise
@@ -20,8 +19,7 @@ SHAPE = (3, 16, 16)
 
 
 def composed(name: str) -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", [f"model={name}", "data.image_size=16"])
+    return compose(f"model={name}", "data.image_size=16")
 
 
 @pytest.fixture(scope="module", params=groups()["model"])

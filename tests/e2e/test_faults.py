@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from genzoo.launch import ERROR, Failures
 from tests.small import SMALL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -78,6 +79,18 @@ def checkpoint(path: Path, kind: str) -> None:
 class Evil:
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.mkdir, ("executed",)
+
+
+def test_only_a_sweeps_own_failures_are_its_status(tmp_path: Path) -> None:
+    since = time.time()
+    for name, age in (("before", -60), ("during", 60)):
+        file = tmp_path / name / ERROR
+        file.parent.mkdir()
+        file.write_text("no luck\n")
+        os.utime(file, (since + age, since + age))
+        failures = Failures()
+        failures.collect(tmp_path, since=since)
+        assert failures.status == (name == "during")
 
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "text", "other", "pickle"])

@@ -38,7 +38,8 @@ def test_a_model_has_its_card_and_draws(file: Path, genzoo: Run, tmp_path: Path)
     texts = [text for text in _texts(about["config"]) if text.startswith("/")]
     assert not texts  # no path of the machine that trained it
     card = file.with_suffix(".md").read_text()
-    for part in ("CC BY-SA 4.0", "training time", "images seen", "experiment=zoo", "frechet_distance"):
+    said = ("CC BY-SA 4.0", "training time", "images seen", "experiment=zoo", "frechet_distance")
+    for part in said:
         assert part in card
     own = (f"checkpoint=zoo/{file.stem}", "prompt=a red heart", "count=2", "trainer.gpus=0")
     status, _, error = genzoo("task=sample", *own, "hydra.run.dir=drawn")
@@ -68,8 +69,9 @@ def test_inpainting_works_on_glide(genzoo: Run, tmp_path: Path) -> None:
     mask[8:40, 20:52] = 255
     Image.fromarray(picture).save(tmp_path / "image.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
-    own = ("task=inpaint", "checkpoint=zoo/glide", "image=image.png", "mask=mask.png", "count=1")
-    status, _, error = genzoo(*own, "prompt=a red heart", "trainer.gpus=0", "hydra.run.dir=redrawn")
+    own = ("task=inpaint", "checkpoint=zoo/glide", "image=image.png", "mask=mask.png")
+    own += ("prompt=a red heart", "count=1", "trainer.gpus=0")
+    status, _, error = genzoo(*own, "hydra.run.dir=redrawn")
     assert status == 0, error
     with Image.open(tmp_path / "redrawn" / "inpainted" / "00000.png") as image:
         found = np.asarray(image)

@@ -6,13 +6,12 @@ import math
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
 from genzoo.adversarial.augment import LARGEST, Augmentation
 from genzoo.adversarial.losses import LOSSES, verdicts
 from genzoo.adversarial.penalties import one_centred, zero_centred
 from genzoo.build import build_model
-from genzoo.config import config_dir
+from genzoo.config import compose
 from genzoo.errors import UsageError
 from genzoo.models.gan import GAN
 from genzoo.noise import Noise
@@ -125,8 +124,7 @@ def test_adaptive_augmentation_follows_the_signal() -> None:
 
 
 def gan(*overrides: str) -> GAN:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("config", ["model=gan", "data.image_size=16", *overrides])
+    cfg = compose("model=gan", "data.image_size=16", *overrides)
     model = build_model(cfg)
     assert isinstance(model, GAN)
     return model

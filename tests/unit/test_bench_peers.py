@@ -16,7 +16,7 @@ from bench.peers import dcgan, measure, results, settings, table
 from bench.peers.arena import Clock, Stream, count, sized
 from bench.peers.contestants import CONTESTANTS, Contestant
 from genzoo import build
-from genzoo.config import plain
+from genzoo.config import compose, plain
 from genzoo.image import to_float
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.noise import Noise
@@ -26,7 +26,12 @@ from genzoo.track import Tracker
 from genzoo.types import Capabilities, Condition
 
 TINY = settings.Settings(
-    minutes=0.1, threads=1, samples=24, real_images=40, held_out_images=8, seed=0,
+    minutes=0.1,
+    threads=1,
+    samples=24,
+    real_images=40,
+    held_out_images=8,
+    seed=0,
     data="fashion_mnist",
 )
 FRECHET = measure.FRECHET
@@ -98,7 +103,7 @@ class Given(GenerativeModel):
 def test_given_images_score_as_in_genzoos_own_evaluation(tmp_path: Path) -> None:
     given = stream(TINY.samples).images
     overrides = [o for o in TINY.overrides() if not o.startswith("data=")]
-    composed = settings.compose(*overrides, "data=shapes", "data.source.count=80")
+    composed = compose(*overrides, "data=shapes", "data.source.count=80")
     about = {"folder": str(tmp_path), "command": "test", "group": None}
     cfg: Any = OmegaConf.create({**plain(composed), "run": about})
     data = build.build_data(cfg)
@@ -202,7 +207,7 @@ def test_conditions_name_no_host_and_ours_compose() -> None:
     }  # fmt: skip
     for contestant in CONTESTANTS.values():
         if contestant.ours:
-            cfg = settings.compose(*contestant.model, *TINY.overrides())
+            cfg = compose(*contestant.model, *TINY.overrides())
             assert (cfg.metrics.images, cfg.cpu.threads, cfg.budget.images) == (24, 1, None)
 
 

@@ -6,19 +6,17 @@ import copy
 import shutil
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from genzoo import build
-from genzoo.config import config_dir
+from genzoo.config import compose
 from genzoo.errors import UsageError
 
 TINY = ("model.unet.width=8", "model.unet.head_channels=8", "data.image_size=16", "trainer.gpus=0")
 
 
 def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", [*overrides, "trainer.compile=true"])
+    return compose(*overrides, "trainer.compile=true")
 
 
 @pytest.mark.parametrize("model", ["diffusion", "noisy_classifier"])

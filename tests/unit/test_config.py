@@ -2,17 +2,11 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from genzoo.cli import literal
-from genzoo.config import build, config_dir, from_checkpoint, groups, plain, target
+from genzoo.config import build, compose, config_dir, from_checkpoint, groups, plain, target
 from genzoo.errors import UsageError
-
-
-def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 def owner(group: str) -> list[str]:
@@ -29,7 +23,7 @@ OPTIONS = [(group, option) for group, names in groups().items() for option in na
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_file_composes_and_names_things_that_exist(group: str, option: str) -> None:
     assert yaml.safe_load((config_dir() / group / f"{option}.yaml").read_text())
-    cfg = composed(*owner(group), *literal([f"{group}={option}"]))
+    cfg = compose(*owner(group), *literal([f"{group}={option}"]))
     assert cfg.model.name
     for section in (cfg.task, cfg.model, cfg.data, cfg.data.source):
         assert callable(target(section._target_))
@@ -45,8 +39,8 @@ def test_targets_outside_genzoo_are_never_called() -> None:
 
 
 def test_a_checkpoint_decides_model_and_data_and_what_is_typed_wins() -> None:
-    cfg = composed("task=evaluate", "model=vae", "model.latent=7", "metrics.images=5", "seed=3")
-    saved = plain(composed("model=vae", "model.latent=16", "model.beta=2", "data.image_size=64"))
+    cfg = compose("task=evaluate", "model=vae", "model.latent=7", "metrics.images=5", "seed=3")
+    saved = plain(compose("model=vae", "model.latent=16", "model.beta=2", "data.image_size=64"))
     merged = from_checkpoint(cfg, saved, ["task=evaluate", "model.latent=7", "seed=3"])
     assert merged.model.beta == 2
     assert merged.model.latent == 7
@@ -57,31 +51,31 @@ def test_a_checkpoint_decides_model_and_data_and_what_is_typed_wins() -> None:
 
 
 def test_naming_the_checkpoints_model_changes_nothing() -> None:
-    saved = plain(composed("model=vae", "model.latent=16", "model.beta=2"))
+    saved = plain(compose("model=vae", "model.latent=16", "model.beta=2"))
     merged = from_checkpoint(
-        composed("model=vae", "model.beta=3"), saved, ["model=vae", "model.beta=3"]
+        compose("model=vae", "model.beta=3"), saved, ["model=vae", "model.beta=3"]
     )
     assert merged.model.latent == 16
     assert merged.model.beta == 3
 
 
 def test_another_model_than_the_checkpoints_is_refused() -> None:
-    saved = plain(composed("model=autoencoder"))
+    saved = plain(compose("model=autoencoder"))
     with pytest.raises(UsageError, match="holds model=autoencoder"):
-        from_checkpoint(composed("model=vae"), saved, ["model=vae"])
+        from_checkpoint(compose("model=vae"), saved, ["model=vae"])
 
 
 def test_keys_of_the_checkpoints_own_model_can_be_typed() -> None:
-    saved = plain(composed("model=flow"))
+    saved = plain(compose("model=flow"))
     typed = "++model.temperature=0.5"
-    merged = from_checkpoint(composed("model=vae", typed), saved, [typed])
+    merged = from_checkpoint(compose("model=vae", typed), saved, [typed])
     assert merged.model.temperature == 0.5
     wrong = "++model.temprature=0.5"
     with pytest.raises(UsageError, match=r"no key model.temprature; did you mean model.temperat"):
-        from_checkpoint(composed("model=vae", wrong), saved, [wrong])
+        from_checkpoint(compose("model=vae", wrong), saved, [wrong])
 
 
 def test_plain_is_resolved_plain_data() -> None:
-    values = plain(composed("data.image_size=16"))
+    values = plain(compose("data.image_size=16"))
     assert values["model"]["image_size"] == 16
     assert OmegaConf.create(values) == values

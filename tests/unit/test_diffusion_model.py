@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from genzoo.build import build_model
-from genzoo.config import config_dir
+from genzoo.config import compose
 from genzoo.diffusion.sampling import Sampling
 from genzoo.errors import Unsupported, UsageError
 from genzoo.guidance import ClassifierFree
@@ -23,8 +22,7 @@ SHAPE = (3, 16, 16)
 
 
 def diffusion(*overrides: str) -> Diffusion:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = compose("config", ["model=diffusion", "data.image_size=16", *overrides])
+    cfg = compose("model=diffusion", "data.image_size=16", *overrides)
     model = build_model(cfg).eval()
     assert isinstance(model, Diffusion)
     torch.manual_seed(0)

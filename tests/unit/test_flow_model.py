@@ -5,12 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from torch import Tensor
 
 from genzoo.build import build_model
-from genzoo.config import config_dir
+from genzoo.config import compose
 from genzoo.flows.glow import ConditionalAffine
 from genzoo.flows.transform import Features, Guided, Transform
 from genzoo.guidance import ClassifierFree
@@ -25,8 +24,7 @@ ARCHS = ("glow", "tarflow")
 
 
 def composed(*overrides: str) -> DictConfig:
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", ["model=flow", "data.image_size=16", *overrides])
+    return compose("model=flow", "data.image_size=16", *overrides)
 
 
 def noise(batch: Batch, *names: str) -> Noise:

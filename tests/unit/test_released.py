@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 
 from genzoo import checkpoint, released
-from genzoo.config import build, composed
+from genzoo.config import build, compose, plain
 from genzoo.convert import glide
 from genzoo.errors import UsageError
 from genzoo.released import KINDS, Kind
@@ -125,7 +125,7 @@ def test_configuration_and_options_agree(kind: Kind) -> None:
     """The command line of a network builds what the reference's options describe."""
     with torch.device("meta"):
         theirs = glide.build(kind.options)
-        config = composed(*kind.overrides)["model"]
+        config = plain(compose(*kind.overrides))["model"]
         ours = build(config)
     shapes = {name: value.shape for name, value in ours.network.state_dict().items()}
     assert shapes == {name: value.shape for name, value in theirs.state_dict().items()}

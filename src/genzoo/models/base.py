@@ -127,7 +127,7 @@ class GenerativeModel(nn.Module, ABC):
         """
 
     def compilable(self) -> list[nn.Module]:
-        """The networks that `trainer.compile` compiles, those that take the time; none by default."""
+        """The networks that take the time, which `trainer.compile` compiles; none by default."""
         return []
 
     def calibrate(self, batches: Iterable[Batch]) -> None:
