@@ -45,7 +45,31 @@ def test_a_long_text_is_cut():
 def test_frequent_words_become_single_tokens():
     tokenizer = trained()
     assert int(tokenizer.encode(["heart"])[1].sum()) < len("heart")
-    assert int(tokenizer.encode(["qzxjk"])[1].sum()) == len("qzxjk")
+    assert int(tokenizer.encode(["qzxjk"])[1].sum()) == len(" qzxjk")
+
+
+def test_a_word_is_the_same_tokens_wherever_it_stands():
+    tokenizer = trained()
+    first, second = (tokenizer.encode([text])[0][0].tolist() for text in ("heart", "red heart"))
+    word = [token for token in first if token != END]
+    assert len(word) == 1
+    assert word[0] in second
+
+
+@pytest.mark.parametrize("text", [" heart", "  heart ", "heart", " ", "\n heart"])
+def test_spaces_are_kept(text):
+    tokenizer = trained(context=20)
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == [text]
+
+
+def test_a_tokenizer_stored_without_the_first_space_reads_as_it_did():
+    content = json.loads(trained().to_json())
+    content["pairs"]["normalizer"] = None
+    content["pairs"]["decoder"] = {**content["pairs"]["decoder"]["decoders"][0]}
+    tokenizer = BPETokenizer.from_json(json.dumps(content))
+    tokens, mask = tokenizer.encode(["qzxjk"])
+    assert int(mask.sum()) == len("qzxjk")
+    assert tokenizer.decode(tokens) == ["qzxjk"]
 
 
 def test_the_vocabulary_is_an_upper_bound():

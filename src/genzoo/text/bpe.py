@@ -58,12 +58,15 @@ class BPETokenizer:
         Raises:
             UsageError: when the vocabulary cannot hold every byte, or there is no context.
         """
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
         _check_sizes(vocab_size, context)
         pairs = Tokenizer(models.BPE())
+        # The first word gets the space that all others have before them, or "red heart" and
+        # "a red heart" would have no token for red in common; reading takes it away again.
+        pairs.normalizer = normalizers.Prepend(" ")
         pairs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        pairs.decoder = decoders.ByteLevel()
+        pairs.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size - 1,
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
