@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,9 @@ from bench.peers import ours, picture, results, table
 from bench.peers.contestants import CONTESTANTS
 from bench.peers.settings import Settings, conditions, cores, environment, key_of
 
+# Where threads are bound to cores, a library that this process loads binds this process, too, and
+# its children would inherit the one core that it was given.
+CORES = os.sched_getaffinity(0)
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "peers" / "results"
 
@@ -54,6 +58,7 @@ def main() -> None:
 def contest(name: str, settings: Settings, folder: Path) -> bool:
     """Run one contestant and write everything anew; whether it came to an end."""
     contestant = CONTESTANTS[name]
+    os.sched_setaffinity(0, CORES)
     shared = conditions(settings)
     print(f"== {contestant.label}", flush=True)
     with tempfile.TemporaryDirectory(prefix="peers-") as scratch:

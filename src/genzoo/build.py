@@ -52,8 +52,9 @@ def build_tokenizer(
     """The checkpoint's tokenizer, or one trained on the training captions."""
     if checkpoint is not None:
         return read_tokenizer(checkpoint.about["tokenizer"])
-    captions = [data.captions[i] for i in data.split("train")]
-    return BPETokenizer.train(captions, vocab_size=cfg.text.vocab_size, context=cfg.text.context)
+    return BPETokenizer.train(
+        data.texts("train"), vocab_size=cfg.text.vocab_size, context=cfg.text.context
+    )
 
 
 def build_model(cfg: DictConfig) -> GenerativeModel:

@@ -48,6 +48,19 @@ class Checkpoint:
         config: dict[str, Any] = self.about["config"]
         return config
 
+    @property
+    def run_folder(self) -> Path:
+        """Where the run that wrote it keeps everything else."""
+        return self.path.parent.parent
+
+    @property
+    def origin(self) -> str | None:
+        """Whose weights these are, or began as, where no run of one's own trained all of them."""
+        if self.path.parent == zoo_dir().resolve():
+            return f"zoo/{self.path.stem}"
+        origin: str | None = self.about.get("origin")
+        return origin
+
 
 def find(word: str, *, output: str | Path) -> Path:
     """The file that a `checkpoint=` names.

@@ -179,8 +179,8 @@ def from_checkpoint(
         on top of them.
 
     Raises:
-        UsageError: when another model is typed than the one in the checkpoint, or a key that its
-            configuration does not have.
+        UsageError: when another model or another size of images is typed than the checkpoint's,
+            or a key that its configuration does not have.
     """
     merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
     assert isinstance(merged, DictConfig)
@@ -195,7 +195,15 @@ def from_checkpoint(
     for section in FROM_CHECKPOINT:
         if section in saved and (section not in typed or section == "model"):
             OmegaConf.update(merged, section, saved[section], merge=False, force_add=True)
+    size, own = typed.get("data.image_size"), saved["data"]["image_size"]
+    if size not in (None, str(own)):
+        raise UsageError(
+            f"the model in the checkpoint is one of {own} px, not of data.image_size={size}",
+            "leave data.image_size= away, or train another model",
+        )
+    merged.data.image_size = own  # also where other data are typed
     for key in typed:
+        _check_option(cfg, saved, key)
         section = key.partition(".")[0]
         decided = section not in typed or section == "model"
         if "." in key and section in FROM_CHECKPOINT and decided:
@@ -208,3 +216,16 @@ def from_checkpoint(
             value = OmegaConf.select(cfg, key)
             OmegaConf.update(merged, key, value, merge=False, force_add=True)
     return merged
+
+
+def _check_option(cfg: DictConfig, saved: Mapping[str, Any], key: str) -> None:
+    """Refuse an option of a group within a section, such as model/process=edm, that differs."""
+    group = key.partition("@")[0]
+    path = group.replace("/", ".")
+    if "/" not in group or path.partition(".")[0] not in FROM_CHECKPOINT:
+        return
+    if OmegaConf.select(cfg, path) != OmegaConf.select(OmegaConf.create(dict(saved)), path):
+        raise UsageError(
+            f"the checkpoint's {path} is not what {group}= asks for",
+            "leave it away, or train another model",
+        )

@@ -32,6 +32,9 @@ def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -
         weights: averaged, by name.
     """
     config = {key: about["config"][key] for key in FROM_CHECKPOINT if key in about["config"]}
+    config["data"] = _without_paths(config["data"])
+    if config["guidance"].get("checkpoint") is not None:
+        config["guidance"] = {"name": "none"}  # another file, which the next person may not have
     tensors = {
         name: value.to(PRECISION if value.is_floating_point() else value.dtype).contiguous()
         for name, value in weights.items()
@@ -40,6 +43,17 @@ def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -
     fresh = path.with_suffix(".new")
     save_file(tensors, fresh, metadata={ENTRY: json.dumps({**about, "config": config})})
     fresh.replace(path)
+
+
+def _without_paths(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Folders of this machine replaced by None."""
+    kept: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            kept[key] = _without_paths(value)
+        else:
+            kept[key] = None if isinstance(value, str) and Path(value).is_absolute() else value
+    return kept
 
 
 def read(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:

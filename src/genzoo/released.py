@@ -168,6 +168,7 @@ def about(kind: Kind, path: Path) -> dict[str, Any]:
     """
     return {
         "config": plain(compose(*kind.overrides)),
+        "origin": f"openai/{kind.file}",
         "tokenizer": tokenizer(path.parent).to_json(),
         "images_seen": 0,
         "seconds": 0.0,

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from genzoo import checkpoint
+from genzoo import checkpoint, portable
 from tests.small import AGAIN, DATA, METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]
@@ -78,7 +78,49 @@ def test_what_is_no_export(exported: Run, tmp_path: Path) -> None:
     assert "safetensors" in error
     content = (tmp_path / "small.safetensors").read_bytes()
     (tmp_path / "cut.safetensors").write_bytes(content[: len(content) // 2])
-    for wrong in ("cut.safetensors", "zoo/nothing_of_this_name", "zoo/../small"):
-        status, _, error = exported("task=sample", f"checkpoint={wrong}", "prompt=x")
-        assert status in (1, 2)
+    for wrong, status, word in (
+        ("cut.safetensors", 1, "damaged or truncated"),
+        ("zoo/nothing_of_this_name", 2, "no checkpoint zoo/nothing_of_this_name"),
+        ("zoo/../small", 2, "no checkpoint zoo/../small"),
+    ):
+        found, _, error = exported("task=sample", f"checkpoint={wrong}", "prompt=x")
+        assert found == status
+        assert word in error
         assert len(error.splitlines()) == 1
+
+
+def test_tuning_on_other_data(exported: Run, tmp_path: Path) -> None:
+    shapes = ("checkpoint=small.safetensors", "data=shapes", "data.source.count=60", *AGAIN)
+    status, _, error = exported(*shapes, "budget.images=16", "hydra.run.dir=tuned")
+    assert status == 0, error
+    tuned = checkpoint.read(tmp_path / "tuned" / "checkpoints" / "last.ckpt")
+    assert tuned.config["data"]["image_size"] == 16  # the model's
+    assert tuned.origin == "small.safetensors"
+    results = json.loads((tmp_path / "tuned" / "results.json").read_text())
+    assert results["model"]["origin"] == "small.safetensors"
+    assert exported("task=export", "checkpoint=tuned", "file=again.safetensors")[0] == 0
+    assert "| began with | small.safetensors |" in (tmp_path / "again.md").read_text()
+    for wrong, word in (
+        ("data.image_size=32", "16 px"),
+        ("model/process=edm", "model.process"),
+        ("model.size=small", "model.size"),
+    ):
+        status, _, error = exported(*shapes, wrong)
+        assert status == 2
+        assert word in error
+        assert len(error.splitlines()) == 1
+
+
+def test_a_classifier_stays_behind(tmp_path: Path) -> None:
+    about = {
+        "config": {
+            "data": {"name": "folder", "root": "/a", "source": {"root": "/a", "max_pixels": 5}},
+            "guidance": {"name": "classifier", "checkpoint": "/a/last.ckpt"},
+        }
+    }
+    portable.write(tmp_path / "a.safetensors", about, {"w": torch.ones(2)})
+    said, _ = portable.read(tmp_path / "a.safetensors")
+    assert said is not None
+    source = {"root": None, "max_pixels": 5}
+    assert said["config"]["data"] == {"name": "folder", "root": None, "source": source}
+    assert said["config"]["guidance"] == {"name": "none"}

@@ -13,7 +13,14 @@ from torch import Tensor
 
 from genzoo.diffusion import guide, sampler
 from genzoo.diffusion.network import Reading, Shown, TextUNet
-from genzoo.diffusion.predict import Denoiser, Prediction, noised, read_with_variance, step_back
+from genzoo.diffusion.predict import (
+    Denoiser,
+    Prediction,
+    noised,
+    read,
+    read_with_variance,
+    step_back,
+)
 from genzoo.diffusion.schedule import Schedule, at, between, spaced
 from genzoo.errors import UsageError
 from tests.parity.golden_cases import Case, cases
@@ -139,7 +146,7 @@ def closed_form(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
         variance = at(s.posterior_variance, t, x_t).expand_as(x_t)
         return {"mean": step.mean, "variance": variance, "log_variance": step.log_variance}
     if call["op"] == "predict_xstart_from_eps":
-        return {"x_start": prediction.with_eps(given["eps"]).x0}
+        return {"x_start": read("eps", given["eps"], x_t, s.level(t, x_t)).x0}
     assert call["op"] == "predict_eps_from_xstart"
     return {"eps": prediction.eps}
 

@@ -90,6 +90,43 @@ def test_tokens_are_made_once_for_a_tokenizer(data, tokenizer):
     assert len(calls) == 2
 
 
+@pytest.fixture(scope="module")
+def worded(folder):
+    return build(folder, templates=["{}", "a picture of {}"])
+
+
+def test_templates_word_captions_in_training_alone(folder, data, worded, tokenizer):
+    views, items = worded.views("train"), worded.split("train")
+    assert views.tolist() == [*items.tolist(), *(60 + items).tolist()]
+    batch = worded.batch([5, 65], tokenizer)
+    bare = data.captions[5]
+    assert batch.caption == (bare, f"a picture of {bare}")
+    for row, text in zip(batch.tokens, batch.caption, strict=True):
+        assert (row == tokenizer.encode([text])[0][0]).all()
+    assert (batch.image[0] == batch.image[1]).all()
+    assert batch.index.tolist() == [5, 5]
+    assert worded.captions == data.captions
+    assert worded.fingerprint == data.fingerprint
+    texts = worded.texts("train")
+    assert texts == [worded.condition([view], tokenizer).caption[0] for view in views.tolist()]
+    assert build(folder, templates=["one {}"]).captions[5] == f"one {bare}"
+
+
+def test_training_goes_through_every_template(worded, tokenizer):
+    from genzoo.data.datamodule import TextImageDataModule
+
+    views = len(worded.views("train"))
+    module = TextImageDataModule(worded, tokenizer, batch_size=views, seed=7)
+    seen = next(iter(module.train_dataloader())).caption
+    assert sorted(seen) == sorted(worded.texts("train"))
+
+
+@pytest.mark.parametrize("templates", [[], ["a picture"], ["{}", "{} and {}"]])
+def test_templates_without_a_place_for_the_caption_are_refused(folder, templates):
+    with pytest.raises(UsageError, match=r"data\.templates="):
+        build(folder, templates=templates)
+
+
 def test_splits_are_apart_and_complete(data):
     parts = [data.split(name) for name in ("train", "validation", "held_out")]
     assert sorted(np.concatenate(parts).tolist()) == list(range(60))

@@ -72,7 +72,7 @@ def test_a_model_without_classes_ignores_them(batch: Batch) -> None:
 def test_other_classes_than_the_data_has(batch: Batch, label: int) -> None:
     model = diffusion("model.labels=4")
     with pytest.raises(UsageError, match=r"model\.labels=4"):
-        model.initialise(labelled(batch, label), noise=noise(batch))
+        model.check(labelled(batch, label))
 
 
 def test_the_interval_of_guidance(batch: Batch) -> None:

@@ -127,5 +127,12 @@ def test_configuration_and_options_agree(kind: Kind) -> None:
         theirs = glide.build(kind.options)
         config = plain(compose(*kind.overrides))["model"]
         ours = build(config)
+    assert config["process"] == {
+        "_target_": "genzoo.diffusion.process.Discrete",
+        "schedule": "squaredcos_cap_v2" if kind.stage == "base" else "linear",
+        "steps": 1000,
+        "prediction": "eps",
+        "learned_variance": True,
+    }
     shapes = {name: value.shape for name, value in ours.network.state_dict().items()}
     assert shapes == {name: value.shape for name, value in theirs.state_dict().items()}

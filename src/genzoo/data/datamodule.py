@@ -51,7 +51,7 @@ class TextImageDataModule(pl.LightningDataModule):
         """Batches of `ShuffledStream` without end."""
         rank, world = self._place()
         stream = ShuffledStream(
-            self.data.split("train"),
+            self.data.views("train"),
             seed=self.seed,
             batch_size=self.batch_size,
             start_images=self.start_images,

@@ -39,6 +39,8 @@ class TextImageData:
         root: the folder that the source reads, where it reads one; kept for the record.
         workers: processes that load batches; kept for whoever builds the datamodule.
         name: what the data are called; None for the source's own name.
+        templates: how captions are worded in training, "{}" standing for the caption (CLIP's
+            prompt templates, arXiv 2103.00020, section 3.1.4); everywhere else the first is used.
         progress: called with how many of how many images have been drawn.
 
     Attributes:
@@ -69,9 +71,11 @@ class TextImageData:
         root: str | Path | None = None,
         workers: int = 0,
         name: str | None = None,
+        templates: Sequence[str] = ("{}",),
         progress: Progress | None = None,
     ) -> None:
         _check_size(image_size)
+        _check_templates(templates)
         items = source.items()
         self._images = open_cache(
             source,
@@ -91,7 +95,9 @@ class TextImageData:
         self.image_size = image_size
         self.attribution = source.attribution
         self.label_names = source.label_names
-        self.captions = [item.caption for item in items]
+        self.templates = tuple(templates)
+        self._bare = [item.caption for item in items]
+        self.captions = [self._worded(i) for i in range(len(items))]
         self.keys = [item.key for item in items]
         self.labels = np.array([item.label for item in items], dtype=np.int64)
         self.attributes: list[Mapping[str, Any] | None] = [item.attributes for item in items]
@@ -99,9 +105,9 @@ class TextImageData:
         self._splits = split(items, validation=validation)
         self.fingerprint = self._fingerprint()
         self._tokens: tuple[Tokenizer, Tensor, Tensor] | None = None
-        distinct = {caption: k for k, caption in enumerate(dict.fromkeys(self.captions))}
+        distinct = {caption: k for k, caption in enumerate(dict.fromkeys(self._bare))}
         self._distinct = list(distinct)
-        self._which = torch.tensor([distinct[caption] for caption in self.captions])
+        self._which = torch.tensor([distinct[caption] for caption in self._bare])
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -127,6 +133,15 @@ class TextImageData:
             raise UsageError(f"{self.name} has no split {name!r}", f"choose one of {known}")
         return self._splits[name]
 
+    def views(self, name: str) -> np.ndarray:
+        """The items of a split with each wording of their captions, as training goes through them.
+
+        Item i of n with its caption in the k-th template has the number k n + i, which `batch`
+        and `condition` take like an index.
+        """
+        indices = self.split(name)
+        return np.concatenate([indices + k * len(self) for k in range(len(self.templates))])
+
     def spread(self, name: str, count: int) -> np.ndarray:
         """At most `count` indices of a split, evenly spread over it.
 
@@ -145,35 +160,49 @@ class TextImageData:
         return [self.attributes[i] or {} for i in _numbers(indices).tolist()]
 
     def condition(self, indices: Indices, tokenizer: Tokenizer) -> Condition:
-        """Captions, tokens and labels of these items."""
-        numbers = _numbers(indices)
+        """Captions, tokens and labels of these items or views."""
+        views = _numbers(indices)
+        template, item = np.divmod(views, len(self))
         tokens, mask = self.tokens(tokenizer)
-        rows = self._which[torch.from_numpy(numbers)]
+        rows = torch.from_numpy(template) * len(self._distinct) + self._which[item]
         return Condition(
-            caption=tuple(self.captions[i] for i in numbers.tolist()),
+            caption=tuple(self._worded(view) for view in views.tolist()),
             tokens=tokens[rows],
             token_mask=mask[rows],
-            label=torch.from_numpy(self.labels[numbers]),
+            label=torch.from_numpy(self.labels[item]),
         )
 
     def batch(self, indices: Indices, tokenizer: Tokenizer) -> Batch:
-        """These items as a batch, images in [-1, 1]."""
-        numbers = _numbers(indices)
-        cond = self.condition(numbers, tokenizer)
+        """These items or views as a batch, images in [-1, 1]."""
+        views = _numbers(indices)
+        items = views % len(self)
+        cond = self.condition(views, tokenizer)
         return Batch(
-            image=to_float(self.images(numbers)),
+            image=to_float(self.images(items)),
             caption=cond.caption,
             tokens=cond.tokens,
             token_mask=cond.token_mask,
             label=cond.label,
-            index=torch.from_numpy(numbers),
+            index=torch.from_numpy(items),
         )
 
     def tokens(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
-        """Tokens and mask of every distinct caption, encoded once for the last tokenizer used."""
+        """Tokens and mask of every distinct caption in every template, one template after another.
+
+        They are encoded once for the last tokenizer used.
+        """
         if self._tokens is None or self._tokens[0] is not tokenizer:
-            self._tokens = tokenizer, *tokenizer.encode(self._distinct)
+            texts = [_filled(form, text) for form in self.templates for text in self._distinct]
+            self._tokens = tokenizer, *tokenizer.encode(texts)
         return self._tokens[1:]
+
+    def texts(self, name: str) -> list[str]:
+        """The captions of a split in every template, as a tokenizer learns from them."""
+        return [self._worded(view) for view in self.views(name).tolist()]
+
+    def _worded(self, view: int) -> str:
+        template, item = divmod(view, len(self._bare))
+        return _filled(self.templates[template], self._bare[item])
 
     def _fingerprint(self) -> str:
         """Over pixels, not files: copies of a data set on two machines count as the same."""
@@ -192,6 +221,20 @@ def _numbers(indices: Indices) -> np.ndarray:
         indices = indices.cpu().numpy()
     # A copy: the batch keeps it, and the caller may reuse its array.
     return np.array(indices, dtype=np.int64).reshape(-1)
+
+
+def _filled(template: str, caption: str) -> str:
+    """Empty captions stay empty, for they stand for none."""
+    return template.replace("{}", caption) if caption else caption
+
+
+def _check_templates(templates: Sequence[str]) -> None:
+    wrong = [template for template in templates if template.count("{}") != 1]
+    if wrong or not templates:
+        raise UsageError(
+            f"data.templates={list(templates)} leaves no place for the caption",
+            "write {} once in each, as in data.templates=['{}','a {}']",
+        )
 
 
 def _check_size(image_size: int) -> None:

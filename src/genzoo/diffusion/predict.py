@@ -56,10 +56,6 @@ class Prediction:
         """Another image."""
         return replace(self, x0=x0)
 
-    def with_eps(self, eps: Images) -> Prediction:
-        """Another noise, and the image that goes with it."""
-        return replace(self, x0=(self.x_t - self.sigma * eps) / self.alpha)
-
     def scored(self) -> Prediction:
         """The score as part of the image (ADM, arXiv 2105.05233, algorithm 2)."""
         if self.score is None:

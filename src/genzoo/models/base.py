@@ -118,6 +118,16 @@ class GenerativeModel(nn.Module, ABC):
         """The condition with smaller versions of the images that are to be enlarged."""
         raise Unsupported(f"{type(self).__name__} enlarges no images", "use model=glide")
 
+    def check(self, batch: Batch) -> None:
+        """Refuse data that the model cannot learn from; called before every training.
+
+        Args:
+            batch: training images.
+
+        Raises:
+            UsageError: with what would fit.
+        """
+
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
         """Set what depends on data before training begins; called once in a run's life.
 

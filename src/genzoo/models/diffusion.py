@@ -132,12 +132,7 @@ class Diffusion(GenerativeModel):
         if not process.bounded:
             self.capabilities = replace(self.capabilities, likelihood=None)
 
-    def initialise(self, batch: Batch, *, noise: Noise) -> None:
-        """Nothing is set; that the classes are the data's is made sure of.
-
-        Raises:
-            UsageError: where the data has none or more.
-        """
+    def check(self, batch: Batch) -> None:
         least, most = int(batch.label.min()), int(batch.label.max())
         if self.labels and not 0 <= least <= most < self.labels:
             raise UsageError(
@@ -182,7 +177,7 @@ class Diffusion(GenerativeModel):
         guidance: Any = identity,
         shown: Shown | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        """As `sample`, with what the network is shown; a known part of an image stays as it is."""
+        """As `sample`, with what the network is shown; estimates keep a known part of an image."""
         schedule = self.process.schedule(self.sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
         network = NetworkDenoiser(

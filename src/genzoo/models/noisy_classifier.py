@@ -24,7 +24,7 @@ from genzoo.nn.unet import Classifier, UNetShape
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise at which held-out images are classified
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, at which it is measured
 
 
 class NoisyClassifier(GenerativeModel):
@@ -53,12 +53,7 @@ class NoisyClassifier(GenerativeModel):
         self.labels, self.process = labels, process
         self.network = Classifier(UNetShape(**unet), channels=channels, classes=labels)
 
-    def initialise(self, batch: Batch, *, noise: Noise) -> None:
-        """Nothing is set; that the classes are the data's is made sure of.
-
-        Raises:
-            UsageError: where the data has none or more.
-        """
+    def check(self, batch: Batch) -> None:
         least, most = int(batch.label.min()), int(batch.label.max())
         if least < 0:
             raise UsageError(
@@ -101,7 +96,7 @@ class NoisyClassifier(GenerativeModel):
             raise UsageError(
                 "guidance=classifier steers towards one of the classes "
                 f"0 to {self.labels - 1}, and {'none' if least < 0 else most} was asked for",
-                "name one: label=<number>",
+                "name one with label=<number>, or measure on data that has these classes",
             )
         with torch.enable_grad():
             x_t = x_t.detach().requires_grad_()
@@ -132,8 +127,8 @@ class NoisyClassifier(GenerativeModel):
         """Whether each image's class is the likeliest, at several shares of noise."""
         found = {}
         for share in SHARES:
-            angle = torch.full_like(batch.image[:, :1, :1, :1], share * math.pi / 2)
-            level = Level(angle.cos(), angle.sin(), angle.flatten())
+            noisy = torch.full_like(batch.image[:, :1, :1, :1], share)
+            level = Level((1 - noisy).sqrt(), noisy.sqrt(), noisy.flatten())
             _, x_t = with_noise(batch.image, level, noise=noise.child(f"{share:g}"))
             found[f"accuracy/noise_{share:g}"] = _right(self(x_t, level), batch.label)
         return found

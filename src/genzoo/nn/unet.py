@@ -213,7 +213,9 @@ class _Levels(nn.Module):
 
 
 class Classifier(_Levels):
-    """The way down and a linear layer: classes of maps, given a time (ADM, section 4.1).
+    """The way down, a mean over positions and a linear layer: classes of maps, given a time.
+
+    As ADM's classifier (section 4.1), which has attention in place of the mean.
 
     Args:
         shape: of the network.

@@ -71,12 +71,12 @@ class RunRecord:
 
     @property
     def model(self) -> str:
-        """The model's name; of one that came with genzoo and was not trained here it says so."""
+        """The model's name, and whose weights it began with or are not of this training at all."""
         model = self.config.get("model")
         named = self.get("model", "name")
         name = named or (model.get("name") if isinstance(model, dict) else "") or "unknown"
-        zoo = self.get("model", "zoo")
-        return f"{name} (from zoo/{zoo})" if zoo else str(name)
+        origin = self.get("model", "origin")
+        return f"{name} (from {origin})" if origin else str(name)
 
     @property
     def seed(self) -> int:

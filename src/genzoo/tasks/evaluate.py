@@ -26,10 +26,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
     model, checkpoint = build.trained_model(cfg)
     data = build.build_data(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
-    about = checkpoint.about
-    cost = Cost(images_seen=about["images_seen"], seconds=about["seconds"])
+    cost = Cost.of(checkpoint)
     with Tracker(cfg) as tracker:
-        tracker.continue_from(checkpoint.path.parents[1] / "curves.jsonl", images=cost.images_seen)
+        tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=cost.images_seen)
         model = model.to(build.device(cfg))
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 

@@ -22,9 +22,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if path.suffix != ".safetensors":
         raise UsageError(f"file={cfg.file} is no safetensors file", "end its name in .safetensors")
     model, checkpoint = build.trained_model(cfg)
+    if "data_fingerprint" not in checkpoint.about:
+        raise UsageError(
+            f"{checkpoint.path} was not trained by genzoo, which knows nothing to say of it",
+            "hand on the file itself",
+        )
+    text = _card(path, checkpoint, parameter_count(model))
     portable.write(path, checkpoint.about, checkpoint.ema)
     card = path.with_suffix(".md")
-    card.write_text(_card(path, checkpoint, parameter_count(model)), encoding="utf-8")
+    card.write_text(text, encoding="utf-8")
     megabytes = path.stat().st_size / 1e6
     say(f"{path}: {megabytes:.2f} MB; {card}")
     return {"megabytes": megabytes}
@@ -32,7 +38,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 def _card(path: Path, checkpoint: Checkpoint, parameters: int) -> str:
     about, config = checkpoint.about, checkpoint.config
-    results = _results(checkpoint.path)
+    results = _results(checkpoint)
     data = f"{config['data']['name']} at {config['data']['image_size']} px"
     rows = {
         "model": config["model"]["name"],
@@ -40,6 +46,7 @@ def _card(path: Path, checkpoint: Checkpoint, parameters: int) -> str:
         "data": f"{data} ({about['data_fingerprint']})",
         "images seen": f"{about['images_seen']:,}",
         "training time": duration(about["seconds"]),
+        "began with": checkpoint.origin or "random weights",
         "machine": results.get("provenance", {}).get("device", "not recorded"),
         "seed": config["seed"],
         "sampler and guidance": f"{config['sampler']['name']}, {config['guidance']['name']}",
@@ -63,10 +70,11 @@ def _row(name: str, entry: dict[str, Any]) -> str:
     return f"| {name} | {entry['value']:.4g} | {entry['better']} | `{json.dumps(stamp)}` |"
 
 
-def _results(path: Path) -> dict[str, Any]:
-    """results.json of the run that the checkpoint belongs to, empty if there is none."""
-    file = path.parent.parent / "results.json"
+def _results(checkpoint: Checkpoint) -> dict[str, Any]:
+    """results.json of the run that ended with this checkpoint, empty if there is none."""
+    file = checkpoint.run_folder / "results.json"
     if not file.is_file():
         return {}
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    same = found["training"]["images_seen"] == checkpoint.about["images_seen"]
+    return found if same else {}  # else of an earlier part of the training

@@ -39,16 +39,16 @@ CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 def run(cfg: DictConfig) -> dict[str, float]:
     """Train, save, evaluate; returns the metrics by name."""
     data = build.build_data(cfg)
+    build.build_guidance(cfg)  # what cannot guide is refused before the training, not after it
     checkpoint = build.load_checkpoint(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     with Tracker(cfg) as tracker:
-        module = train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
-        cost = Cost(images_seen=module.images_seen, seconds=module.seconds)
-        del module
+        train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
         # What is measured is what was saved; the weights in memory may be sharded.
         distributed.barrier()
         cfg.checkpoint = str(Path(cfg.run.folder) / LAST)
-        model, _ = build.trained_model(cfg)
+        model, trained = build.trained_model(cfg)
+        cost = Cost.of(trained)
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
 
@@ -74,11 +74,12 @@ def train(
         GenzooError: when a loss is no longer finite.
     """
     model = build.compiled(cfg, build.build_model(cfg))
-    if checkpoint is None:
-        _initialise(cfg, model, data, tokenizer)
-    elif not checkpoint.weights:
+    _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
+    origin = None if checkpoint is None else checkpoint.origin
+    if checkpoint is not None and not checkpoint.weights:
         load_into(model, checkpoint.ema, path=checkpoint.path)
         say(f"a new training from the weights in {checkpoint.path}")
+        origin = origin or checkpoint.path.name
         checkpoint = None
     game = isinstance(model, AdversarialModel)
     wrapper: type[Any] = AdversarialModule if game else GenerativeModule
@@ -87,7 +88,7 @@ def train(
         optimizer=OmegaConf.to_container(cfg.optimizer),
         ema=OmegaConf.to_container(cfg.ema),
         seed=cfg.seed,
-        about=_about(cfg, data, tokenizer),
+        about={**_about(cfg, data, tokenizer), "origin": origin},
     )
     say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
@@ -103,7 +104,7 @@ def train(
                 f"{module.seconds / 60:.1f} minutes",
                 "give a larger budget.images= or budget.minutes=, or measure it: task=evaluate",
             )
-        tracker.continue_from(checkpoint.path.parents[1] / "curves.jsonl", images=start)
+        tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=start)
         say(f"continuing {checkpoint.path} after {start:,} images")
     loader = TextImageDataModule(
         data,
@@ -147,10 +148,17 @@ def train(
 
 @torch.no_grad()
 def _initialise(
-    cfg: DictConfig, model: GenerativeModel, data: TextImageData, tokenizer: Tokenizer
+    cfg: DictConfig,
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    *,
+    fresh: bool,
 ) -> None:
     batch = data.batch(data.spread("train", INITIAL_IMAGES).tolist(), tokenizer)
-    model.initialise(batch, noise=Noise.of(cfg.seed, batch.index, "initialise"))
+    model.check(batch)
+    if fresh:
+        model.initialise(batch, noise=Noise.of(cfg.seed, batch.index, "initialise"))
 
 
 def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[str, object]:

@@ -21,7 +21,7 @@ from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
 from genzoo.noise import Noise
 from genzoo.region import Region
-from genzoo.tasks.sample import condition
+from genzoo.tasks.sample import checked_label, condition
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
 
@@ -76,12 +76,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
     region = Region.around(picture, redraw, smallest=stages[-1].size)
     device = build.device(cfg)
     guidance = build.build_guidance(cfg)
+    label = checked_label(cfg, base, guidance)
     drawn: Tensor | None = None
     with torch.no_grad():
         for stage in stages:
             square, known = region.seen(stage.size)
             captions = [str(cfg.prompt)] * cfg.count
-            cond = condition(captions, stage.tokenizer, label=cfg.label).to(device)
+            cond = condition(captions, stage.tokenizer, label=label).to(device)
             if drawn is not None:
                 cond = replace(cond, low_res=requantised(drawn))
             drawn = stage.model.to(device).redraw(
@@ -92,6 +93,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 guidance=guidance if stage is stages[0] else identity,
             )
     assert drawn is not None
+    steered = build.guidance_words(cfg)
     for k, image in enumerate(to_uint8(drawn).cpu()):
         whole = region.put_back(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
         text = {
@@ -101,6 +103,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "number": str(k),
             "image": str(cfg.image),
             "mask": str(cfg.mask),
+            "label": str(label),
+            "guidance": steered,
             "sampler": str(stages[0].model.sampler),
             "upsampler": "none" if enlarging is None else str(enlarging[1].path),
             "software": f"genzoo {checkpoint.about['version']}",

@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig
 
 from genzoo import build, provenance
-from genzoo.config import zoo_dir
+from genzoo.checkpoint import Checkpoint
 from genzoo.data.dataset import TextImageData
 from genzoo.models.base import GenerativeModel, parameter_count
 from genzoo.tasks.measuring import Entry
@@ -26,10 +26,18 @@ class Cost:
     Attributes:
         images_seen: over all processes.
         seconds: of training, without monitoring and evaluation.
+        origin: the weights that it began with, or that were not trained here at all.
     """
 
     images_seen: int
     seconds: float
+    origin: str | None = None
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint) -> Cost:
+        """What a checkpoint says of its training."""
+        about = checkpoint.about
+        return cls(about["images_seen"], about["seconds"], checkpoint.origin)
 
 
 def write_results(
@@ -49,7 +57,7 @@ def write_results(
         "model": {
             "name": cfg.model.name,
             "parameters": parameter_count(model),
-            "zoo": _in_zoo(Path(cfg.checkpoint)) if cfg.checkpoint else None,
+            "origin": cost.origin,
             "sampling": can.sampling,
             "capabilities": {
                 "conditions": sorted(can.conditions),
@@ -78,11 +86,6 @@ def write_results(
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     fresh.replace(path)
-
-
-def _in_zoo(path: Path) -> str | None:
-    """The name of a model that came with genzoo, None for any other file."""
-    return path.stem if path.parent == zoo_dir().resolve() else None
 
 
 def peak_memory(device: torch.device) -> int:

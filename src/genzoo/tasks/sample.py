@@ -6,6 +6,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -39,6 +40,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     larger = None if enlarging is None else _Upsampler(*enlarging, device)
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
     guidance = build.build_guidance(cfg)
+    label = checked_label(cfg, model, guidance)
     captions = _captions(cfg)
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
@@ -46,7 +48,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for start in range(0, cfg.count, cfg.batch):
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
             own = [captions[i % len(captions)] for i in numbers]
-            cond = condition(own, tokenizer, label=cfg.label)
+            cond = condition(own, tokenizer, label=label)
             drawn = draw(
                 model,
                 cond,
@@ -62,14 +64,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
     seconds = (time.perf_counter() - begin) / cfg.count
+    steered = build.guidance_words(cfg)
     for i, image in enumerate(images):
         text = {
             "caption": captions[i % len(captions)],
-            "label": str(cfg.label),
+            "label": str(label),
             "model": cfg.model.name,
             "seed": str(cfg.seed),
             "number": str(i),
-            "guidance": build.guidance_words(cfg),
+            "guidance": steered,
             "sampler": "none" if model.sampler is None else str(model.sampler),
             "checkpoint": str(checkpoint.path),
             "upsampler": "none" if enlarging is None else str(enlarging[1].path),
@@ -130,8 +133,30 @@ def _captions(cfg: DictConfig) -> list[str]:
     return [str(cfg.prompt)]
 
 
+def checked_label(cfg: DictConfig, model: GenerativeModel, guidance: Any) -> int | None:
+    """The class that is asked for, if any.
+
+    Raises:
+        UsageError: where nothing knows classes, or not this one.
+    """
+    if cfg.label is None:
+        return None
+    scorer = getattr(guidance, "scorer", None)
+    classes = getattr(model, "labels", 0) or getattr(scorer, "labels", 0)
+    if not classes:
+        raise UsageError(
+            f"label={cfg.label} means nothing to model={cfg.model.name}, which is told no classes",
+            "leave it away, or guide by a classifier: guidance=classifier",
+        )
+    if not isinstance(cfg.label, int) or not 0 <= cfg.label < classes:
+        raise UsageError(
+            f"label={cfg.label} is none of the classes 0 to {classes - 1}", "write one of them"
+        )
+    return int(cfg.label)
+
+
 def condition(captions: list[str], tokenizer: Tokenizer, *, label: int | None = None) -> Condition:
     """What captions ask for, and a class if one is named."""
     tokens, mask = tokenizer.encode(captions)
-    labels = torch.full((len(captions),), -1 if label is None else int(label))
+    labels = torch.full((len(captions),), -1 if label is None else label)
     return Condition(tuple(captions), tokens, mask, labels)
