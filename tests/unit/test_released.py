@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 
@@ -19,6 +20,7 @@ from genzoo.config import build, compose, plain
 from genzoo.convert import glide
 from genzoo.errors import UsageError
 from genzoo.released import KINDS, Kind
+from genzoo.tasks import export
 from genzoo.text.stored import read_tokenizer
 
 TINY = {"num_channels": 32, "num_res_blocks": 1, "channel_mult": "1,2", "num_head_channels": 32}
@@ -105,6 +107,15 @@ def test_no_such_network(tiny: Path) -> None:
     torch.save(wrong, tiny / "wrong.pt")
     with pytest.raises(UsageError, match="sees 5 channels"):
         checkpoint.read(tiny / "wrong.pt")
+
+
+def test_it_is_not_exported(tiny: Path) -> None:
+    torch.save(state(KINDS[0]), tiny / "base.pt")
+    own = {"checkpoint": str(tiny / "base.pt"), "file": str(tiny / "mine.safetensors")}
+    cfg = OmegaConf.create({**checkpoint.configuration(tiny / "base.pt"), **own})
+    with pytest.raises(UsageError, match="not trained by genzoo"):
+        export.run(cfg)
+    assert not (tiny / "mine.safetensors").exists()
 
 
 def test_a_folder_without_the_file(tmp_path: Path) -> None:

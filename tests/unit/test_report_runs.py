@@ -97,6 +97,13 @@ def test_a_linked_picture_or_interpolation_is_refused(tmp_path: Path) -> None:
         load_run(folder)
 
 
+def test_whose_weights_a_run_began_with_is_in_its_name(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    model = json.loads((folder / "results.json").read_text())["model"]
+    edit_json(folder / "results.json", model=model | {"origin": "zoo/glide_16"})
+    assert load_run(folder).model == "vae (from zoo/glide_16)"
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"metrics": 3}', "[" * 100_000])
 def test_damaged_results_are_one_line(tmp_path: Path, text: str) -> None:
     folder = write_run(tmp_path / "run")
