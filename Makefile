@@ -25,7 +25,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 install: $(INSTALLED) ## create .venv and install genzoo and what its tests need
 
 demo: $(INSTALLED) ## train and compare on embedded data; says where the report lies
-	$(BIN)/python -m genzoo -m experiment=demo hydra.sweep.dir=outputs/demo
+	$(BIN)/python -m genzoo -m experiment=demo hydra.sweep.dir=outputs/demo/live
+	$(BIN)/python -m genzoo -m experiment=demo_zoo hydra.sweep.dir=outputs/demo/zoo
+	$(BIN)/python -m genzoo task=compare runs=outputs/demo hydra.run.dir=outputs/demo
 
 test: $(INSTALLED) lint types layers unit ## everything that must pass: lint, types, layers, tests
 
@@ -60,8 +62,8 @@ study: $(INSTALLED) ## test a claim: NAME=gan_balance; SCALE=cpu|gpu; results in
 	$(BIN)/python -m experiments.$(NAME) --scale $(or $(SCALE),cpu)
 
 ZOO := $(BIN)/python -m genzoo experiment=zoo
-zoo: $(INSTALLED) ## train the small models of zoo/: hours
-	$(ZOO) model=glide model.inpaint=true hydra.run.dir=outputs/zoo/glide
+zoo: $(INSTALLED) ## train the small models that come with genzoo anew: hours
+	$(ZOO) model=glide model.inpaint=true budget.images=500000 hydra.run.dir=outputs/zoo/glide
 	$(ZOO) model=glide data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/glide_16
 	$(ZOO) model=diffusion data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/diffusion_16
 	for name in glide glide_16 diffusion_16; do \

@@ -20,7 +20,7 @@ HUES = (style.BLUE, style.ORANGE, style.GREEN, style.RED)
 def samples(found: Mapping[str, Sequence[Drawn]], path: Path) -> None:
     """A row a number of steps, a block a sampler."""
     rows = max(len(drawn) for drawn in found.values())
-    figure = style.panels(rows, len(found), width=3.2, height=1.1)
+    figure = style.panels(rows, len(found), width=4.0, height=max(0.6, 2.2 / rows))
     for row, axes in enumerate(style.rows_of(figure, len(found))):
         for axis, (name, drawn) in zip(axes, found.items(), strict=True):
             own = drawn[row]

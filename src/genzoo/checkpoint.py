@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from genzoo.errors import GenzooError, UsageError
 
 FORMAT = 1
 LAST = Path("checkpoints") / "last.ckpt"
+# What reading a damaged file may raise.
+DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, SafetensorError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _content(path: Path) -> Any:
             f"{path} is no genzoo checkpoint, and what is in it is not executed",
             "name a checkpoints/last.ckpt that genzoo wrote",
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, SafetensorError) as error:
+    except DAMAGED as error:
         raise GenzooError(
             f"the checkpoint {path} is damaged or truncated",
             "use another checkpoint, or train again",

@@ -6,7 +6,9 @@ the averaged weights, and neither the optimiser nor anything that belongs to one
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,9 @@ from torch import Tensor
 from genzoo.config import FROM_CHECKPOINT
 
 ENTRY = "genzoo"  # of the metadata
+TOKENIZER = "tokenizer"  # the other one: packed, as its JSON would be most of the header
 PRECISION = torch.float16
+LARGEST = 64_000_000  # bytes of a tokenizer's JSON
 
 
 def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
@@ -41,7 +45,11 @@ def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_suffix(".new")
-    save_file(tensors, fresh, metadata={ENTRY: json.dumps({**about, "config": config})})
+    said = {key: value for key, value in about.items() if key != TOKENIZER}
+    packed = base64.b64encode(zlib.compress(about[TOKENIZER].encode(), 9)).decode()
+    entries = {ENTRY: json.dumps({**said, "config": config}), TOKENIZER: packed}
+    save_file(tensors, fresh, metadata=entries)
+    fresh.chmod(0o644)  # safetensors keeps others out; this file is meant to be handed on
     fresh.replace(path)
 
 
@@ -60,13 +68,30 @@ def read(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
     """What the file says of itself, None for somebody else's, and its tensors in float32.
 
     Raises:
-        SafetensorError, ValueError: for a damaged file.
+        SafetensorError, ValueError, KeyError, zlib.error: for a damaged file.
     """
     with safe_open(path, "pt") as file:
-        said = (file.metadata() or {}).get(ENTRY)
+        entries = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     wide = {
         name: value.float() if value.is_floating_point() else value
         for name, value in tensors.items()
     }
-    return (None if said is None else json.loads(said)), wide
+    if ENTRY not in entries:
+        return None, wide
+    about = json.loads(entries[ENTRY])
+    about[TOKENIZER] = _unpacked(entries[TOKENIZER])
+    return about, wide
+
+
+def _unpacked(text: str) -> str:
+    """A tokenizer's JSON, which no file may blow up to more than any has.
+
+    Raises:
+        ValueError: for something else.
+    """
+    unpacking = zlib.decompressobj()
+    data = unpacking.decompress(base64.b64decode(text, validate=True), LARGEST)
+    if not unpacking.eof:
+        raise ValueError("the tokenizer is cut off or too large")
+    return data.decode()

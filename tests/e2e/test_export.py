@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from genzoo import checkpoint, portable
+from genzoo.errors import GenzooError
 from tests.small import AGAIN, DATA, METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]
@@ -116,7 +120,8 @@ def test_a_classifier_stays_behind(tmp_path: Path) -> None:
         "config": {
             "data": {"name": "folder", "root": "/a", "source": {"root": "/a", "max_pixels": 5}},
             "guidance": {"name": "classifier", "checkpoint": "/a/last.ckpt"},
-        }
+        },
+        "tokenizer": "{}",
     }
     portable.write(tmp_path / "a.safetensors", about, {"w": torch.ones(2)})
     said, _ = portable.read(tmp_path / "a.safetensors")
@@ -124,3 +129,22 @@ def test_a_classifier_stays_behind(tmp_path: Path) -> None:
     source = {"root": None, "max_pixels": 5}
     assert said["config"]["data"] == {"name": "folder", "root": None, "source": source}
     assert said["config"]["guidance"] == {"name": "none"}
+    assert said["tokenizer"] == "{}"
+
+
+@pytest.mark.parametrize("damage", ["cut", "letters", "bomb", "missing"])
+def test_a_damaged_tokenizer_is_refused(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = zlib.compress(b"{}" * 600)
+    if damage == "cut":
+        packed = packed[:-3]
+    if damage == "bomb":
+        monkeypatch.setattr(portable, "LARGEST", 1000)
+    text = "no base64" if damage == "letters" else base64.b64encode(packed).decode()
+    entries = {portable.ENTRY: json.dumps({"config": {}}), portable.TOKENIZER: text}
+    if damage == "missing":
+        del entries[portable.TOKENIZER]
+    save_file({"w": torch.ones(2)}, tmp_path / "a.safetensors", metadata=entries)
+    with pytest.raises(GenzooError, match="damaged or truncated"):
+        checkpoint.read(tmp_path / "a.safetensors")
