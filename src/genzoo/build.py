@@ -17,10 +17,12 @@ from genzoo.check import gpu_count
 from genzoo.checkpoint import Checkpoint, find, load_into, read
 from genzoo.config import OPENAI, build
 from genzoo.console import Progress, say
+from genzoo.contrastive.matcher import CLIPScorer, Matcher
 from genzoo.download import sha256_of
 from genzoo.errors import UsageError
 from genzoo.guidance import Classifier, Scorer
 from genzoo.models.base import GenerativeModel, identity
+from genzoo.models.clip import CLIP, CLIPMatcher
 from genzoo.noise import split_seed
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.stored import read_tokenizer
@@ -79,26 +81,76 @@ def build_guidance(cfg: DictConfig) -> Any:
     """What steers the samples, for the argument `guidance` of `GenerativeModel.sample`.
 
     Raises:
-        UsageError: for a classifier that is none, or one of images of another size.
+        UsageError: for a scorer that is none, another one than was asked for, or a noise-aware one
+            of images of another size.
     """
     if cfg.guidance.name != "classifier":
         return _chosen(cfg.guidance, identity)
-    word, size = cfg.guidance.checkpoint, cfg.data.image_size
-    checkpoint = read(find(word, output=cfg.output))
-    own = OmegaConf.create(checkpoint.config)
-    model = _with_averaged_weights(own, checkpoint)
-    if not isinstance(model, Scorer):
+    word, asked, size = cfg.guidance.checkpoint, cfg.guidance.scorer, cfg.data.image_size
+    judge: object = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
+    found = "clip" if isinstance(judge, Matcher) else "noisy_classifier"
+    scorer = CLIPScorer(judge) if isinstance(judge, Matcher) else judge
+    if not isinstance(scorer, Scorer):
         raise UsageError(
-            f"guidance.checkpoint={word} judges no noisy images",
-            "train one that does: model=noisy_classifier",
+            f"guidance.checkpoint={word} judges no images",
+            "train one that does: model=noisy_classifier or model=clip",
         )
-    if own.data.image_size != size:
+    if asked not in ("auto", found):
         raise UsageError(
-            f"guidance.checkpoint={word} judges images of {own.data.image_size} px, "
+            f"guidance.scorer={asked} was asked for, and guidance.checkpoint={word} is a {found}",
+            "name another checkpoint, or leave guidance.scorer away",
+        )
+    own = judge.image_size  # type: ignore[attr-defined]
+    if scorer.noise_aware and own != size:
+        raise UsageError(
+            f"guidance.checkpoint={word} judges noisy images of {own} px, "
             f"and the model draws {size} px",
             f"train one with data.image_size={size}",
         )
-    return Classifier(model.to(device(cfg)), float(cfg.guidance.scale))
+    judge.to(device(cfg))  # type: ignore[attr-defined]
+    return Classifier(scorer, float(cfg.guidance.scale))
+
+
+def build_matcher(word: str, cfg: DictConfig) -> Matcher:
+    """The CLIP that a configuration names, on the device to use.
+
+    Args:
+        word: as for `checkpoint.find`; `openai` for GLIDE's noise-aware one.
+        cfg: the prepared configuration.
+
+    Raises:
+        UsageError: for something else than a CLIP.
+    """
+    judge = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
+    if not isinstance(judge, Matcher):
+        raise UsageError(f"{word} is no CLIP", "train one: model=clip")
+    return judge.to(device(cfg))
+
+
+def find_judge(word: str, *, output: str | Path) -> str:
+    """The file that a word for a classifier or a CLIP means.
+
+    Raises:
+        UsageError: where there is none.
+    """
+    return str(find(word, output=output))
+
+
+def load_judge(
+    word: str, *, output: str | Path, weights_dir: str | Path | None
+) -> Matcher | GenerativeModel:
+    """A CLIP with its tokenizer, or whatever other model a checkpoint holds, on the CPU.
+
+    Raises:
+        UsageError, GenzooError: where there is none, or it cannot be read.
+    """
+    checkpoint = read(Path(find_judge(word, output=output)))
+    model = _with_averaged_weights(OmegaConf.create(checkpoint.config), checkpoint)
+    if not isinstance(model, CLIP):
+        return model
+    tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
+    name = checkpoint.origin or checkpoint.run_folder.name
+    return CLIPMatcher(model, tokenizer, name, sha256_of(checkpoint.path))
 
 
 def guidance_words(cfg: DictConfig) -> str:

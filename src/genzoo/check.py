@@ -125,8 +125,9 @@ def check_drawing(cfg: DictConfig) -> None:
         raise UsageError(f"model={cfg.model.name} has no guidance={name}", f"it can do: {can}")
     if name == "classifier" and cfg.guidance.checkpoint is None:
         raise UsageError(
-            "guidance=classifier needs a classifier",
-            "train one (model=noisy_classifier) and name it: guidance.checkpoint=<its run folder>",
+            "guidance=classifier needs a classifier or a CLIP",
+            "train one (model=noisy_classifier, or model=clip model.noise_aware=true) and name it: "
+            "guidance.checkpoint=<its run folder>",
         )
     if cfg.sampler.name != "none" and not capabilities.samplers:
         raise UsageError(

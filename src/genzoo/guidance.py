@@ -19,14 +19,19 @@ from genzoo.errors import UsageError
 from genzoo.types import Condition
 
 Images = Float[Tensor, "b c h w"]
+LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What knows which images at x_t go better with a condition."""
+    """What knows which images go better with a condition."""
 
-    def score(self, x_t: Images, level: Level, cond: Condition) -> Images:
-        """The gradient of log p(condition | x_t) with respect to x_t."""
+    @property
+    def noise_aware(self) -> bool:
+        """Whether it judges x_t, rather than the image that is expected of it."""
+
+    def towards(self, cond: Condition) -> LogLikelihood:
+        """log p(condition | image) up to a constant, given images and how noisy they are."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,22 @@ class Classifier:
     """Classifier guidance (Dhariwal & Nichol, arXiv 2105.05233, section 4).
 
     Args:
-        scorer: whose gradient steers every step.
+        scorer: the gradient of whose log-likelihood steers every step.
         scale: by which it is multiplied; 0 is off.
     """
 
     scorer: Scorer
     scale: float
 
-    def towards(self, cond: Condition) -> Callable[[Images, Level], Images]:
-        """The scaled gradient for these conditions, given x_t and how noisy it is."""
-        return lambda x_t, level: self.scale * self.scorer.score(x_t, level, cond)
+    @property
+    def noise_aware(self) -> bool:
+        """Whether the scorer judges x_t, rather than the image that is expected of it."""
+        return self.scorer.noise_aware
+
+    def towards(self, cond: Condition) -> LogLikelihood:
+        """The scaled log-likelihood of these conditions."""
+        own = self.scorer.towards(cond)
+        return lambda images, level: self.scale * own(images, level)
 
 
 @dataclass(frozen=True)

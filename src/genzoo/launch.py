@@ -105,11 +105,11 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         cfg.checkpoint = str(path)
     else:
         check_forced(cfg, overrides)
-    if cfg.guidance.get("checkpoint") is not None:
-        from genzoo import checkpoint
+    for section, key in ((cfg.guidance, "checkpoint"), (cfg.metrics, "clip")):
+        if section.get(key) is not None:
+            from genzoo.build import find_judge
 
-        judge = checkpoint.find(cfg.guidance.checkpoint, output=cfg.output)
-        cfg.guidance.checkpoint = str(judge)
+            section[key] = find_judge(section[key], output=cfg.output)
     if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.check import gpu_count
 

@@ -182,7 +182,7 @@ def test_weights_survive_saving(
 
 def test_what_a_model_recognises_is_a_share(model: GenerativeModel, batch: Batch) -> None:
     with torch.no_grad():
-        found = model.recognised(batch, noise=noise(batch))
+        found = model.recognised([(batch, noise(batch))])
     assert found or model.capabilities.sampling is not None  # a model is good for something
     for value in found.values():
         assert value.shape == (len(batch),)

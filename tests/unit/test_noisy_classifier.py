@@ -55,7 +55,8 @@ def test_the_score_is_the_slope_of_the_log_probability(classifier: NoisyClassifi
     x_t = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     level = PROCESSES["discrete"]().schedule("10").level(torch.tensor([3, 7]), x_t)
     cond = condition([2, 0])
-    slope = classifier.score(x_t, level, cond)
+    x = x_t.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(classifier.towards(cond)(x, level).sum(), x)
     towards = torch.randn_like(x_t)
 
     def log_p(x: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ def test_guided_samples_are_likelier(
         noise = Noise.of(0, range(6))
         towards = Classifier(classifier, scale).towards(cond)
         images = sampling.draw(
-            sampling.steered(sampling.confined(denoise), towards, schedule),
+            sampling.steered(sampling.confined(denoise), towards, schedule, noise_aware=True),
             start=noise.child("start").normal(3, 8, 8).double(),
             schedule=schedule,
             noise=noise.child("steps"),
@@ -122,8 +123,6 @@ def test_guided_samples_are_likelier(
 
 
 def test_a_class_has_to_be_named(classifier: NoisyClassifier) -> None:
-    x_t = torch.zeros(1, 3, 8, 8, dtype=torch.float64)
-    level = PROCESSES["edm"]().schedule(4).level(torch.tensor([1]), x_t)
     for label, word in ((-1, "none"), (3, "3 was")):
         with pytest.raises(UsageError, match=word):
-            classifier.score(x_t, level, condition([label]))
+            classifier.towards(condition([label]))

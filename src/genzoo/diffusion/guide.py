@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from genzoo.diffusion.predict import Denoiser, Images, Prediction
 from genzoo.diffusion.schedule import Level, Schedule
 
 Steps = Int[Tensor, " b"]
-Score = Callable[[Images, Level], Images]  # the gradient with respect to x_t
+LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
 
 
 @runtime_checkable
@@ -93,11 +94,27 @@ def known_region(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h
     return filled
 
 
-def scored(denoise: Denoiser, *, score: Score, schedule: Schedule) -> Denoiser:
-    """A classifier's gradient beside the prediction, which each sampler adds in its own way."""
+def scored(
+    denoise: Denoiser, *, likelihood: LogLikelihood, noise_aware: bool, schedule: Schedule
+) -> Denoiser:
+    """A likelihood's gradient with respect to x_t, which each sampler adds in its own way.
+
+    Args:
+        denoise: which is differentiated too unless the likelihood is noise-aware.
+        likelihood: the logarithm, of each row.
+        noise_aware: whether it is of x_t, or of the image that `denoise` expects.
+        schedule: of the steps.
+    """
 
     def with_score(x_t: Images, steps: Steps) -> Prediction:
-        prediction = denoise(x_t, steps)
-        return replace(prediction, score=score(x_t, schedule.level(steps, x_t)))
+        level = schedule.level(steps, x_t)
+        prediction = denoise(x_t, steps) if noise_aware else None
+        with torch.enable_grad():
+            x = x_t.detach().requires_grad_()
+            if prediction is None:
+                prediction = denoise(x, steps)
+            judged = x if noise_aware else prediction.x0
+            (slope,) = torch.autograd.grad(likelihood(judged, level).sum(), x)
+        return replace(prediction.detached(), x_t=x_t, score=slope)
 
     return with_score

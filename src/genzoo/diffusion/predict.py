@@ -52,6 +52,11 @@ class Prediction:
         """The noise that goes with the image."""
         return (self.x_t - self.alpha * self.x0) / self.sigma
 
+    def detached(self) -> Prediction:
+        """The same numbers without the way they came about."""
+        variance = None if self.log_variance is None else self.log_variance.detach()
+        return replace(self, x0=self.x0.detach(), log_variance=variance)
+
     def with_x0(self, x0: Images) -> Prediction:
         """Another image."""
         return replace(self, x0=x0)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from genzoo.diffusion import guide, sampler
 from genzoo.diffusion.predict import Denoiser, Images
@@ -70,20 +71,35 @@ class Sampling:
             return guide.dynamic_threshold(denoise, quantile=self.quantile)
         return guide.clamped(denoise) if self.threshold == "static" else denoise
 
-    def steered(self, denoise: Denoiser, score: guide.Score, schedule: Schedule) -> Denoiser:
-        """The denoiser with a classifier's gradient (ADM, arXiv 2105.05233, section 4).
+    def steered(
+        self,
+        denoise: Denoiser,
+        likelihood: guide.LogLikelihood,
+        schedule: Schedule,
+        *,
+        noise_aware: bool,
+    ) -> Denoiser:
+        """The denoiser with a likelihood's gradient (ADM, arXiv 2105.05233, section 4).
 
         Ancestral steps shift their mean by it. For the others it changes the image, which is then
         confined again, and not where there is almost none: what they divide by alpha would be
         noise of the classifier's.
         """
         if self.method == "ddpm":
-            return guide.scored(denoise, score=score, schedule=schedule)
+            return guide.scored(
+                denoise, likelihood=likelihood, noise_aware=noise_aware, schedule=schedule
+            )
 
-        def where_there_is_an_image(x_t: Images, level: Level) -> Images:
-            return torch.where(level.alpha > LEAST * level.sigma, score(x_t, level), 0.0)
+        def where_there_is_an_image(images: Images, level: Level) -> Tensor:
+            there = (level.alpha > LEAST * level.sigma).flatten()
+            return torch.where(there, likelihood(images, level), 0.0)
 
-        scored = guide.scored(denoise, score=where_there_is_an_image, schedule=schedule)
+        scored = guide.scored(
+            denoise,
+            likelihood=where_there_is_an_image,
+            noise_aware=noise_aware,
+            schedule=schedule,
+        )
         return self.confined(lambda x_t, steps: scored(x_t, steps).scored())
 
     def draw(

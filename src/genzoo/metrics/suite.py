@@ -162,12 +162,16 @@ class FeatureMetrics(Metric):
         Raises:
             GenzooError: too few images for a metric.
         """
-        index = _joined(self.index)
-        if not len(index):
+        if not len(_joined(self.index)):
             raise GenzooError("no generated images came to be measured", "generate at least 2")
-        order = _first_of_each(index)
-        fake = Features(_joined(self.pooled)[order].cpu(), _joined(self.logits)[order].cpu())
+        pooled, logits = (in_order(state, self.index) for state in (self.pooled, self.logits))
+        fake = Features(pooled.cpu(), logits.cpu())
         return evaluate(self.real, fake, extractor=self.extractor, settings=self.settings)
+
+
+def in_order(state: list[Tensor] | Tensor, index: list[Tensor] | Tensor) -> Tensor:
+    """The rows of all batches and ranks in the order of their images' indices, each once."""
+    return _joined(state)[_first_of_each(_joined(index))]
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:

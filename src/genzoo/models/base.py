@@ -83,10 +83,13 @@ class GenerativeModel(nn.Module, ABC):
         """
         return self.decode(self.draw_latent(cond, noise=noise), cond)
 
-    def recognised(self, batch: Batch, *, noise: Noise) -> dict[str, Float[Tensor, " b"]]:
+    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """How well held-out images are told apart, by name: from 0 to 1 each, larger is better.
 
         Empty for all but the models that judge images.
+
+        Args:
+            batches: all n held-out images, and the noise of each batch.
         """
         return {}
 

@@ -197,7 +197,9 @@ class Diffusion(GenerativeModel):
         if shown is not None and shown.image is not None and shown.mask is not None:
             denoise = guide.known_region(denoise, image=shown.image, mask=shown.mask)
         if isinstance(guidance, Classifier):
-            denoise = self.sampler.steered(denoise, guidance.towards(cond), schedule)
+            denoise = self.sampler.steered(
+                denoise, guidance.towards(cond), schedule, noise_aware=guidance.noise_aware
+            )
         images = self.sampler.draw(
             denoise,
             start=noise.child("start").normal(*shape),

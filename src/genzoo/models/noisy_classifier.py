@@ -8,7 +8,7 @@ was trained on.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -39,6 +39,7 @@ class NoisyClassifier(GenerativeModel):
     """
 
     capabilities = Capabilities(sampling=None)
+    noise_aware = True
 
     def __init__(
         self,
@@ -50,7 +51,7 @@ class NoisyClassifier(GenerativeModel):
         channels: int = 3,
     ) -> None:
         super().__init__()
-        self.labels, self.process = labels, process
+        self.image_size, self.labels, self.process = image_size, labels, process
         self.network = Classifier(UNetShape(**unet), channels=channels, classes=labels)
 
     def check(self, batch: Batch) -> None:
@@ -83,10 +84,10 @@ class NoisyClassifier(GenerativeModel):
         logits: Tensor = self.network((x_t / size).to(x_t.dtype), angle).float()
         return logits
 
-    def score(
-        self, x_t: Float[Tensor, "b c h w"], level: Level, cond: Condition
-    ) -> Float[Tensor, "b c h w"]:
-        """The gradient of log p(class | x_t) with respect to x_t.
+    def towards(
+        self, cond: Condition
+    ) -> Callable[[Float[Tensor, "b c h w"], Level], Float[Tensor, " b"]]:
+        """log p(class | x_t), given x_t and how noisy it is.
 
         Raises:
             UsageError: where a row asks for no class of the data's.
@@ -98,11 +99,7 @@ class NoisyClassifier(GenerativeModel):
                 f"0 to {self.labels - 1}, and {'none' if least < 0 else most} was asked for",
                 "name one with label=<number>, or measure on data that has these classes",
             )
-        with torch.enable_grad():
-            x_t = x_t.detach().requires_grad_()
-            surprise = F.cross_entropy(self(x_t, level), cond.label, reduction="sum")
-            (slope,) = torch.autograd.grad(-surprise, x_t)
-        return slope
+        return lambda x_t, level: -F.cross_entropy(self(x_t, level), cond.label, reduction="none")
 
     def sample(
         self,
@@ -123,15 +120,17 @@ class NoisyClassifier(GenerativeModel):
             "guidance.checkpoint=<this one> label=<number>",
         )
 
-    def recognised(self, batch: Batch, *, noise: Noise) -> dict[str, Float[Tensor, " b"]]:
+    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """Whether each image's class is the likeliest, at several shares of noise."""
-        found = {}
-        for share in SHARES:
-            noisy = torch.full_like(batch.image[:, :1, :1, :1], share)
-            level = Level((1 - noisy).sqrt(), noisy.sqrt(), noisy.flatten())
-            _, x_t = with_noise(batch.image, level, noise=noise.child(f"{share:g}"))
-            found[f"accuracy/noise_{share:g}"] = _right(self(x_t, level), batch.label)
-        return found
+        found: dict[str, list[Tensor]] = {}
+        for batch, noise in batches:
+            for share in SHARES:
+                noisy = torch.full_like(batch.image[:, :1, :1, :1], share)
+                level = Level((1 - noisy).sqrt(), noisy.sqrt(), noisy.flatten())
+                _, x_t = with_noise(batch.image, level, noise=noise.child(f"{share:g}"))
+                right = _right(self(x_t, level), batch.label)
+                found.setdefault(f"accuracy/noise_{share:g}", []).append(right)
+        return {name: torch.cat(parts) for name, parts in found.items()}
 
 
 def _right(logits: Float[Tensor, "b k"], label: Int[Tensor, " b"]) -> Float[Tensor, " b"]:

@@ -98,13 +98,17 @@ def _samples(
     device = build.device(cfg)
     measures = measuring.feature_metrics(cfg, data, device)
     captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
+    scoring = measuring.clip_score(cfg)
+    score = None if scoring is None else scoring[0]
     seconds = measuring.measure_samples(
-        cfg, model, data, tokenizer, measures, captions, device, guidance=guidance
+        cfg, model, data, tokenizer, measures, captions, score, device, guidance=guidance
     )
     entries = measuring.feature_entries(cfg, data, measures)
+    real = len(measures[0].real)
     if captions is not None:
-        real = len(measures[0].real)
         entries |= measuring.caption_entries(cfg, data, captions, real=real)
+    if scoring is not None:
+        entries |= measuring.clip_entries(cfg, data, *scoring, real=real)
     return seconds, entries
 
 

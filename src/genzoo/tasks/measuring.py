@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,11 @@ from torch import Tensor
 
 from genzoo import build, distributed, provenance
 from genzoo.console import Progress
+from genzoo.contrastive.matcher import Matcher
 from genzoo.data.dataset import TextImageData
+from genzoo.image import to_float
 from genzoo.metrics.captions import CaptionAccuracy
+from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
@@ -27,6 +30,7 @@ from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.noise import Noise, split_seed
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.tokenizer import Tokenizer
+from genzoo.types import Batch
 
 Entry = dict[str, Any]  # value, spread, better, stamp
 
@@ -73,6 +77,7 @@ def measure_samples(
     tokenizer: Tokenizer,
     measures: list[FeatureMetrics],
     captions: CaptionAccuracy | None,
+    score: CLIPScore | None,
     device: torch.device,
     *,
     guidance: Any,
@@ -86,6 +91,7 @@ def measure_samples(
         tokenizer: of these captions.
         measures: to update.
         captions: to update, where the data can judge an image.
+        score: to update, where there is a CLIP.
         device: where to draw.
         guidance: as for `GenerativeModel.sample`.
 
@@ -126,6 +132,8 @@ def measure_samples(
             if captions is not None:
                 own, others = shown(numbers), shown(i + 1 for i in numbers)
                 captions.update(images, data.facts(own), data.facts(others))
+            if score is not None:
+                score.update(images, cond.caption, index)
             progress.at(start + len(numbers))
     if not len(mine):  # gathering from all ranks wants an update on each
         none = torch.empty(0, *data.shape, dtype=torch.uint8)
@@ -133,6 +141,8 @@ def measure_samples(
             measure.update(measure.extractor(none), torch.empty(0))
         if captions is not None:
             captions.update(none, [], [])
+        if score is not None:
+            score.update(none, [], torch.empty(0))
     return spent / max(warm, 1)
 
 
@@ -163,6 +173,40 @@ def caption_entries(
     return {
         name: {**value._asdict(), "stamp": {"metric": name, **about}}
         for name, value in captions.compute().items()
+    }
+
+
+def clip_score(cfg: DictConfig) -> tuple[CLIPScore, Matcher] | None:
+    """The measure and its CLIP, where one is named.
+
+    Raises:
+        UsageError: for a CLIP that is none.
+    """
+    if cfg.metrics.clip is None:
+        return None
+    matcher = build.build_matcher(cfg.metrics.clip, cfg)
+
+    @torch.no_grad()
+    def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
+        seen = matcher.of_images(to_float(images).to(build.device(cfg)))
+        return (seen * matcher.of_captions(captions)).sum(dim=1)
+
+    return CLIPScore(similarity, matcher.cut), matcher
+
+
+def clip_entries(
+    cfg: DictConfig, data: TextImageData, score: CLIPScore, matcher: Matcher, *, real: int
+) -> dict[str, Entry]:
+    """How well samples go with their captions, with the stamp of the CLIP that says so."""
+    about = {
+        **matcher.about,
+        "long_captions": f"cut, {100 * score.cut_share():.3g} % of them",
+        **asdict(origin(cfg, data, real=real)),
+        "version": provenance.software()["version"],
+    }
+    return {
+        name: {**value._asdict(), "stamp": {"metric": name, **about}}
+        for name, value in score.compute().items()
     }
 
 
@@ -197,18 +241,22 @@ def held_out(
     indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
     can = model.capabilities
     bits, errors = [], []
-    recognised: dict[str, list[Tensor]] = {}
-    for start in range(0, len(indices), cfg.metrics.batch):
-        batch = data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
+
+    def batches() -> Iterator[Batch]:
+        for start in range(0, len(indices), cfg.metrics.batch):
+            yield data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
+
+    for batch in batches() if can.likelihood is not None or can.reconstruct else ():
         if can.likelihood is not None:
             noise = Noise.of(cfg.seed, batch.index, "likelihood", device=device)
             bits.append(bits_per_dim(model.log_prob(batch, noise=noise), data.shape).cpu())
         if can.reconstruct:
             rebuilt = model.reconstruct(batch.image, batch.condition)
             errors.append((rebuilt - batch.image).square().flatten(1).mean(1).double().cpu())
-        noise = Noise.of(cfg.seed, batch.index, "recognition", device=device)
-        for name, right in model.recognised(batch, noise=noise).items():
-            recognised.setdefault(name, []).append(right.double().cpu())
+    recognised = model.recognised(
+        (batch, Noise.of(cfg.seed, batch.index, "recognition", device=device))
+        for batch in batches()
+    )
     common = {
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
@@ -238,9 +286,9 @@ def held_out(
             "better": "higher",
             "stamp": {"metric": "reconstruction_psnr", "unit": "dB", **common},
         }
-    for name, parts in recognised.items():
+    for name, right in recognised.items():
         entries[name] = {
-            "value": float(torch.cat(parts).mean()),
+            "value": float(right.double().mean()),
             "spread": None,
             "better": "higher",
             "stamp": {"metric": name, **common},

@@ -113,8 +113,15 @@ class BPETokenizer:
         The text's tokens come first, cut to the context; the end token fills the rest; the mask
         is True on the text alone (glide-text2im, arXiv 2112.10741).
         """
-        rows = [self._pairs.encode(text, add_special_tokens=False).ids for text in texts]
-        return padded([[t + 1 for t in row] for row in rows], context=self.context, end=END)
+        rows = [[t + 1 for t in row] for row in self._rows(texts)]
+        return padded(rows, context=self.context, end=END)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text before it is cut or padded."""
+        return [len(row) for row in self._rows(texts)]
+
+    def _rows(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self._pairs.encode(text, add_special_tokens=False).ids for text in texts]
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
         """The texts; a text that was cut inside a character ends in the replacement character."""

@@ -78,8 +78,14 @@ class GPT2Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
         """Token numbers and mask of shape (b, context), padded and cut as GLIDE does."""
-        rows = [self._pairs.encode(text.lower(), add_special_tokens=False).ids for text in texts]
-        return padded(rows, context=self.context, end=self.end)
+        return padded(self._rows(texts), context=self.context, end=self.end)
+
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text before it is cut or padded."""
+        return [len(row) for row in self._rows(texts)]
+
+    def _rows(self, texts: Sequence[str]) -> list[list[int]]:
+        return [self._pairs.encode(text.lower(), add_special_tokens=False).ids for text in texts]
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
         """The texts, in lower case and without padding."""

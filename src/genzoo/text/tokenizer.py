@@ -30,6 +30,9 @@ class Tokenizer(Protocol):
         is padding alone (GLIDE, arXiv 2112.10741, drops captions by replacing them with it).
         """
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """The tokens of each text before it is cut or padded."""
+
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
         """The texts, without padding."""
 

@@ -1,0 +1,182 @@
+"""CLIP's two encoders, made as those of GLIDE's noise-aware CLIP (arXiv 2112.10741, section 2.4).
+
+Radford et al. (CLIP), arXiv 2103.00020. What a released encoder lacks here (the bias of keys)
+changes nothing, as a number added to all keys alike leaves the attention as it is.
+
+Shape letters: b batch, c channels, h height, w width, n patches, l tokens, d width, k features.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from genzoo.errors import Unsupported, UsageError
+from genzoo.nn.transformer import Block
+from genzoo.nn.unet import time_features
+
+# Of the pixels that CLIP was trained on, from 0 to 255 (arXiv 2103.00020, the released code).
+MEAN = (122.77093945, 116.74601272, 104.09373519)
+STD = (68.50053285, 66.63215831, 70.32316309)
+
+
+class ImageEncoder(nn.Module):
+    """A Vision Transformer whose first position stands for the image.
+
+    Args:
+        image_size: height and width of the images, a multiple of `patch`.
+        patch: pixels along a side of a patch.
+        width: of the Transformer.
+        layers: of it.
+        heads: of its attention.
+        features: that an image becomes.
+        steps: of the process whose noisy images it reads, each with a first position of its own;
+            0 for clean images.
+
+    Raises:
+        UsageError: where patches do not fill the image, or heads not the width.
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        patch: int,
+        width: int,
+        layers: int,
+        heads: int,
+        features: int,
+        steps: int = 0,
+    ) -> None:
+        super().__init__()
+        if image_size % patch:
+            raise UsageError(
+                f"images of {image_size} px do not fall into patches of {patch} px",
+                "choose a patch that divides the size",
+            )
+        _check_heads(width, heads)
+        self.image_size, self.steps = image_size, steps
+        self.patches = nn.Conv2d(3, width, patch, stride=patch, bias=False)
+        self.first = nn.Parameter(_first_positions(steps, width))
+        count = (image_size // patch) ** 2 + 1
+        self.position = nn.Parameter(nn.init.normal_(torch.empty(count, width), std=0.02))
+        self.norm_in = nn.LayerNorm(width)
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, features, bias=False)
+        for name, values in (("mean", MEAN), ("std", STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
+
+    def forward(
+        self, images: Float[Tensor, "b c h w"], times: Int[Tensor, " b"] | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Features of images in [-1, 1], noisy ones of a size like theirs.
+
+        Args:
+            images: of the encoder's size.
+            times: how noisy each is, as a step of the process; None for an encoder of clean ones.
+
+        Raises:
+            Unsupported: for images of another size, or times that an encoder does not know.
+        """
+        if images.shape[1:] != (3, self.image_size, self.image_size):
+            raise Unsupported(
+                f"this CLIP reads images of 3 x {self.image_size} x {self.image_size}, "
+                f"not {' x '.join(map(str, images.shape[1:]))}",
+                "resize them",
+            )
+        if (times is None) != (self.steps == 0):
+            raise Unsupported(
+                "only a noise-aware CLIP is told times, and it always is",
+                "train one with model.noise_aware=true",
+            )
+        pixels = ((images + 1) * 127.5 - self.mean) / self.std
+        patches_bnd = self.patches(pixels).flatten(2).transpose(1, 2)
+        rows = torch.zeros_like(images[:, 0, 0, 0], dtype=torch.long) if times is None else times
+        x_bnd = torch.cat([self.first[rows, None].to(patches_bnd.dtype), patches_bnd], dim=1)
+        x_bnd = self.norm_in(x_bnd + self.position)
+        for block in self.blocks:
+            x_bnd = block(x_bnd)
+        features: Tensor = self.out(self.norm(x_bnd[:, 0]))
+        return features
+
+
+class CaptionEncoder(nn.Module):
+    """A causal Transformer whose last token stands for the caption.
+
+    Args:
+        vocab_size: size of the tokenizer's vocabulary.
+        context: tokens a caption.
+        width: of the Transformer.
+        layers: of it.
+        heads: of its attention.
+        features: that a caption becomes.
+
+    Raises:
+        UsageError: where heads do not fill the width.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        context: int,
+        width: int,
+        layers: int,
+        heads: int,
+        features: int,
+    ) -> None:
+        super().__init__()
+        _check_heads(width, heads)
+        self.token_embedding = nn.Embedding(vocab_size, width)
+        self.position = nn.Parameter(torch.empty(context, width))
+        self.blocks = nn.ModuleList(Block(width, heads, causal=True) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, features, bias=False)
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.position, std=0.01)
+
+    def forward(
+        self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]
+    ) -> Float[Tensor, "b k"]:
+        """Features of captions; `mask` is True on a caption's own tokens.
+
+        Raises:
+            Unsupported: for another number of tokens.
+        """
+        last = (mask.sum(dim=1) - 1).clamp(min=0)
+        x_bld = self.tokens(tokens)
+        features: Tensor = self.out(self.norm(x_bld[torch.arange(len(tokens)), last]))
+        return features
+
+    def tokens(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l d"]:
+        """The vector of every position, before the last normalisation.
+
+        Raises:
+            Unsupported: for another number of tokens.
+        """
+        if tokens.shape[1] != len(self.position):
+            raise Unsupported(
+                f"this CLIP reads {len(self.position)} tokens, not {tokens.shape[1]}",
+                "use its own tokenizer",
+            )
+        x_bld = self.token_embedding(tokens) + self.position
+        for block in self.blocks:
+            x_bld = block(x_bld)
+        return x_bld
+
+
+def _first_positions(steps: int, width: int) -> Float[Tensor, "t d"]:
+    """A row a step; neighbouring steps begin alike, as each is seen rarely in training."""
+    if not steps:
+        return 0.02 * torch.randn(1, width)
+    return 0.02 * time_features(torch.arange(steps), width)
+
+
+def _check_heads(width: int, heads: int) -> None:
+    if width % heads:
+        raise UsageError(
+            f"a width of {width} cannot be shared out to {heads} heads",
+            "choose a multiple of the heads",
+        )

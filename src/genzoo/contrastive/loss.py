@@ -1,0 +1,119 @@
+"""The contrastive loss: of all pairs in a batch, which image and caption belong together?
+
+Radford et al. (CLIP), arXiv 2103.00020, section 2.3. The batch is that of all processes.
+
+Shape letters: b rows here, n rows of all processes, l tokens, k features.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from genzoo import distributed
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """How well each row was told apart.
+
+    Attributes:
+        image_to_text: surprise in nats at the own caption, given the image.
+        text_to_image: surprise in nats at the own image, given the caption.
+        accuracy: 1 where the own caption is the likeliest, else 0.
+    """
+
+    image_to_text: Float[Tensor, " b"]
+    text_to_image: Float[Tensor, " b"]
+    accuracy: Float[Tensor, " b"]
+
+
+def contrast(
+    images: Float[Tensor, "b k"],
+    texts: Float[Tensor, "b k"],
+    tokens: Int[Tensor, "b l"],
+    *,
+    scale: Float[Tensor, ""],
+    chunk: int | None = None,
+) -> Contrast:
+    """Each row against all rows of all processes.
+
+    Args:
+        images: unit vectors.
+        texts: unit vectors.
+        tokens: of the captions; another row with the same caption is not held to be wrong.
+        scale: by which the cosines are multiplied.
+        chunk: rows that are compared at once; their similarities are computed again in the
+            backward pass, so that a large batch fits. None: all, and kept.
+    """
+    all_images, all_texts = gathered(images), gathered(texts)
+    keys = _keys(tokens)
+    all_keys = _everyones(keys)
+    own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
+    size = chunk or len(images)
+    parts = []
+    for start in range(0, len(images), size):
+        rows = slice(start, start + size)
+        twins = keys[rows, None] == all_keys  # other rows with the same caption
+        twins[torch.arange(len(twins), device=twins.device), own[rows]] = False
+
+        def compared(
+            x: Tensor, y: Tensor, xs: Tensor, ys: Tensor, s: Tensor, twins: Tensor = twins,
+            target: Tensor = own[rows],
+        ) -> tuple[Tensor, ...]:  # fmt: skip
+            to_texts = (s * x @ ys.T).float().masked_fill(twins, -torch.inf)
+            to_images = (s * y @ xs.T).float().masked_fill(twins, -torch.inf)
+            return (
+                F.cross_entropy(to_texts, target, reduction="none"),
+                F.cross_entropy(to_images, target, reduction="none"),
+                (to_texts.argmax(1) == target).float(),
+            )
+
+        given = (images[rows], texts[rows], all_images, all_texts, scale)
+        if chunk is None:
+            parts.append(compared(*given))
+        else:
+            parts.append(checkpoint(compared, *given, use_reentrant=False))
+    return Contrast(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def gathered(rows: Float[Tensor, "b k"]) -> Float[Tensor, "n k"]:
+    """The rows of all processes in the order of their ranks; gradients find their way back."""
+    if distributed.world() == 1:
+        return rows
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(rows.contiguous()))
+
+
+def ranks(similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]) -> Int[Tensor, " b"]:
+    """How many wrong candidates come before the best right one; a tie counts as before it.
+
+    Args:
+        similarity: of each row to each candidate.
+        right: which candidates are right; at least one a row.
+    """
+    best = similarity.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
+    return ((similarity >= best) & ~right).sum(dim=1)
+
+
+def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:
+    """A number a caption, equal for equal captions and, but for luck of 1 in 2^64, for no others."""
+    generator = torch.Generator().manual_seed(0)
+    odd = torch.randint(-(2**62), 2**62, (tokens.shape[1],), generator=generator) * 2 + 1
+    return ((tokens + 1) * odd.to(tokens.device)).sum(dim=1)
+
+
+def _everyones(keys: Int[Tensor, " b"]) -> Int[Tensor, " n"]:
+    if distributed.world() == 1:
+        return keys
+    import torch.distributed as dist
+
+    found = [torch.empty_like(keys) for _ in range(distributed.world())]
+    dist.all_gather(found, keys)
+    return torch.cat(found)

@@ -1,0 +1,86 @@
+"""What says how well captions and images go together, whoever made it.
+
+Shape letters: b batch, c channels, h height, w width, k features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from genzoo.diffusion.schedule import Level
+from genzoo.types import Condition
+
+Images = Float[Tensor, "b c h w"]
+
+
+@runtime_checkable
+class Matcher(Protocol):
+    """A CLIP with its tokenizer."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Which CLIP with which weights, for stamps; plain data."""
+
+    @property
+    def noise_aware(self) -> bool:
+        """Whether it reads noisy images and is told how noisy they are."""
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images that it was trained on; others are resized."""
+
+    @property
+    def scale(self) -> float:
+        """The inverse temperature that it was trained with."""
+
+    def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
+        """Unit vectors; a caption that is too long is cut."""
+
+    def of_images(self, images: Images, level: Level | None = None) -> Float[Tensor, "b k"]:
+        """Unit vectors of images in [-1, 1], or of x_t if the matcher is noise-aware.
+
+        Gradients find their way back to the images.
+
+        Args:
+            images: of any size that the matcher takes.
+            level: how noisy they are; None for clean ones.
+        """
+
+    def to(self, device: torch.device | str) -> Matcher:
+        """Itself, on another device."""
+
+    def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
+        """Which captions are too long to be read whole."""
+
+
+@dataclass(frozen=True)
+class CLIPScorer:
+    """CLIP as the classifier of classifier guidance (GLIDE, arXiv 2112.10741, section 2.4).
+
+    Attributes:
+        matcher: whose similarity is made larger; a noise-aware one's of x_t, any other's of the
+            estimate of the image.
+    """
+
+    matcher: Matcher
+
+    @property
+    def noise_aware(self) -> bool:
+        """Whether it judges x_t, rather than the image that is expected of it."""
+        return self.matcher.noise_aware
+
+    def towards(self, cond: Condition) -> Callable[[Images, Level], Float[Tensor, " b"]]:
+        """The scaled similarity to each caption, whose vectors are made once."""
+        texts = self.matcher.of_captions(cond.caption)
+
+        def similarity(images: Images, level: Level) -> Float[Tensor, " b"]:
+            seen = self.matcher.of_images(images, level if self.noise_aware else None)
+            return self.matcher.scale * (seen * texts).sum(dim=1)
+
+        return similarity

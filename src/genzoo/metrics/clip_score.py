@@ -1,0 +1,73 @@
+"""CLIP score: how well pictures go with their captions, as a CLIP sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+from torchmetrics import Metric
+
+from genzoo.metrics.suite import MetricValue, in_order
+
+NAME = "clip_score"
+Similarity = Callable[[UInt8[Tensor, "b 3 h w"], Sequence[str]], Float[Tensor, " b"]]
+
+
+class CLIPScore(Metric):
+    """100 max(cos, 0) of picture and caption, on average (Hessel et al., arXiv 2104.08718).
+
+    Without that paper's factor of 2.5, as GLIDE's and most later figures have it. What it is worth
+    depends on the CLIP alone: its name and weights belong into the stamp.
+
+    Args:
+        similarity: the cosines of 8-bit pictures and captions.
+        cut: which captions are too long to be read whole; they are read as far as they go, and
+            their share is reported.
+        **kwargs: torchmetrics' own, such as `dist_sync_fn`.
+    """
+
+    full_state_update = False
+    scores: list[Tensor]
+    long: list[Tensor]
+    index: list[Tensor]
+
+    def __init__(
+        self,
+        similarity: Similarity,
+        cut: Callable[[Sequence[str]], Bool[Tensor, " b"]],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.similarity, self.cut = similarity, cut
+        for name in ("scores", "long", "index"):
+            self.add_state(name, [], dist_reduce_fx="cat")
+
+    def update(
+        self,
+        images: UInt8[Tensor, "b 3 h w"],
+        captions: Sequence[str],
+        index: Int[Tensor, " b"],
+    ) -> None:
+        """Add pictures and their captions, numbered `index`.
+
+        A rank that has none at all must still call this once, with none.
+        """
+        if len(images):
+            self.scores.append(100 * self.similarity(images, captions).clamp(min=0).double().cpu())
+            self.long.append(self.cut(captions).double())
+        else:
+            self.scores.append(torch.empty(0, dtype=torch.float64))
+            self.long.append(torch.empty(0, dtype=torch.float64))
+        self.index.append(index.detach().cpu().long())
+
+    def compute(self) -> dict[str, MetricValue]:
+        """The mean over all ranks' pictures, by name; each counts once."""
+        scores = in_order(self.scores, self.index)
+        return {NAME: MetricValue(float(scores.mean()), None, "higher")}
+
+    def cut_share(self) -> float:
+        """The share of captions that were too long, in [0, 1]."""
+        return float(in_order(self.long, self.index).mean())

@@ -1,0 +1,298 @@
+"""CLIP (Radford et al., arXiv 2103.00020): how well captions and images go together.
+
+The noise-aware one (GLIDE, arXiv 2112.10741, section 2.4) reads the noisy images of a diffusion
+process, so that its gradient guides every step of sampling.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from genzoo.contrastive.encoders import CaptionEncoder, ImageEncoder
+from genzoo.contrastive.loss import contrast, ranks
+from genzoo.diffusion.process import Discrete, Process, with_noise
+from genzoo.diffusion.schedule import Level
+from genzoo.errors import Unsupported, UsageError
+from genzoo.models.base import GenerativeModel, identity
+from genzoo.noise import Noise
+from genzoo.text.tokenizer import Tokenizer
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+LARGEST_SCALE = 100.0  # of the cosines (arXiv 2103.00020, section 2.4)
+FIRST_SCALE = 1 / 0.07
+RECALL = (1, 5, 10)
+TIMES = 9  # at which a noise-aware one is measured, from none of the noise to all of it
+
+
+class CLIP(GenerativeModel):
+    """Two encoders and a temperature.
+
+    Args:
+        image_size: height and width of the images.
+        features: that an image or a caption becomes.
+        image: arguments of the `ImageEncoder`.
+        text: arguments of the `CaptionEncoder`.
+        noise_aware: whether it reads noisy images and is told their step.
+        process: whose noise; one of steps.
+        chunk: images and captions that are encoded and compared at once in training, so that
+            large batches fit into memory, for a third more time; None: all.
+
+    Raises:
+        UsageError: for noise of a process without steps.
+    """
+
+    capabilities = Capabilities(sampling=None)
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        features: int,
+        image: Mapping[str, Any],
+        text: Mapping[str, Any],
+        noise_aware: bool,
+        process: Process,
+        chunk: int | None,
+    ) -> None:
+        super().__init__()
+        if noise_aware and not isinstance(process, Discrete):
+            raise UsageError(
+                "a noise-aware CLIP counts the steps of its process, and this one has none",
+                "use model/process=discrete; it guides models of every process",
+            )
+        self.noise_aware, self.process, self.chunk = noise_aware, process, chunk
+        self.features = features
+        steps = process.steps if noise_aware and isinstance(process, Discrete) else 0
+        self.image = ImageEncoder(image_size=image_size, features=features, steps=steps, **image)
+        self.text = CaptionEncoder(features=features, **text)
+        self.log_scale = nn.Parameter(torch.tensor([math.log(FIRST_SCALE)]))
+
+    @property
+    def scale(self) -> Float[Tensor, ""]:
+        """By which cosines are multiplied: the inverse temperature."""
+        return self.log_scale.exp()[0]
+
+    def compilable(self) -> list[nn.Module]:
+        return [self.image, self.text]
+
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        with torch.no_grad():
+            self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
+        images, times = batch.image, None
+        if self.noise_aware:
+            level = self.process.levels(batch.image, noise=noise)
+            _, images = with_noise(batch.image, level, noise=noise)
+            times = level.time.long()
+        seen = self._in_chunks(
+            lambda rows: self.image(images[rows], None if times is None else times[rows]),
+            len(batch),
+        )
+        read = self._in_chunks(
+            lambda rows: self.text(batch.tokens[rows], batch.token_mask[rows]), len(batch)
+        )
+        found = contrast(unit(seen), unit(read), batch.tokens, scale=self.scale, chunk=self.chunk)
+        return Losses(
+            (found.image_to_text + found.text_to_image) / 2,
+            {
+                "image_to_text": found.image_to_text,
+                "text_to_image": found.text_to_image,
+                "accuracy": found.accuracy,
+                "scale": self.scale.detach().expand(len(batch)),
+            },
+        )
+
+    def of_captions(
+        self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]
+    ) -> Float[Tensor, "b k"]:
+        """Unit vectors of captions."""
+        return unit(self.text(tokens, mask))
+
+    def of_images(
+        self, images: Float[Tensor, "b c h w"], level: Level | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Unit vectors of clean images, or for a noise-aware CLIP of x_t.
+
+        Noise of any process will do: x_t is scaled to the size it has in CLIP's own process, and
+        counts as of the step whose share of noise is nearest.
+
+        Args:
+            images: in [-1, 1], or x_t.
+            level: how noisy they are; None for clean ones, which a noise-aware CLIP takes for
+                those of its first step.
+
+        Raises:
+            Unsupported: for noisy images and a CLIP of clean ones.
+        """
+        if not self.noise_aware:
+            if level is not None:
+                raise Unsupported(
+                    "this CLIP reads clean images alone", "train one with model.noise_aware=true"
+                )
+            return unit(self.image(images))
+        if level is None:
+            return unit(self.image(images, torch.zeros_like(images[:, 0, 0, 0]).long()))
+        size = (level.alpha**2 + level.sigma**2).sqrt()
+        return unit(self.image((images / size).to(images.dtype), self._steps(level)))
+
+    def _steps(self, level: Level) -> Int[Tensor, " b"]:
+        """The steps of its own process that are as noisy."""
+        assert isinstance(self.process, Discrete)
+        whole = self.process.whole
+        own = torch.atan2(whole.sigma, whole.alpha).to(level.sigma.device)
+        angle = torch.atan2(level.sigma, level.alpha).flatten().to(own.dtype)
+        return (angle[:, None] - own).abs().argmin(dim=1)
+
+    def _in_chunks(self, encode: Callable[[slice], Tensor], count: int) -> Tensor:
+        """All rows encoded; in chunks, whose activations are made again in the backward pass."""
+        if self.chunk is None or self.chunk >= count:
+            return encode(slice(None))
+        parts = [slice(start, start + self.chunk) for start in range(0, count, self.chunk)]
+        return torch.cat([checkpoint(encode, rows, use_reentrant=False) for rows in parts])
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Declined: it judges images.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(
+            "model=clip draws nothing",
+            "let it guide (guidance=classifier guidance.checkpoint=<this one>), score "
+            "(metrics.clip=<this one>) or be drawn from (model=unclip clip=<this one>)",
+        )
+
+    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
+        """Retrieval: whether the own caption is among the k best of all, and the own image.
+
+        For a noise-aware CLIP also at several steps of its process, images noisy, k = 1. Images
+        of one caption count as right for each other.
+        """
+        texts, tokens, seen = [], [], dict[int | None, list[Tensor]]()
+        for batch, noise in batches:
+            texts.append(self.of_captions(batch.tokens, batch.token_mask))
+            tokens.append(batch.tokens)
+            for t in self._times():
+                seen.setdefault(t, []).append(self._seen(batch, noise, t))
+        all_texts, all_tokens = torch.cat(texts), torch.cat(tokens)
+        right = (all_tokens[:, None] == all_tokens[None]).all(dim=2)
+        found = {}
+        for t, parts in seen.items():
+            similarity = torch.cat(parts) @ all_texts.T
+            places = {
+                "image_to_text": ranks(similarity, right),
+                "text_to_image": ranks(similarity.T, right),
+            }
+            for way, place in places.items():
+                for k in RECALL if t is None else RECALL[:1]:
+                    name = f"recall_at_{k}/{way}" + ("" if t is None else f"/t_{t}")
+                    found[name] = (place < k).float()
+        return found
+
+    def _times(self) -> list[int | None]:
+        """Steps at which retrieval is measured; None for clean images."""
+        if not self.noise_aware:
+            return [None]
+        assert isinstance(self.process, Discrete)
+        last = self.process.steps - 1
+        return [None, *(round(last * k / (TIMES - 1)) for k in range(TIMES))]
+
+    def _seen(self, batch: Batch, noise: Noise, t: int | None) -> Tensor:
+        if t is None:
+            return self.of_images(batch.image)
+        assert isinstance(self.process, Discrete)
+        steps = torch.full((len(batch),), t, device=batch.image.device)
+        level = self.process.whole.level(steps, batch.image)
+        _, x_t = with_noise(batch.image, level, noise=noise.child(f"{t}"))
+        return self.of_images(x_t, level)
+
+
+@dataclass(frozen=True)
+class CLIPMatcher:
+    """A `Matcher` of a CLIP of ours, or of a released one of the same make.
+
+    Attributes:
+        model: in evaluation mode.
+        tokenizer: of its captions.
+        name: for stamps.
+        sha256: of its file.
+    """
+
+    model: CLIP
+    tokenizer: Tokenizer
+    name: str
+    sha256: str
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Which CLIP with which weights."""
+        return {
+            "clip": self.name,
+            "clip_sha256": self.sha256,
+            "clip_image_size": self.image_size,
+            "clip_tokens": self.tokenizer.context,
+        }
+
+    @property
+    def noise_aware(self) -> bool:
+        """Whether it reads noisy images."""
+        return self.model.noise_aware
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images that it was trained on."""
+        return self.model.image.image_size
+
+    def to(self, device: torch.device | str) -> CLIPMatcher:
+        """Itself, on another device."""
+        self.model.to(device)
+        return self
+
+    @cached_property
+    def scale(self) -> float:
+        """The inverse temperature that it was trained with."""
+        return float(self.model.scale)
+
+    def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
+        """Unit vectors; a caption that is too long is cut."""
+        device = self.model.log_scale.device
+        tokens, mask = self.tokenizer.encode(captions)
+        with torch.no_grad():
+            return self.model.of_captions(tokens.to(device), mask.to(device))
+
+    def of_images(
+        self, images: Float[Tensor, "b c h w"], level: Level | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Unit vectors of images in [-1, 1]; of another size than CLIP's they are resized."""
+        size = (self.image_size,) * 2
+        if images.shape[2:] != size:
+            images = F.interpolate(
+                images, size, mode="bicubic", antialias=True, align_corners=False
+            )
+        return self.model.of_images(images, level)
+
+    def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
+        """Which captions are too long to be read whole."""
+        lengths = torch.tensor(self.tokenizer.lengths(captions), dtype=torch.long)
+        return lengths > self.tokenizer.context
+
+
+def unit(features: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+    """Vectors of length 1, in float32."""
+    return F.normalize(features.float(), dim=-1)
