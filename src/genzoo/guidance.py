@@ -31,7 +31,7 @@ class Scorer(Protocol):
         """Whether it judges x_t, rather than the image that is expected of it."""
 
     def towards(self, cond: Condition) -> LogLikelihood:
-        """log p(condition | image) up to a constant, given images and how noisy they are."""
+        """Log p(condition | image) up to a constant, given images and how noisy they are."""
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class NoisyClassifier(GenerativeModel):
     def towards(
         self, cond: Condition
     ) -> Callable[[Float[Tensor, "b c h w"], Level], Float[Tensor, " b"]]:
-        """log p(class | x_t), given x_t and how noisy it is.
+        """Log p(class | x_t), given x_t and how noisy it is.
 
         Raises:
             UsageError: where a row asks for no class of the data's.
