@@ -13,9 +13,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from genzoo.report.runs import RunRecord, is_run, load_run
@@ -37,11 +37,13 @@ class Run:
         name: of its folder.
         overrides: of its command line, without the budget.
         stages: images seen at which it is measured, ascending; the last one ends it.
+        after: runs that come before it, by the key that is given their folder.
     """
 
     name: str
     overrides: tuple[str, ...]
     stages: tuple[int, ...]
+    after: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def sweep(runs: Sequence[Run], *, folder: Path, jobs: int, fresh: bool = False) 
     """Carry out what is not there yet, `jobs` at a time.
 
     Args:
-        runs: with different names.
+        runs: with different names, each behind those that come before it.
         folder: where their folders are.
         jobs: how many processes work at once.
         fresh: repeat what has finished.
@@ -97,18 +99,21 @@ def sweep(runs: Sequence[Run], *, folder: Path, jobs: int, fresh: bool = False) 
 
     def one(run: Run) -> Outcome:
         nonlocal done
+        earlier = {key: futures[name].result() for key, name in run.after.items()}
         begin = time.monotonic()
-        outcome = Outcome(run, tuple(_stages(run, folder, fresh=fresh)))
+        outcome = Outcome(run, tuple(_stages(run, earlier, folder, fresh=fresh)))
         done += 1
         note = f" - {outcome.broken}" if outcome.broken else ""
         seconds = time.monotonic() - begin
         print(f"  [{done}/{len(runs)}] {run.name}: {seconds:.0f} s{note}", flush=True)
         return outcome
 
+    futures: dict[str, Future[Outcome]] = {}
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(one, run) for run in runs]
+        for run in runs:
+            futures[run.name] = pool.submit(one, run)
         try:
-            return [future.result() for future in futures]
+            return [future.result() for future in futures.values()]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
@@ -119,13 +124,15 @@ def command(overrides: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "genzoo", *overrides])
 
 
-def _stages(run: Run, folder: Path, *, fresh: bool) -> Iterator[RunRecord]:
+def _stages(
+    run: Run, earlier: Mapping[str, Outcome], folder: Path, *, fresh: bool
+) -> Iterator[RunRecord]:
+    given = [f"{key}={_shown(outcome.last.folder)}" for key, outcome in earlier.items()]
     before: Path | None = None
     for images in run.stages:
         place = folder / run.name / f"{images}-images"
         overrides = [*run.overrides, f"budget.images={images}"]
-        if before is not None:
-            overrides.append(f"checkpoint={_shown(before)}")
+        overrides += given if before is None else [f"checkpoint={_shown(before)}"]
         record = None if fresh else _finished(place, overrides)
         if record is None:
             record = _start(place, overrides)

@@ -23,6 +23,7 @@ from genzoo.errors import UsageError
 from genzoo.guidance import Classifier, Scorer
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.clip import CLIP, CLIPMatcher
+from genzoo.models.unclip import UnCLIP, trained_parts
 from genzoo.noise import split_seed
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.stored import read_tokenizer
@@ -51,9 +52,12 @@ def build_data(cfg: DictConfig) -> TextImageData:
 def build_tokenizer(
     cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
 ) -> Tokenizer:
-    """The checkpoint's tokenizer, or one trained on the training captions."""
-    if checkpoint is not None:
-        return read_tokenizer(checkpoint.about["tokenizer"])
+    """The checkpoint's tokenizer, that of the CLIP to build on, or one of the training's own."""
+    source = checkpoint
+    if source is None and cfg.get("clip") is not None:
+        source = read(Path(cfg.clip))  # one tokenizer for CLIP and for what is built on it
+    if source is not None:
+        return read_tokenizer(source.about["tokenizer"])
     return BPETokenizer.train(
         data.texts("train"), vocab_size=cfg.text.vocab_size, context=cfg.text.context
     )
@@ -70,6 +74,25 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     if sampler is not None:
         model.sampler = sampler
     return model.to(memory_format=torch.channels_last)
+
+
+def take_over(cfg: DictConfig, model: GenerativeModel) -> None:
+    """Give a new unCLIP its CLIP, and the parts that were trained before it.
+
+    Raises:
+        UsageError: where their shapes differ.
+    """
+    if not isinstance(model, UnCLIP) or cfg.get("clip") is None:
+        return
+    source = read(Path(cfg.clip))
+    own = source.config["model"]
+    if own["name"] == "clip":
+        load_into(model.clip, source.ema, path=source.path)
+        return
+    parts = {"clip": model.clip, "prior": model.prior, "decoder": model.decoder}
+    for name in ("clip", *trained_parts(own["stage"], own["before"])):
+        below = {k.partition(".")[2]: v for k, v in source.ema.items() if k.startswith(f"{name}.")}
+        load_into(parts[name], below, path=source.path)
 
 
 def build_sampler(cfg: DictConfig) -> Any:

@@ -126,8 +126,8 @@ def check_drawing(cfg: DictConfig) -> None:
     if name == "classifier" and cfg.guidance.checkpoint is None:
         raise UsageError(
             "guidance=classifier needs a classifier or a CLIP",
-            "train one (model=noisy_classifier, or model=clip model.noise_aware=true) and name it: "
-            "guidance.checkpoint=<its run folder>",
+            "train one (model=noisy_classifier, or model=clip model.noise_aware=true) and name "
+            "it: guidance.checkpoint=<its run folder>",
         )
     if cfg.sampler.name != "none" and not capabilities.samplers:
         raise UsageError(

@@ -120,11 +120,17 @@ def build(node: Mapping[str, Any], **extra: Any) -> Any:
     Raises:
         UsageError: for a target outside genzoo or one that does not exist.
     """
-    values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and "_target_" in value:
-            values[key] = build(value)
+    values = {k: _built(v) for k, v in node.items() if k not in ("_target_", "name")}
     return target(str(node["_target_"]))(**values, **extra)
+
+
+def _built(value: Any) -> Any:
+    """A node with a target called, in any depth; all else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" in value:
+        return build(value)
+    return {key: _built(inner) for key, inner in value.items()}
 
 
 def target(path: str) -> Any:

@@ -105,6 +105,8 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         cfg.checkpoint = str(path)
     else:
         check_forced(cfg, overrides)
+        if cfg.model.name == "unclip":
+            cfg = _on_clip(cfg)
     for section, key in ((cfg.guidance, "checkpoint"), (cfg.metrics, "clip")):
         if section.get(key) is not None:
             from genzoo.build import find_judge
@@ -130,6 +132,41 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         if done:
             say(f"cpu: {', '.join(done)} (switches: cpu.*)")
     return resolved
+
+
+def _on_clip(cfg: DictConfig) -> DictConfig:
+    """The configuration of a new unCLIP, with the shape of the CLIP that it is built on.
+
+    Raises:
+        UsageError: without one.
+    """
+    from genzoo import checkpoint
+    from genzoo.build import find_judge
+    from genzoo.models.unclip import trained_parts
+
+    if cfg.clip is None:
+        raise UsageError(
+            "model=unclip is built on a CLIP, and none is named",
+            "train one (model=clip) and name it: clip=<its run folder>",
+        )
+    path = find_judge(cfg.clip, output=cfg.output)
+    own = checkpoint.configuration(Path(path))
+    name = own["model"]["name"]
+    if name not in ("clip", "unclip"):
+        raise UsageError(f"clip={cfg.clip} holds model={name}", "name a model=clip")
+    values = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(values, dict)
+    values["clip"], values["text"] = path, own["text"]
+    whole = own["model"]["clip"] if name == "unclip" else own["model"]
+    values["model"]["clip"] = {k: v for k, v in whole.items() if k not in ("name", "_target_")}
+    if name == "unclip":
+        before = trained_parts(own["model"]["stage"], own["model"]["before"])
+        values["model"]["before"] = sorted(before)
+        for part in before:
+            values["model"][part] = own["model"][part]
+    built = OmegaConf.create(values)
+    assert isinstance(built, DictConfig)
+    return built
 
 
 def _released(cfg: DictConfig) -> Path:

@@ -5,7 +5,7 @@ Shape letters used here and in the models: b batch, c channels, h height, w widt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -26,6 +26,7 @@ class Condition:
         token_mask: True where a token belongs to the text, False where it is padding.
         label: class numbers from 0, or -1 where the data has no classes.
         low_res: the same image at a smaller size, for models that enlarge it; else None.
+        embedding: CLIP's unit vector of the image, for models that draw from it; else None.
     """
 
     caption: tuple[str, ...]
@@ -33,37 +34,32 @@ class Condition:
     token_mask: Bool[Tensor, "b l"]
     label: Int[Tensor, " b"]
     low_res: Float[Tensor, "b c i j"] | None = None
+    embedding: Float[Tensor, "b k"] | None = None
 
     def __len__(self) -> int:
         return self.tokens.shape[0]
 
     def __getitem__(self, rows: slice) -> Condition:
-        return Condition(
-            self.caption[rows],
-            self.tokens[rows],
-            self.token_mask[rows],
-            self.label[rows],
-            None if self.low_res is None else self.low_res[rows],
-        )
+        return self._each(self.caption[rows], lambda value: value[rows])
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Condition:
         """Move the tensors to a device."""
-        return Condition(
-            self.caption,
-            self.tokens.to(device, non_blocking=non_blocking),
-            self.token_mask.to(device, non_blocking=non_blocking),
-            self.label.to(device, non_blocking=non_blocking),
-            None if self.low_res is None else self.low_res.to(device, non_blocking=non_blocking),
-        )
+        return self._each(self.caption, lambda value: value.to(device, non_blocking=non_blocking))
 
     def repeat(self, count: int) -> Condition:
         """The whole batch `count` times, one after the other."""
+        return self._each(
+            self.caption * count, lambda value: value.repeat(count, *[1] * (value.ndim - 1))
+        )
+
+    def _each(self, caption: tuple[str, ...], change: Callable[[Tensor], Tensor]) -> Condition:
+        """All tensors changed alike."""
+        tensors = (self.tokens, self.token_mask, self.label)
+        optional = (self.low_res, self.embedding)
         return Condition(
-            self.caption * count,
-            self.tokens.repeat(count, 1),
-            self.token_mask.repeat(count, 1),
-            self.label.repeat(count),
-            None if self.low_res is None else self.low_res.repeat(count, 1, 1, 1),
+            caption,
+            *(change(value) for value in tensors),
+            *(None if value is None else change(value) for value in optional),
         )
 
 
@@ -142,7 +138,8 @@ class Capabilities:
     """What a model can do; read by the configuration check and by the comparison.
 
     Attributes:
-        conditions: what it can be conditioned on, of ``{"text", "label", "low_res"}``.
+        conditions: what it can be conditioned on, of ``{"text", "label", "low_res",
+            "embedding"}``.
         samplers: whether `sampler=` chooses how it draws.
         guidance: the guidance modes it takes, beside ``"none"``.
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).

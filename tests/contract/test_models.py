@@ -79,7 +79,8 @@ def test_training_and_evaluation_agree(fresh: GenerativeModel, batch: Batch) -> 
 
 
 def test_every_parameter_learns(model: GenerativeModel, batch: Batch) -> None:
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    # What a model took over from another, such as unCLIP's CLIP, does not learn.
+    names = {p: name for name, p in model.named_parameters() if p.requires_grad}
     for objective in model.objectives().values():
         model.zero_grad()
         objective.losses(batch, noise=noise(batch)).total.mean().backward()
@@ -192,7 +193,7 @@ def test_what_a_model_recognises_is_a_share(model: GenerativeModel, batch: Batch
 def test_capabilities_say_what_a_table_needs(fresh: GenerativeModel) -> None:
     assert isinstance(type(fresh).capabilities, Capabilities)
     judges = type(fresh).recognised is not GenerativeModel.recognised
-    assert bool(fresh.capabilities.sampling) != judges  # it draws, or it recognises
+    assert fresh.capabilities.sampling or judges  # it draws, or it recognises
     assert parameter_count(fresh) > 0
 
 

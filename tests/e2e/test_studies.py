@@ -21,9 +21,10 @@ from experiments.lab.command import SCALES
 from experiments.lab.judged import Judged
 from experiments.latent_space import rule as space
 from experiments.steps import rule as steps
+from experiments.unclip import rule as unclip
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ("gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting")
+STUDIES = ("gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting", "unclip")
 ANSWERS = ("supported", "not supported", "undecided")
 
 
@@ -197,3 +198,25 @@ def test_the_rule_of_inpainting_falls_either_way() -> None:
     assert answer(right=0.5) == "not supported"
     assert answer(chance=0.75) == "not supported"
     assert answer(seam=9.0) == "undecided"  # right, but it can be seen where it was redrawn
+
+
+def test_the_rule_of_unclip_falls_either_way() -> None:
+    def point(distance: float, recall: float, spread: float) -> unclip.Point:
+        return unclip.Point([distance, distance + 1], [recall, recall + 0.01], [spread, spread])
+
+    glide = point(50, 0.3, 0.5)
+    better, level, worse = point(52, 0.4, 0.6), point(51, 0.3, 0.6), point(80, 0.4, 0.6)
+    poorer = point(50, 0.2, 0.4)
+
+    def answer(*guided: unclip.Point) -> str:
+        free = unclip.Pair(1.0, glide, poorer)  # without guidance nothing is decided
+        pairs = [unclip.Pair(2.0 + k, glide, own) for k, own in enumerate(guided)]
+        return unclip.verdict([free, *pairs]).answer
+
+    assert answer(better, better) == "supported"
+    assert answer(better, level) == "undecided"  # no higher recall for every seed
+    assert answer(worse, worse) == "not supported"
+    assert answer(worse, poorer) == "not supported"
+    assert answer(worse, better) == "undecided"
+    assert unclip.Pair(2.0, glide, worse).fidelity == "lost"
+    assert unclip.Pair(2.0, glide, point(58, 0.4, 0.6)).fidelity == "open"

@@ -103,7 +103,7 @@ def ranks(similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]) -> Int[T
 
 
 def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:
-    """A number a caption, equal for equal captions and, but for luck of 1 in 2^64, for no others."""
+    """A number a caption: the same for equal captions, another for others (but once in 2^64)."""
     generator = torch.Generator().manual_seed(0)
     odd = torch.randint(-(2**62), 2**62, (tokens.shape[1],), generator=generator) * 2 + 1
     return ((tokens + 1) * odd.to(tokens.device)).sum(dim=1)

@@ -19,6 +19,8 @@ from genzoo.errors import Unsupported
 from genzoo.nn.unet import UNet, UNetShape
 from genzoo.text.encoder import TextEncoder
 
+EXTRA = 4  # tokens that a vector becomes
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -75,6 +77,9 @@ class TextUNet(nn.Module):
         inpaint: whether it is shown a masked image and the mask.
         upsample: whether it is shown a smaller image.
         channels: of the images.
+        embedding: numbers of a vector that it is told of the image (unCLIP, arXiv 2204.06125,
+            section 2.1): added to the time's embedding, and attended to as `EXTRA` tokens more.
+            0 for none.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class TextUNet(nn.Module):
         out: int,
         text: Mapping[str, Any] | None,
         labels: int = 0,
+        embedding: int = 0,
         inpaint: bool = False,
         upsample: bool = False,
         channels: int = 3,
@@ -95,6 +101,8 @@ class TextUNet(nn.Module):
         self.project = nn.Linear(width, shape.embedding) if width else None
         # The first row stands for no class.
         self.classes = nn.Embedding(labels + 1, shape.embedding) if labels else None
+        self.steer = nn.Linear(embedding, shape.embedding) if embedding else None
+        self.extra = nn.Linear(embedding, EXTRA * width) if embedding and width else None
         seen = channels + inpaint * (channels + 1) + upsample * channels
         self.unet = UNet(shape, channels=seen, out=out, context=width)
 
@@ -103,13 +111,18 @@ class TextUNet(nn.Module):
         tokens: Int[Tensor, "b l"],
         mask: Bool[Tensor, "b l"],
         label: Int[Tensor, " b"] | None = None,
+        vector: Float[Tensor, "b k"] | None = None,
     ) -> Reading:
-        """The features of captions and classes.
+        """The features of captions, classes and vectors.
 
         Args:
             tokens: of the captions.
             mask: True on a caption's own tokens.
             label: numbers of classes, -1 for none; None for none at all.
+            vector: what is told of the images, zeros for nothing.
+
+        Raises:
+            Unsupported: where a network that goes by vectors is given none.
         """
         embedding = self.unet.out.weight.new_zeros(len(tokens), self.unet.shape.embedding)
         context = None
@@ -119,6 +132,13 @@ class TextUNet(nn.Module):
         if self.classes is not None:
             rows = torch.zeros_like(tokens[:, 0]) if label is None else label + 1
             embedding = embedding + self.classes(rows)
+        if self.steer is not None:
+            if vector is None:
+                raise Unsupported("this network goes by CLIP embeddings", "give it some, or zeros")
+            embedding = embedding + self.steer(vector)
+            if self.extra is not None and context is not None:
+                extra = self.extra(vector).unflatten(1, (EXTRA, -1))
+                context = torch.cat([context, extra], dim=1)
         return Reading(embedding, context)
 
     def forward(

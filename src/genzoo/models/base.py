@@ -121,6 +121,10 @@ class GenerativeModel(nn.Module, ABC):
         """The condition with smaller versions of the images that are to be enlarged."""
         raise Unsupported(f"{type(self).__name__} enlarges no images", "use model=glide")
 
+    def with_embedding(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
+        """The condition with CLIP's embeddings of the images that are to be drawn again."""
+        raise Unsupported(f"{type(self).__name__} goes by no embeddings", "use model=unclip")
+
     def check(self, batch: Batch) -> None:
         """Refuse data that the model cannot learn from; called before every training.
 

@@ -126,13 +126,18 @@ class CLIP(GenerativeModel):
         counts as of the step whose share of noise is nearest.
 
         Args:
-            images: in [-1, 1], or x_t.
+            images: in [-1, 1], or x_t. Clean ones of another size are resized.
             level: how noisy they are; None for clean ones, which a noise-aware CLIP takes for
                 those of its first step.
 
         Raises:
             Unsupported: for noisy images and a CLIP of clean ones.
         """
+        size = (self.image.image_size,) * 2
+        if level is None and images.shape[2:] != size:
+            images = F.interpolate(
+                images, size, mode="bicubic", antialias=True, align_corners=False
+            )
         if not self.noise_aware:
             if level is not None:
                 raise Unsupported(
@@ -141,8 +146,8 @@ class CLIP(GenerativeModel):
             return unit(self.image(images))
         if level is None:
             return unit(self.image(images, torch.zeros_like(images[:, 0, 0, 0]).long()))
-        size = (level.alpha**2 + level.sigma**2).sqrt()
-        return unit(self.image((images / size).to(images.dtype), self._steps(level)))
+        length = (level.alpha**2 + level.sigma**2).sqrt()
+        return unit(self.image((images / length).to(images.dtype), self._steps(level)))
 
     def _steps(self, level: Level) -> Int[Tensor, " b"]:
         """The steps of its own process that are as noisy."""
@@ -279,12 +284,7 @@ class CLIPMatcher:
     def of_images(
         self, images: Float[Tensor, "b c h w"], level: Level | None = None
     ) -> Float[Tensor, "b k"]:
-        """Unit vectors of images in [-1, 1]; of another size than CLIP's they are resized."""
-        size = (self.image_size,) * 2
-        if images.shape[2:] != size:
-            images = F.interpolate(
-                images, size, mode="bicubic", antialias=True, align_corners=False
-            )
+        """Unit vectors of images, which are clean unless a level says otherwise."""
         return self.model.of_images(images, level)
 
     def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:

@@ -84,6 +84,8 @@ class Diffusion(GenerativeModel):
         likelihood_steps: of the chain whose variational bound is the likelihood; more are tighter.
         inpaint: whether the network is shown a masked image (see `TextUNet`).
         upsample: whether the network is shown a smaller image.
+        embedding: numbers of the image's CLIP embedding that the network is told; 0 for none.
+        drop_embedding: share of these that training replaces by zeros.
         channels: of the images.
     """
 
@@ -109,10 +111,12 @@ class Diffusion(GenerativeModel):
         labels: int = 0,
         inpaint: bool = False,
         upsample: bool = False,
+        embedding: int = 0,
+        drop_embedding: float = 0.0,
         channels: int = 3,
     ) -> None:
         super().__init__()
-        self.process, self.drop = process, drop
+        self.process, self.drop, self.drop_embedding = process, drop, drop_embedding
         self.likelihood_steps = likelihood_steps
         self.sampler = Sampling("dpm_solver", steps=20)
         self.network = TextUNet(
@@ -122,6 +126,7 @@ class Diffusion(GenerativeModel):
             labels=labels,
             inpaint=inpaint,
             upsample=upsample,
+            embedding=embedding,
             channels=channels,
         )
         told = {"text": text is not None, "label": labels > 0}
@@ -144,7 +149,11 @@ class Diffusion(GenerativeModel):
         return [self.network.unet]
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
-        reading = self._read(self._dropped(batch.condition, noise))
+        return self.losses_given(batch.condition, batch, noise=noise)
+
+    def losses_given(self, cond: Condition, batch: Batch, *, noise: Noise) -> Losses:
+        """As `losses`, for other conditions than the batch's own."""
+        reading = self._read(self._dropped(cond, noise))
         shown = self.shown(batch, noise=noise)
         return self.process.losses(
             lambda x, times: self.network(x, times, reading, shown), batch.image, noise=noise
@@ -233,15 +242,26 @@ class Diffusion(GenerativeModel):
         return -bits * NATS * x_0[0].numel()
 
     def _read(self, cond: Condition) -> Reading:
-        return self.network.read(cond.tokens, cond.token_mask, cond.label)
+        vector = cond.embedding
+        if vector is not None:  # numbers of size 1, as of noise and images
+            vector = vector * vector.shape[1] ** 0.5
+        return self.network.read(cond.tokens, cond.token_mask, cond.label, vector)
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:
-        """Some captions replaced by the empty one, and classes by none, chosen by the noise."""
+        """Some captions made empty, classes none and embeddings zero, chosen by the noise."""
         kept = noise.child("drop").uniform(1) >= self.drop
         label = torch.where(kept[:, 0], cond.label, -1)
-        return replace(cond, token_mask=cond.token_mask & kept, label=label)
+        told = cond.embedding
+        if told is not None:
+            told = told * (noise.child("drop embedding").uniform(1) >= self.drop_embedding)
+        return replace(cond, token_mask=cond.token_mask & kept, label=label, embedding=told)
 
 
 def _empty(cond: Condition) -> Condition:
     label = torch.full_like(cond.label, -1)
-    return replace(cond, token_mask=torch.zeros_like(cond.token_mask), label=label)
+    return replace(
+        cond,
+        token_mask=torch.zeros_like(cond.token_mask),
+        label=label,
+        embedding=None if cond.embedding is None else torch.zeros_like(cond.embedding),
+    )

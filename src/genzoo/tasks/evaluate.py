@@ -13,6 +13,7 @@ from genzoo.console import say
 from genzoo.data.dataset import TextImageData
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.models.base import GenerativeModel
+from genzoo.report.retrieval import draw_retrieval
 from genzoo.tasks import measuring
 from genzoo.tasks.measuring import Entry
 from genzoo.tasks.pictures import write_gallery
@@ -81,6 +82,8 @@ def evaluate(
                 guidance=guidance,
             )
         write_results(cfg, model, data, entries, cost, seconds_per_image=seconds)
+        if draw_retrieval(entries, folder / "retrieval.png"):
+            say(f"  {folder / 'retrieval.png'}: retrieval against the step of the noise")
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
         _report(cfg, entries)
     distributed.barrier()

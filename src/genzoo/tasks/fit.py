@@ -24,6 +24,7 @@ from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
+from genzoo.tasks import embedding
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.tasks.results import Cost
@@ -74,6 +75,9 @@ def train(
         GenzooError: when a loss is no longer finite.
     """
     model = build.compiled(cfg, build.build_model(cfg))
+    if checkpoint is None:
+        build.take_over(cfg, model)
+    embedding.remember(cfg, model, data)
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
     origin = None if checkpoint is None else checkpoint.origin
     if checkpoint is not None and not checkpoint.weights:

@@ -24,11 +24,17 @@ STEPS = 9  # of an interpolation, ends included
 def condition_of(
     model: GenerativeModel, data: TextImageData, indices: Sequence[int], tokenizer: Tokenizer
 ) -> Condition:
-    """The captions of some images, and for a model that enlarges them their smaller versions."""
+    """The captions of some images, and what else a model has to be given of them.
+
+    One that enlarges images needs their smaller versions, a decoder alone their embeddings.
+    """
     cond = data.condition(indices, tokenizer)
-    if "low_res" not in model.capabilities.conditions:
-        return cond
-    return model.with_low_res(cond, to_float(data.images(indices)))
+    if "low_res" in model.capabilities.conditions:
+        return model.with_low_res(cond, to_float(data.images(indices)))
+    if "embedding" in model.capabilities.conditions:
+        device = next(model.parameters()).device
+        return model.with_embedding(cond, to_float(data.images(indices)).to(device))
+    return cond
 
 
 def draw(

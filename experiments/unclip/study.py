@@ -1,0 +1,228 @@
+"""GLIDE and unCLIP of the same size, over the scales of guidance."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.lab import judged as lab_judged
+from experiments.lab import trained as lab
+from experiments.lab.command import Settings, Study
+from experiments.lab.entries import Entry, entries
+from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.judged import Judged
+from experiments.lab.sweep import Outcome, Run, StudyError
+from experiments.lab.trained import BATCH, Trained
+from experiments.unclip import picture, rule
+from genzoo.diffusion.sampling import Sampling
+from genzoo.guidance import ClassifierFree
+from genzoo.metrics.features import FeatureExtractor
+from genzoo.metrics.real import RealFeatures, extract
+from genzoo.noise import split_seed
+from genzoo.tasks.pictures import condition_of, draw
+
+MODELS = ("glide", "unclip")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one model made at one scale with one seed.
+
+    Attributes:
+        model: its name.
+        scale: of the guidance.
+        seed: of the noise.
+        pictures: 8 bit, one a caption.
+        metrics: with their stamps.
+        spread: of one caption's draws, as a share of that of real images.
+        judged: what the pictures show of their captions.
+    """
+
+    model: str
+    scale: float
+    seed: int
+    pictures: Tensor
+    metrics: dict[str, Entry]
+    spread: float
+    judged: Judged
+
+    def value(self, metric: str) -> float:
+        """Of a metric."""
+        return float(self.metrics[metric]["value"])
+
+
+def plan(settings: Settings) -> list[Run]:
+    """CLIP and GLIDE at once, then unCLIP on that CLIP."""
+    common = (*settings["shared"], *settings["overrides"])
+    stages = {name: tuple(own) for name, own in settings["stages"].items()}
+    return [
+        Run("clip", ("model=clip", *common, *settings["clip"]), stages["clip"]),
+        Run("glide", ("model=glide", *common, *settings["glide"]), stages["glide"]),
+        Run(
+            "unclip",
+            ("model=unclip", *common, *settings["unclip"]),
+            stages["unclip"],
+            after={"clip": "clip"},
+        ),
+    ]
+
+
+def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
+    """Draw with both models at every scale, measure, judge."""
+    for outcome in outcomes:
+        if outcome.broken:
+            raise StudyError(f"{outcome.run.name} broke down: {outcome.broken}")
+    runs = {outcome.run.name: outcome for outcome in outcomes}
+    everything: list[Drawn] = []
+    for name in MODELS:
+        trained = lab.load(runs[name].last.folder)
+        trained.model.sampler = Sampling("dpm_solver", steps=settings["steps"])
+        real, extractor = lab.real(trained, settings["extractor"])
+        for scale in settings["guidance"]:
+            for seed in settings["seeds"]:
+                print(f"  {name} at {scale:g}, seed {seed}", flush=True)
+                everything.append(_drawn(name, trained, real, extractor, scale, seed, settings))
+    pairs = [
+        rule.Pair(scale, *(_point(everything, name, scale) for name in MODELS))
+        for scale in settings["guidance"]
+    ]
+    return Findings(
+        rule.verdict(pairs),
+        [_table(everything, settings)],
+        {"drawn": [_numbers(own, trained) for own in everything]},
+        {
+            "picture.png": partial(picture.samples, everything),
+            "curves.png": partial(picture.curves, everything),
+        },
+    )
+
+
+def _drawn(
+    name: str,
+    trained: Trained,
+    real: RealFeatures,
+    extractor: FeatureExtractor,
+    scale: float,
+    seed: int,
+    settings: Settings,
+) -> Drawn:
+    data = trained.data
+    indices = data.spread("validation", settings["images"]).tolist()
+    pictures = _draw(trained, indices, scale, seed)
+    metrics = entries(
+        trained,
+        real,
+        extract(pictures.split(BATCH), extractor),
+        extractor,
+        guidance=f"classifier_free {scale:g}",
+        sampler=str(trained.model.sampler),
+        sample_seed=seed,
+    )
+    captions = data.spread("validation", settings["captions"]).tolist()
+    again = [
+        extract(_draw(trained, captions, scale, split_seed(seed, "again", k)).split(BATCH),
+                extractor).pooled
+        for k in range(settings["draws"])
+    ]  # fmt: skip
+    spread = _apart(torch.stack(again, dim=1)) / _apart(_pairs(real))
+    judged = lab_judged.judge(trained, pictures, data.facts(indices))
+    return Drawn(name, scale, seed, pictures, metrics, spread, judged)
+
+
+def _draw(trained: Trained, indices: Sequence[int], scale: float, seed: int) -> Tensor:
+    """8-bit pictures for the captions of these images."""
+    parts = []
+    for start in range(0, len(indices), BATCH):
+        own = indices[start : start + BATCH]
+        cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
+        parts.append(
+            draw(
+                trained.model, cond, trained.data.shape, seed=seed, indices=own,
+                device=trained.device, guidance=ClassifierFree(scale),
+            )
+        )  # fmt: skip
+    return torch.cat(parts)
+
+
+def _pairs(real: RealFeatures) -> Tensor:
+    """Real images of different captions in pairs: neighbours in the data's random order."""
+    half = len(real) // 2
+    return torch.stack([real.pooled[:half], real.pooled[half : 2 * half]], dim=1)
+
+
+def _apart(features: Tensor) -> float:
+    """Mean distance of different members of a group; features of shape (groups, members, d)."""
+    members = features.shape[1]
+    distances = torch.cdist(features.double(), features.double()).sum((1, 2))
+    return float((distances / (members * (members - 1))).mean())
+
+
+def _point(everything: Sequence[Drawn], name: str, scale: float) -> rule.Point:
+    own = [one for one in everything if (one.model, one.scale) == (name, scale)]
+    return rule.Point(
+        [one.value("frechet_distance") for one in own],
+        [one.value("recall") for one in own],
+        [one.spread for one in own],
+    )
+
+
+def _numbers(own: Drawn, trained: Trained) -> dict[str, Any]:
+    return {
+        "model": own.model,
+        "scale": own.scale,
+        "seed": own.seed,
+        "metrics": own.metrics,
+        "spread": own.spread,
+        "attributes": own.judged.right,
+        "attributes_shuffled": own.judged.chance,
+        "attributes_stamp": {**lab_judged.stamp(trained, len(own.pictures)), "seed": own.seed},
+    }
+
+
+def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
+    columns = {
+        "frechet_distance": "Fréchet distance",
+        "precision": "precision",
+        "recall": "recall",
+        "kernel_distance": "KID",
+    }
+    rows = []
+    for name in MODELS:
+        for scale in settings["guidance"]:
+            own = [one for one in everything if (one.model, one.scale) == (name, scale)]
+            rows.append(
+                [
+                    name,
+                    f"{scale:g}",
+                    *(_cell([one.value(metric) for one in own]) for metric in columns),
+                    _cell([one.spread for one in own]),
+                    f"{statistics.fmean(one.judged.right for one in own):.1%}",
+                    f"{statistics.fmean(one.judged.chance for one in own):.1%}",
+                ]
+            )
+    seeds = ", ".join(map(str, settings["seeds"]))
+    note = (
+        f"{settings['images']} pictures for held-out captions against all training images; "
+        f"dpm_solver with {settings['steps']} steps; means over sampling seeds {seeds}, in "
+        f"brackets the values. *Spread*: mean distance of {settings['draws']} draws of a caption "
+        "in features, as a share of that of real images of different captions. *Attributes*: "
+        "shares of shape, colour, size and position that are as the caption says, *shuffled* as "
+        "another caption says."
+    )
+    heads = ["model", "guidance", *columns.values(), "spread", "attributes", "shuffled"]
+    return Table("GLIDE and unCLIP by the scale of guidance", heads, rows, note)
+
+
+def _cell(values: Sequence[float]) -> str:
+    each = f" ({', '.join(map(shown, values))})" if len(values) > 1 else ""
+    return f"{shown(statistics.fmean(values))}{each}"
+
+
+STUDY = Study(Path(__file__).parent, plan, analyse)

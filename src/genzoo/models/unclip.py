@@ -1,0 +1,299 @@
+"""unCLIP (Ramesh et al., DALL-E 2, arXiv 2204.06125): from a caption by way of CLIP's embedding.
+
+A prior draws the CLIP embedding of an image that the caption would fit, a decoder the image with
+that embedding: GLIDE's network, told the embedding besides the caption. CLIP itself is trained
+beforehand and stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genzoo.contrastive.loss import ranks
+from genzoo.diffusion import guide
+from genzoo.diffusion.predict import Prediction
+from genzoo.diffusion.prior import PriorNetwork, Said
+from genzoo.diffusion.process import Process
+from genzoo.diffusion.sampling import Sampling
+from genzoo.diffusion.schedule import Schedule
+from genzoo.errors import Unsupported
+from genzoo.models.base import GenerativeModel, Objective, identity
+from genzoo.models.clip import CLIP
+from genzoo.models.diffusion import Diffusion
+from genzoo.noise import Noise
+from genzoo.types import Batch, Capabilities, Condition, Losses
+
+Stage = Literal["both", "prior", "decoder"]
+RECALL = (1, 5, 10)
+
+
+def trained_parts(stage: str, before: Sequence[str]) -> frozenset[str]:
+    """Which of prior and decoder are trained, now or before."""
+    return frozenset(before) | ({"prior", "decoder"} if stage == "both" else {stage})
+
+
+class Prior(nn.Module):
+    """p(CLIP embedding of an image | caption), by diffusion.
+
+    Args:
+        network: arguments of `PriorNetwork` beside those that CLIP decides.
+        process: what it is trained on.
+        clip: whose embeddings they are.
+        context: tokens a caption.
+        drop: share of captions left out in training (arXiv 2204.06125, section 2.2).
+        steps: of drawing.
+        scale: of its classifier-free guidance; 1 is off.
+        draws: made for each caption; the one that fits the caption best is kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: Mapping[str, Any],
+        process: Process,
+        clip: CLIP,
+        context: int,
+        drop: float,
+        steps: int,
+        scale: float,
+        draws: int,
+    ) -> None:
+        super().__init__()
+        self.process, self.drop, self.scale, self.draws = process, drop, scale, draws
+        self.sampler = Sampling("ddpm", steps=steps, threshold="none")
+        token = clip.text.token_embedding.weight.shape[1]
+        self.network = PriorNetwork(
+            features=clip.features, token=token, context=context, **network
+        )
+
+    def losses(self, said: Said, vectors: Float[Tensor, "b k"], *, noise: Noise) -> Losses:
+        """The error of the embedding without noise."""
+        kept = (noise.child("drop").uniform(1) >= self.drop).to(vectors.dtype)
+        told = replace(said, kept=kept)
+        x_0 = vectors[..., None, None]
+        return self.process.losses(lambda z, times: self.network(z, times, told), x_0, noise=noise)
+
+    def draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
+        """Embeddings of size 1 a number, the best of `draws` for each caption."""
+        found = torch.stack(
+            [self._draw(said, noise=noise.child("draw", k)) for k in range(self.draws)]
+        )
+        fit = (found * said.embedding).sum(dim=2)  # cosines, as all have the same length
+        return found[fit.argmax(dim=0), torch.arange(len(noise), device=found.device)]
+
+    def _draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
+        schedule = self.process.schedule(self.sampler.steps)
+        denoise = guide.classifier_free(
+            _PriorDenoiser(self.network, self.process, schedule, said),
+            scale=self.scale,
+            schedule=schedule,
+        )
+        features = said.embedding.shape[1]
+        drawn = self.sampler.draw(
+            denoise,
+            start=noise.child("start").normal(features, 1, 1),
+            schedule=schedule,
+            noise=noise.child("steps"),
+        )
+        return F.normalize(drawn.flatten(1), dim=1) * features**0.5
+
+
+@dataclass(frozen=True)
+class _PriorDenoiser:
+    """The prior's network, as samplers ask it."""
+
+    network: Callable[[Tensor, Tensor, Said], Tensor]
+    process: Process
+    schedule: Schedule
+    said: Said
+
+    def __call__(self, x_t: Tensor, steps: Int[Tensor, " b"]) -> Prediction:
+        return self._ask(x_t, steps, self.said)
+
+    def both(self, x_t: Tensor, steps: Int[Tensor, " b"]) -> tuple[Prediction, Prediction]:
+        """With the captions and without, by one evaluation."""
+        said = self.said.then(self.said.without())
+        together = self._ask(x_t.repeat(2, 1, 1, 1), steps.repeat(2), said)
+        return together[: len(x_t)], together[len(x_t) :]
+
+    def _ask(self, x_t: Tensor, steps: Tensor, said: Said) -> Prediction:
+        def network(x: Tensor, times: Tensor) -> Tensor:
+            return self.network(x, times, said)
+
+        return self.process.predict(network, x_t, self.schedule, steps)
+
+
+class UnCLIP(GenerativeModel):
+    """CLIP, prior and decoder.
+
+    Args:
+        image_size: height and width of the images.
+        stage: what is trained: the prior, the decoder, or both at once.
+        before: which of them came trained already. Without a prior, samples begin with the
+            embeddings of real images; without a decoder there are none.
+        clip: arguments of `CLIP`.
+        prior: arguments of `Prior`.
+        decoder: arguments of `Diffusion`; also `size`, the name of what they come from.
+
+    Attributes:
+        known: CLIP's vectors of the data's images by their indices, where they were made
+            beforehand; None to make them again for every batch.
+    """
+
+    known: Tensor | None
+
+    capabilities = Capabilities(
+        sampling="denoising an image's CLIP embedding, then the image",
+        conditions=frozenset({"text"}),
+        samplers=True,
+        guidance=frozenset({"classifier_free", "classifier"}),
+    )
+
+    def __init__(
+        self,
+        *,
+        image_size: int,
+        stage: Stage,
+        before: Sequence[str],
+        clip: Mapping[str, Any],
+        prior: Mapping[str, Any],
+        decoder: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.stage = stage
+        self.trained = trained_parts(stage, before)
+        self.clip = CLIP(**clip).requires_grad_(False)
+        context = len(self.clip.text.position)
+        self.prior = Prior(clip=self.clip, context=context, **prior)
+        self.decoder = Diffusion(
+            image_size=image_size,
+            embedding=self.clip.features,
+            likelihood_steps=0,
+            **{key: value for key, value in decoder.items() if key != "size"},
+        )
+        self.known = None
+        idle = {"prior": self.decoder, "decoder": self.prior}.get(stage)
+        if idle is not None:
+            idle.requires_grad_(False)
+        if "decoder" not in self.trained:
+            self.capabilities = replace(self.capabilities, sampling=None)
+        elif "prior" not in self.trained:
+            self.capabilities = replace(
+                self.capabilities,
+                sampling="denoising, given a real image's CLIP embedding",
+                conditions=frozenset({"text", "embedding"}),
+            )
+
+    def train(self, mode: bool = True) -> UnCLIP:
+        """CLIP stays as it is."""
+        super().train(mode)
+        self.clip.eval()
+        return self
+
+    def objectives(self) -> dict[str, Objective]:
+        learning = tuple(p for p in self.parameters() if p.requires_grad)
+        return {"model": Objective(self.losses, learning)}
+
+    def compilable(self) -> list[nn.Module]:
+        return [*self.decoder.compilable(), self.prior.network]
+
+    def losses(self, batch: Batch, *, noise: Noise) -> Losses:
+        vectors = self._vectors(batch)
+        found: dict[str, Losses] = {}
+        if self.stage != "decoder":
+            scaled = vectors * vectors.shape[1] ** 0.5
+            said = self._said(batch.condition)
+            found["prior"] = self.prior.losses(said, scaled, noise=noise.child("prior"))
+        if self.stage != "prior":
+            cond = replace(batch.condition, embedding=vectors)
+            found["decoder"] = self.decoder.losses_given(cond, batch, noise=noise.child("decoder"))
+        parts = {
+            f"{stage}/{name}": value
+            for stage, losses in found.items()
+            for name, value in losses.parts.items()
+        }
+        return Losses(torch.stack([losses.total for losses in found.values()]).sum(0), parts)
+
+    @torch.no_grad()
+    def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
+        """CLIP's unit vectors of images."""
+        return self.clip.of_images(images)
+
+    def with_embedding(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
+        return replace(cond, embedding=self.embed(images))
+
+    def imagine(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
+        """Unit vectors that the prior draws for captions."""
+        drawn = self.prior.draw(self._said(cond), noise=noise.child("prior"))
+        return drawn / drawn.shape[1] ** 0.5
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Images from the embeddings that the prior draws, or from those that are given.
+
+        Raises:
+            Unsupported: for a prior alone, or a decoder alone without embeddings.
+        """
+        if "decoder" not in self.trained:
+            raise Unsupported(
+                "a prior alone draws embeddings, not images",
+                "train a decoder on it: model=unclip model.stage=decoder clip=<this one>",
+            )
+        if cond.embedding is None:
+            if "prior" not in self.trained:
+                raise Unsupported(
+                    "this decoder was trained without a prior, and draws from images alone",
+                    "use task=vary image=..., or train a prior: model.stage=prior clip=<this>",
+                )
+            cond = replace(cond, embedding=self.imagine(cond, noise=noise))
+        self.decoder.sampler = self.sampler
+        return self.decoder.draw(cond, shape, noise=noise.child("decoder"), guidance=guidance)
+
+    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
+        """Of a prior alone: whether the embedding it draws is nearest to that of the own image.
+
+        Among the k nearest of all; images of one caption count as right for each other.
+        """
+        if "decoder" in self.trained:
+            return {}
+        drawn, real, tokens = [], [], []
+        for batch, noise in batches:
+            drawn.append(self.imagine(batch.condition, noise=noise))
+            real.append(self.embed(batch.image))
+            tokens.append(batch.tokens)
+        own = torch.cat(tokens)
+        right = (own[:, None] == own[None]).all(dim=2)
+        place = ranks(torch.cat(drawn) @ torch.cat(real).T, right)
+        return {f"prior_recall_at_{k}": (place < k).float() for k in RECALL}
+
+    @torch.no_grad()
+    def _said(self, cond: Condition) -> Said:
+        """CLIP's view of captions."""
+        text = self.clip.text
+        scale = self.clip.features**0.5
+        return Said(
+            text.tokens(cond.tokens),
+            cond.token_mask,
+            scale * self.clip.of_captions(cond.tokens, cond.token_mask),
+            torch.ones(len(cond), 1, device=cond.tokens.device),
+        )
+
+    def _vectors(self, batch: Batch) -> Float[Tensor, "b k"]:
+        """CLIP's unit vectors of a batch's images, looked up where they are known."""
+        if self.known is None:
+            return self.embed(batch.image)
+        found: Tensor = self.known[batch.index.cpu()].to(batch.image.device)
+        return found.float()

@@ -1,0 +1,58 @@
+"""CLIP's embeddings of a data set's images: made once, kept in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from omegaconf import DictConfig
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from genzoo import build, distributed
+from genzoo.console import Progress
+from genzoo.data.cache import cache_home
+from genzoo.data.dataset import TextImageData
+from genzoo.image import to_float
+from genzoo.metrics.files import written_whole
+from genzoo.models.base import GenerativeModel
+from genzoo.models.unclip import UnCLIP
+
+BATCH = 256  # images at once
+
+
+def remember(cfg: DictConfig, model: GenerativeModel, data: TextImageData) -> None:
+    """Let a model that is trained on embeddings know those of all images; others need none.
+
+    They are kept in half precision in a file that is named by the data and by CLIP's weights.
+    """
+    if not isinstance(model, UnCLIP):
+        return
+    home = cache_home(cfg.data.get("cache")) / "embeddings"
+    file = home / f"{data.fingerprint}-{_digest(model.clip)}.safetensors"
+    if not file.is_file() and distributed.rank() == 0:
+        with written_whole(file) as part:
+            save_file({"vectors": _embedded(model, data, build.device(cfg))}, part)
+    distributed.barrier()
+    model.known = load_file(file)["vectors"]
+
+
+@torch.no_grad()
+def _embedded(model: UnCLIP, data: TextImageData, device: torch.device) -> Tensor:
+    """Unit vectors of shape (images, features), in half precision."""
+    clip, parts = model.clip.to(device), []
+    with Progress("embedding the images", len(data)) as progress:
+        for start in range(0, len(data), BATCH):
+            rows = range(start, min(start + BATCH, len(data)))
+            parts.append(clip.of_images(to_float(data.images(list(rows))).to(device)).half().cpu())
+            progress.at(rows.stop)
+    return torch.cat(parts)
+
+
+def _digest(clip: nn.Module) -> str:
+    """A checksum over all weights."""
+    found = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(clip.state_dict().items()):
+        found.update(name.encode())
+        found.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()

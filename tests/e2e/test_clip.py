@@ -1,0 +1,101 @@
+"""CLIP from the command line: measured, scoring, guiding, and built upon by unCLIP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.small import AGAIN, DATA, METRICS, TRAINING
+
+Run = Callable[..., tuple[int, str, str]]
+
+COMMON = (*DATA, *TRAINING, *METRICS, "budget.images=32", "metrics.real_images=16")
+CLIP = ("model=clip", *COMMON, "model.image.layers=1", "model.text.layers=1")
+UNET = ("unet.width=8", "unet.head_channels=8")
+DIFFUSION = ("model=diffusion", *COMMON, *(f"model.{key}" for key in UNET), "sampler.steps=2")
+UNCLIP = (
+    "model=unclip", *COMMON, *(f"model.decoder.{key}" for key in UNET), "sampler.steps=2",
+    "model.prior.steps=3", "model.prior.network.layers=1",
+)  # fmt: skip
+
+
+def measured(folder: Path) -> dict[str, dict[str, object]]:
+    found: dict[str, dict[str, object]] = json.loads((folder / "results.json").read_text())
+    return found["metrics"]  # type: ignore[return-value]
+
+
+@pytest.fixture
+def done(genzoo: Run) -> Run:
+    """As `genzoo`, for commands that must succeed."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        status, out, error = genzoo(*arguments)
+        assert status == 0, error
+        return status, out, error
+
+    return run
+
+
+def refused(genzoo: Run, word: str, *arguments: str) -> None:
+    status, _, error = genzoo(*arguments)
+    assert status == 2, arguments
+    assert word in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_noise_aware_clip_guides(done: Run, genzoo: Run, tmp_path: Path) -> None:
+    done(*CLIP, "model.noise_aware=true", "model.chunk=5", "hydra.run.dir=noisy")
+    found = measured(tmp_path / "noisy")
+    assert found["recall_at_10/text_to_image"]["stamp"]["images"] == 12  # type: ignore[index]
+    assert "recall_at_1/image_to_text/t_999" in found
+    with Image.open(tmp_path / "noisy" / "retrieval.png") as image:
+        assert min(image.size) > 300
+
+    guided = ("guidance=classifier", "guidance.scorer=clip", "guidance.checkpoint=noisy")
+    done(*DIFFUSION, *guided, "model.likelihood_steps=2", "hydra.run.dir=guided")
+    stamp = measured(tmp_path / "guided")["frechet_distance/efficientnet_lite0"]["stamp"]
+    assert stamp["guidance"].startswith("classifier 1.0 by ")  # type: ignore[index]
+    sample = ("task=sample", "checkpoint=guided", "prompt=a red heart", "count=2")
+    done(*sample, "guidance.scale=30", "hydra.run.dir=much")
+    done(*sample, "guidance.scale=0", "hydra.run.dir=none")
+    pictures = [
+        (tmp_path / name / "samples" / "00000.png").read_bytes() for name in ("much", "none")
+    ]
+    assert pictures[0] != pictures[1]
+    refused(genzoo, "noisy images of 16 px", *DIFFUSION, *guided, "data.image_size=32")
+    refused(genzoo, "is a clip", *sample, *guided, "guidance.scorer=noisy_classifier")
+    refused(genzoo, "draws nothing", "task=sample", "checkpoint=noisy", "prompt=x")
+    refused(genzoo, "counts the steps", *CLIP, "model.noise_aware=true", "model/process=edm")
+
+
+def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
+    done: Run, genzoo: Run, tmp_path: Path
+) -> None:
+    done(*CLIP, "hydra.run.dir=clip")
+    done(*UNCLIP, "clip=clip", "metrics.clip=clip", "hydra.run.dir=unclip")
+    stamp = measured(tmp_path / "unclip")["clip_score"]["stamp"]
+    assert stamp["clip"] == "clip"  # type: ignore[index]
+    assert stamp["long_captions"] == "cut, 0 % of them"  # type: ignore[index]
+    by_image = ("guidance=classifier", "guidance.checkpoint=clip", "guidance.scale=5")
+    sample = ("task=sample", "prompt=a red heart", "count=2")
+    done(*sample, "checkpoint=unclip", *by_image, "hydra.run.dir=drawn")
+
+    done("task=export", "checkpoint=unclip", "file=small.safetensors")
+    done(*sample, "checkpoint=small.safetensors", "hydra.run.dir=exported")
+    done("checkpoint=unclip", "budget.images=64", *AGAIN, "hydra.run.dir=longer")
+
+    done(*UNCLIP, "clip=clip", "model.stage=prior", "hydra.run.dir=prior")
+    assert set(measured(tmp_path / "prior")) == {f"prior_recall_at_{k}" for k in (1, 5, 10)}
+    refused(genzoo, "embeddings, not images", *sample, "checkpoint=prior")
+    done(*UNCLIP, "clip=prior", "model.stage=decoder", "hydra.run.dir=whole")
+    done(*sample, "checkpoint=whole", "hydra.run.dir=from_whole")
+    done(*UNCLIP, "clip=clip", "model.stage=decoder", "hydra.run.dir=decoder")
+    refused(genzoo, "without a prior", *sample, "checkpoint=decoder")
+
+    refused(genzoo, "built on a CLIP", *UNCLIP)
+    refused(genzoo, "holds model=unclip", *sample, "checkpoint=unclip", "model=glide")
+    refused(genzoo, "is no CLIP", *UNCLIP, "clip=clip", "metrics.clip=unclip")

@@ -1,0 +1,109 @@
+"""CLIP steers samplers: by x_t if it is noise-aware, else by the image that is expected."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.diffusion import guide
+from genzoo.diffusion.predict import Prediction
+from genzoo.diffusion.process import RectifiedFlow
+from genzoo.diffusion.sampling import SAMPLERS, Sampling
+from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.guidance import Classifier
+from genzoo.models.clip import CLIPMatcher
+from genzoo.noise import Noise
+from genzoo.text.bpe import BPETokenizer
+from genzoo.types import Condition
+from tests.unit.test_clip import clip
+
+COUNT = 4
+
+
+def matcher(*, noise_aware: bool) -> CLIPMatcher:
+    tokenizer = BPETokenizer.train(["a red heart"], vocab_size=300, context=32)
+    model = clip(noise_aware=noise_aware).eval().requires_grad_(False)
+    return CLIPMatcher(model, tokenizer, "tiny", "0" * 64)
+
+
+def condition(text: str) -> Condition:
+    tokens = torch.zeros(COUNT, 2, dtype=torch.long)  # of another tokenizer, which CLIP ignores
+    return Condition((text,) * COUNT, tokens, tokens > 0, torch.full((COUNT,), -1))
+
+
+def ideal(schedule: Schedule) -> guide.Denoiser:
+    """Of standard normal images, which knows nothing of captions."""
+
+    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
+        level = schedule.level(steps, x_t)
+        total = level.alpha**2 + level.sigma**2
+        return Prediction(level.alpha / total * x_t, x_t, level.alpha, level.sigma)
+
+    return denoise
+
+
+@pytest.mark.parametrize("noise_aware", [True, False])
+def test_the_score_is_the_slope_of_the_similarity(noise_aware: bool) -> None:
+    schedule = RectifiedFlow().schedule(8)
+    denoise, cond = ideal(schedule), condition("a red heart")
+    scorer = CLIPScorer(matcher(noise_aware=noise_aware))
+    likelihood = Classifier(scorer, 2.0).towards(cond)
+    x_t = torch.randn(COUNT, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    steps = torch.full((COUNT,), 4)
+    scored = guide.scored(
+        denoise, likelihood=likelihood, noise_aware=noise_aware, schedule=schedule
+    )
+    found = scored(x_t, steps)
+    assert found.score is not None
+    assert not found.x0.requires_grad
+    torch.testing.assert_close(found.x0, denoise(x_t, steps).x0)
+
+    def value(x: Tensor) -> Tensor:
+        level = schedule.level(steps, x)
+        texts = scorer.matcher.of_captions(cond.caption)
+        judged = scorer.matcher.of_images(
+            x if noise_aware else denoise(x, steps).x0, level if noise_aware else None
+        )
+        return 2 * scorer.matcher.scale * (judged * texts).sum(1)
+
+    towards = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(1))
+    step = 1e-2
+    rise = (value(x_t + step * towards) - value(x_t - step * towards)) / (2 * step)
+    slope = (found.score * towards).sum((1, 2, 3))
+    torch.testing.assert_close(slope, rise, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("noise_aware", [True, False])
+@pytest.mark.parametrize("method", SAMPLERS)
+def test_guided_samples_fit_the_caption_better(method: str, noise_aware: bool) -> None:
+    schedule = RectifiedFlow().schedule(12)
+    sampling = Sampling(method, steps=12)
+    judge = matcher(noise_aware=noise_aware)
+    cond = condition("a red heart")
+
+    def drawn(scale: float) -> float:
+        noise = Noise.of(0, range(COUNT))
+        guidance = Classifier(CLIPScorer(judge), scale)
+        denoise = sampling.steered(
+            sampling.confined(ideal(schedule)),
+            guidance.towards(cond),
+            schedule,
+            noise_aware=guidance.noise_aware,
+        )
+        images = sampling.draw(
+            denoise,
+            start=noise.child("start").normal(3, 16, 16),
+            schedule=schedule,
+            noise=noise.child("steps"),
+        )
+        assert images.isfinite().all()
+        clean = None
+        if noise_aware:
+            one = torch.ones(COUNT, 1, 1, 1)
+            clean = Level(one, 0 * one, torch.zeros(COUNT))
+        seen = judge.of_images(images.clamp(-1, 1), clean)
+        return float((seen * judge.of_captions(cond.caption)).sum(1).mean())
+
+    assert drawn(5.0) > drawn(0.0) + 0.02

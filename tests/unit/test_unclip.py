@@ -1,0 +1,149 @@
+"""unCLIP: prior and decoder, apart and together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genzoo.build import build_model
+from genzoo.config import compose
+from genzoo.diffusion.prior import Said
+from genzoo.errors import Unsupported
+from genzoo.guidance import ClassifierFree
+from genzoo.models.unclip import UnCLIP
+from genzoo.noise import Noise
+from genzoo.types import Batch
+
+SHAPE = (3, 16, 16)
+FAST = ("data.image_size=16", "model.prior.steps=4", "sampler.steps=2")
+
+
+def unclip(*overrides: str) -> UnCLIP:
+    model = build_model(compose("model=unclip", *FAST, *overrides))
+    assert isinstance(model, UnCLIP)
+    torch.manual_seed(0)
+    for parameter in model.parameters():
+        if not parameter.any():  # what starts at zero would hide what it is told
+            torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def both() -> UnCLIP:
+    return unclip()
+
+
+def noise(batch: Batch) -> Noise:
+    return Noise.of(0, batch.index)
+
+
+@torch.no_grad()
+def test_the_better_of_two_draws_is_kept(both: UnCLIP, batch: Batch) -> None:
+    said = both._said(batch.condition)
+    best = both.prior.draw(said, noise=noise(batch))
+    each = torch.stack(
+        [both.prior._draw(said, noise=noise(batch).child("draw", k)) for k in range(2)]
+    )
+    fits = F.cosine_similarity(each, said.embedding[None], dim=2)
+    assert (fits[0] != fits[1]).all()
+    torch.testing.assert_close(F.cosine_similarity(best, said.embedding), fits.amax(0))
+    features = said.embedding.shape[1]
+    torch.testing.assert_close(best.norm(dim=1), torch.full((6,), features**0.5))
+
+
+@torch.no_grad()
+def test_a_caption_left_out_says_nothing(both: UnCLIP, batch: Batch) -> None:
+    network, z = both.prior.network, torch.randn(6, 128, 1, 1)
+    times = torch.full((6,), 500)
+    said = both._said(batch.condition)
+    turned = both._said(
+        replace(batch.condition, tokens=batch.tokens.flip(0), token_mask=batch.token_mask.flip(0))
+    )
+    assert not torch.allclose(network(z, times, said), network(z, times, turned), atol=1e-4)
+    torch.testing.assert_close(
+        network(z, times, said.without()), network(z, times, turned.without())
+    )
+
+
+def test_said_rows_are_joined() -> None:
+    one = Said(torch.ones(2, 3, 4), torch.ones(2, 3).bool(), torch.ones(2, 5), torch.ones(2, 1))
+    both = one.then(one.without())
+    assert both.tokens.shape == (4, 3, 4)
+    assert both.kept.flatten().tolist() == [1, 1, 0, 0]
+
+
+@torch.no_grad()
+def test_the_embedding_decides_what_is_drawn(both: UnCLIP, batch: Batch) -> None:
+    cond = both.with_embedding(batch.condition, batch.image)
+    other = replace(cond, embedding=cond.embedding.flip(0))
+
+    def drawn(given: Any, scale: float = 1.0) -> Tensor:
+        return both.sample(given, SHAPE, noise=noise(batch), guidance=ClassifierFree(scale))
+
+    first = drawn(cond)
+    assert not torch.allclose(first, drawn(other), atol=1e-3)
+    assert torch.equal(first, drawn(cond))
+    assert not torch.allclose(first, drawn(cond, 3.0), atol=1e-3)
+
+
+@torch.no_grad()
+def test_samples_go_by_what_the_prior_imagines(both: UnCLIP, batch: Batch) -> None:
+    imagined = both.imagine(batch.condition, noise=noise(batch))
+    given = replace(batch.condition, embedding=imagined)
+    torch.testing.assert_close(
+        both.sample(batch.condition, SHAPE, noise=noise(batch)),
+        both.sample(given, SHAPE, noise=noise(batch)),
+    )
+
+
+def test_each_stage_trains_alone(batch: Batch) -> None:
+    for stage, idle in (("prior", "decoder"), ("decoder", "prior")):
+        model = unclip(f"model.stage={stage}")
+        losses = model.losses(batch, noise=noise(batch))
+        assert {name.partition("/")[0] for name in losses.parts} == {stage}
+        losses.total.mean().backward()
+        for name, parameter in model.named_parameters():
+            learns = name.startswith(f"{stage}.")
+            assert (parameter.grad is not None) == learns == parameter.requires_grad, name
+        assert not any(p.requires_grad for p in getattr(model, idle).parameters())
+
+
+def test_a_part_alone_says_what_it_lacks(batch: Batch) -> None:
+    prior, decoder = unclip("model.stage=prior"), unclip("model.stage=decoder")
+    assert prior.capabilities.sampling is None
+    with pytest.raises(Unsupported, match="embeddings, not images"):
+        prior.sample(batch.condition, SHAPE, noise=noise(batch))
+    found = prior.recognised([(batch, noise(batch))])
+    assert set(found) == {"prior_recall_at_1", "prior_recall_at_5", "prior_recall_at_10"}
+
+    assert "embedding" in decoder.capabilities.conditions
+    with pytest.raises(Unsupported, match="without a prior"):
+        decoder.sample(batch.condition, SHAPE, noise=noise(batch))
+    cond = decoder.with_embedding(batch.condition, batch.image)
+    assert decoder.sample(cond, SHAPE, noise=noise(batch)).shape == batch.image.shape
+    whole = unclip("model.stage=decoder", "model.before=[prior]")
+    assert whole.capabilities.conditions == frozenset({"text"})
+
+
+def test_known_embeddings_are_looked_up(batch: Batch) -> None:
+    model = unclip()
+    before = model.losses(batch, noise=noise(batch)).total
+    known = torch.zeros(16, 128, dtype=torch.float16)
+    known[batch.index] = model.embed(batch.image).half()
+    model.known = known
+    after = model.losses(batch, noise=noise(batch)).total
+    torch.testing.assert_close(before, after, rtol=0.01, atol=0.01)
+    model.known = torch.zeros_like(known)
+    assert not torch.allclose(before, model.losses(batch, noise=noise(batch)).total, rtol=0.01)
+
+
+def test_clip_stays_as_it_is(both: UnCLIP) -> None:
+    assert not any(p.requires_grad for p in both.clip.parameters())
+    assert not both.train().clip.training
+    assert both.prior.training
+    both.eval()
