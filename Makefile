@@ -66,7 +66,9 @@ zoo: $(INSTALLED) ## train the small models that come with genzoo anew: hours
 	$(ZOO) model=glide model.inpaint=true budget.images=500000 hydra.run.dir=outputs/zoo/glide
 	$(ZOO) model=glide data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/glide_16
 	$(ZOO) model=diffusion data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/diffusion_16
-	for name in glide glide_16 diffusion_16; do \
+	$(ZOO)_clip model=clip hydra.run.dir=outputs/zoo/clip_16
+	$(ZOO)_unclip model=unclip clip=outputs/zoo/clip_16 hydra.run.dir=outputs/zoo/unclip_16
+	for name in glide glide_16 diffusion_16 clip_16 unclip_16; do \
 		$(BIN)/python -m genzoo task=export checkpoint=outputs/zoo/$$name file=zoo/$$name.safetensors || exit 1; \
 	done
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.small import SMALL
+from tests.small import DATA, SMALL, TRAINING
 
 pytestmark = pytest.mark.dist
 
@@ -64,6 +64,21 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
     assert again.returncode == 0, again.stderr
     for name, value in metrics(tmp_path / "again").items():
         assert value == pytest.approx(together[name], rel=1e-5, abs=1e-6), name
+
+
+def test_pairs_are_told_apart_among_those_of_all_processes(tmp_path: Path) -> None:
+    """Two halves of a batch, each told from all of it, teach what the whole batch teaches."""
+    tiny = ("model.image.layers=1", "model.text.layers=1", "metrics.held_out_images=12")
+    own = (*TRAINING, *DATA, *tiny, "model=clip", "budget.images=48")
+    for arguments in (
+        ["hydra.run.dir=one"],
+        ["hydra.run.dir=two", "trainer.processes=2"],
+        ["hydra.run.dir=sharded", "trainer.processes=2", "strategy=fsdp"],
+    ):
+        done = command(tmp_path, *own, *arguments)
+        assert done.returncode == 0, done.stderr
+    same_weights(tmp_path / "one", tmp_path / "two")
+    same_weights(tmp_path / "one", tmp_path / "sharded")
 
 
 def test_sharded_weights_learn_the_same_and_go_on(tmp_path: Path) -> None:

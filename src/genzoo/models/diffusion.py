@@ -19,6 +19,7 @@ from genzoo.diffusion.likelihood import NATS, bound_term, prior_term
 from genzoo.diffusion.network import Reading, Shown, TextUNet
 from genzoo.diffusion.predict import Denoiser, Images, Prediction, noised
 from genzoo.diffusion.process import Discrete, Process
+from genzoo.diffusion.sampler import ddim_reversed, final
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported, UsageError
@@ -185,8 +186,12 @@ class Diffusion(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
         shown: Shown | None = None,
+        start: Images | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        """As `sample`, with what the network is shown; estimates keep a known part of an image."""
+        """As `sample`, with what the network is shown; estimates keep a known part of an image.
+
+        `start` is where the way begins, standard normal numbers such as `inverted` gives.
+        """
         schedule = self.process.schedule(self.sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
         network = NetworkDenoiser(
@@ -211,11 +216,26 @@ class Diffusion(GenerativeModel):
             )
         images = self.sampler.draw(
             denoise,
-            start=noise.child("start").normal(*shape),
+            start=noise.child("start").normal(*shape) if start is None else start,
             schedule=schedule,
             noise=noise.child("steps"),
         )
         return images.clamp(-1, 1)
+
+    def inverted(
+        self, cond: Condition, images: Float[Tensor, "b c h w"], *, steps: int
+    ) -> Float[Tensor, "b c h w"]:
+        """The noise from which `ddim` draws these images (arXiv 2010.02502, section 4.3).
+
+        Args:
+            cond: what the images show.
+            images: in [-1, 1].
+            steps: of the way; more lead back more exactly.
+        """
+        schedule = self.process.schedule(steps)
+        network = NetworkDenoiser(self.network, self.process, schedule, self._read(cond))
+        way = ddim_reversed(guide.clamped(network), images, schedule)
+        return final(way) / float(schedule.sigma[-1])
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """The bound of a chain of `likelihood_steps` steps, with one draw of noise a step."""
