@@ -24,7 +24,9 @@ from experiments.steps import rule as steps
 from experiments.unclip import rule as unclip
 
 ROOT = Path(__file__).parents[2]
-STUDIES = ("gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting", "unclip")
+STUDIES = (
+    "gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting", "unclip",
+)  # fmt: skip
 ANSWERS = ("supported", "not supported", "undecided")
 
 

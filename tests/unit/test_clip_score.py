@@ -28,7 +28,7 @@ def test_it_is_the_mean_in_hundredths_and_never_negative() -> None:
     metric = CLIPScore(similarity, cut)
     metric.update(pictures(80, 20), ["abc", "abcd"], torch.tensor([0, 1]))
     metric.update(pictures(60), ["a"], torch.tensor([2]))
-    metric.update(torch.empty(0, 3, 4, 4, dtype=torch.uint8), [], torch.empty(0))
+    metric.update(torch.empty(0, 3, 4, 4, dtype=torch.uint8), [], torch.empty(0, dtype=torch.long))
     found = metric.compute()["clip_score"]
     assert found.value == pytest.approx((30 + 0 + 10) / 3)
     assert found.better == "higher"

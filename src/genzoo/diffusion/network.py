@@ -38,6 +38,13 @@ class Reading:
         context = None if self.context is None else self.context[rows]
         return Reading(self.embedding[rows], context)
 
+    def towards(self, other: Reading, share: float) -> Reading:
+        """A point on the straight way from this to another."""
+        embedding = torch.lerp(self.embedding, other.embedding, share)
+        if self.context is None or other.context is None:
+            return Reading(embedding, None)
+        return Reading(embedding, torch.lerp(self.context, other.context, share))
+
     def with_rows(self, more: Reading) -> Reading:
         """These rows and then those."""
         embedding = torch.cat([self.embedding, more.embedding])

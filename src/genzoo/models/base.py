@@ -226,6 +226,7 @@ def interpolate(
     steps: int,
     *,
     spherical: bool = False,
+    until: float = 1.0,
 ) -> Float[Tensor, "b steps d"]:
     """Points from one latent point to another, ends included.
 
@@ -236,8 +237,9 @@ def interpolate(
         spherical: turn from one direction to the other at an even pace (arXiv 1609.04468) instead
             of going straight. Points drawn from a normal distribution lie near a sphere, whose
             inside a straight line crosses.
+        until: the share of the way at which to stop.
     """
-    weight = torch.linspace(0.0, 1.0, steps, device=start.device)[None, :, None]
+    weight = torch.linspace(0.0, until, steps, device=start.device)[None, :, None]
     if not spherical:
         return torch.lerp(start[:, None], end[:, None], weight)
     cosine = torch.cosine_similarity(start, end, dim=1).clamp(-1 + 1e-6, 1 - 1e-6)

@@ -272,7 +272,7 @@ class CLIPMatcher:
     @cached_property
     def scale(self) -> float:
         """The inverse temperature that it was trained with."""
-        return float(self.model.scale)
+        return float(self.model.scale.detach())
 
     def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
         """Unit vectors; a caption that is too long is cut."""

@@ -187,10 +187,19 @@ class Diffusion(GenerativeModel):
         guidance: Any = identity,
         shown: Shown | None = None,
         start: Images | None = None,
+        towards: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """As `sample`, with what the network is shown; estimates keep a known part of an image.
 
-        `start` is where the way begins, standard normal numbers such as `inverted` gives.
+        Args:
+            cond: as for `sample`.
+            shape: as for `sample`.
+            noise: as for `sample`.
+            guidance: as for `sample`.
+            shown: what the network sees beside x_t.
+            start: where the way begins, standard normal numbers such as `inverted` gives; None to
+                draw them.
+            towards: other conditions, and how far what is read goes towards theirs.
         """
         schedule = self.process.schedule(self.sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
@@ -198,8 +207,8 @@ class Diffusion(GenerativeModel):
             self.network,
             self.process,
             schedule,
-            self._read(cond),
-            self._read(_empty(cond)) if guided else None,
+            self._read(cond) if towards is None else self._mixed(cond, *towards),
+            self._read(captionless(cond)) if guided else None,
             shown,
         )
         denoise: Denoiser = network
@@ -261,6 +270,9 @@ class Diffusion(GenerativeModel):
             bits = bits + bound_term(denoise(x_t, t), x_0, schedule, t)
         return -bits * NATS * x_0[0].numel()
 
+    def _mixed(self, cond: Condition, other: Condition, share: float) -> Reading:
+        return self._read(cond).towards(self._read(other), share)
+
     def _read(self, cond: Condition) -> Reading:
         vector = cond.embedding
         if vector is not None:  # numbers of size 1, as of noise and images
@@ -277,7 +289,8 @@ class Diffusion(GenerativeModel):
         return replace(cond, token_mask=cond.token_mask & kept, label=label, embedding=told)
 
 
-def _empty(cond: Condition) -> Condition:
+def captionless(cond: Condition) -> Condition:
+    """Nothing asked for: empty captions, no classes, embeddings of zeros."""
     label = torch.full_like(cond.label, -1)
     return replace(
         cond,

@@ -142,7 +142,7 @@ def measure_samples(
         if captions is not None:
             captions.update(none, [], [])
         if score is not None:
-            score.update(none, [], torch.empty(0))
+            score.update(none, [], torch.empty(0, dtype=torch.long))
     return spent / max(warm, 1)
 
 
