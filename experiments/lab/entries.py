@@ -25,6 +25,7 @@ def entries(
     *,
     guidance: str = "none",
     sampler: str | None = None,
+    sample_seed: int | None = None,
     kept: Collection[str] = METRICS,
 ) -> dict[str, Entry]:
     """By the metric's name without the extractor's.
@@ -36,6 +37,7 @@ def entries(
         extractor: of both.
         guidance: that they were drawn with, in words.
         sampler: the same.
+        sample_seed: of their noise; None for the run's.
         kept: which metrics.
     """
     settings = metric_settings(trained.cfg)
@@ -44,7 +46,7 @@ def entries(
         generated_images=len(fake),
         real_split="train",
         caption_split="validation",
-        sample_seed=trained.cfg.seed,
+        sample_seed=trained.cfg.seed if sample_seed is None else sample_seed,
         guidance=guidance,
         sampler=sampler,
         ema=True,

@@ -16,6 +16,9 @@ from experiments.composition import rule as composition
 from experiments.flow_inverse import rule as inverse
 from experiments.gan_balance import rule as balance
 from experiments.gan_balance.study import STUDY as GAN_BALANCE
+from experiments.guidance import rule as guidance
+from experiments.guidance.picture import front
+from experiments.guidance.study import STUDY as GUIDANCE
 from experiments.inpainting import rule as inpainting
 from experiments.lab.command import SCALES
 from experiments.lab.judged import Judged
@@ -25,7 +28,8 @@ from experiments.unclip import rule as unclip
 
 ROOT = Path(__file__).parents[2]
 STUDIES = (
-    "gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting", "unclip",
+    "gan_balance", "latent_space", "flow_inverse", "steps", "composition", "inpainting",
+    "guidance", "unclip",
 )  # fmt: skip
 ANSWERS = ("supported", "not supported", "undecided")
 
@@ -222,3 +226,95 @@ def test_the_rule_of_unclip_falls_either_way() -> None:
     assert answer(worse, better) == "undecided"
     assert unclip.Pair(2.0, glide, worse).fidelity == "lost"
     assert unclip.Pair(2.0, glide, point(58, 0.4, 0.6)).fidelity == "open"
+
+
+KNOWING = guidance.Learned(classifier=0.9, clip=0.6, chance=0.01)
+
+
+def curve(
+    lift: float, *, near: float = 1.0, good: float = 1.0, recalls: tuple[float, ...] = (0.6, 0.2)
+) -> list[guidance.Point]:
+    """Without guidance, and one scale, at which precision is higher by `lift`."""
+    first, last = recalls
+    return [
+        guidance.Point(0, 0.5, first, 100.0, 2.0),
+        guidance.Point(4, 0.5 + lift, last, 100.0 * near, 2.0 * good),
+    ]
+
+
+def guided(
+    free: list[list[guidance.Point]],
+    clip: list[list[guidance.Point]],
+    head: list[list[guidance.Point]] | None = None,
+    learned: guidance.Learned = KNOWING,
+) -> str:
+    """The answer to curves by seed."""
+    seeds = [
+        {guidance.FREE: one, guidance.CLIP: two, guidance.HEAD: three}
+        for one, two, three in zip(free, clip, head or free, strict=True)
+    ]
+    return guidance.verdict(seeds, learned).answer
+
+
+def test_the_rule_of_guidance_falls_either_way() -> None:
+    high, middle, low = curve(0.3), curve(0.2), curve(0.1)
+    assert guided([high, high], [low, low]) == "supported"
+    assert guided([high, high], [high, high]) == "supported"  # it matches
+    assert guided([curve(0.29)], [high]) == "supported"  # within the margin
+    assert guided([low, low], [high, high]) == "not supported"
+    assert guided([middle, middle], [low, low], [high, high]) == "undecided"  # the class head won
+    assert guided([low, high], [middle, middle]) == "undecided"  # seeds disagree
+    assert guided([curve(0.3, near=1.5)], [low]) == "undecided"  # more precise, further off
+    assert guided([curve(0.1, near=1.5)], [low]) == "not supported"  # further off, nothing won
+    assert guided([curve(0.1, good=0.7)], [low]) == "not supported"
+    assert guided([curve(0.1, near=0.5, good=1.5)], [low]) == "supported"
+
+
+def test_guidance_is_undecided_where_there_is_nothing_to_compare() -> None:
+    high, low = curve(0.3), curve(0.1)
+    weak = curve(0.1, recalls=(0.6, 0.58))
+    assert guided([high], [weak]) == "undecided"  # too few recalls in common
+    assert guided([curve(0.0)], [curve(0.0)]) == "undecided"  # nothing was traded
+    assert guided([high], [low], learned=guidance.Learned(0.3, 0.6, 0.01)) == "undecided"
+    assert guided([high], [low], learned=guidance.Learned(0.9, 0.05, 0.01)) == "undecided"
+
+
+def test_curves_are_compared_at_the_same_recall() -> None:
+    points = [
+        guidance.Point(scale, precision, recall, 100.0, 2.0)
+        for scale, precision, recall in ((0, 0.4, 0.5), (1, 0.5, 0.7), (2, 0.9, 0.3))
+    ]
+    passed = guidance.at(points, 0.6, lambda point: point.precision)
+    assert passed == pytest.approx([0.45, 0.6])  # on the way up and on the way down
+    assert guidance.at(points, 0.7, lambda point: point.precision) == [0.5]
+    assert guidance.at(points, 0.8, lambda point: point.precision) == []
+    shared = guidance.common(points, curve(0.1, recalls=(0.6, 0.1)))
+    assert len(shared) == guidance.PLACES
+    assert 0.3 < min(shared) < max(shared) < 0.6
+    # The same straight trade-off, gone along further: neither leads.
+    short, far = curve(0.2, recalls=(0.6, 0.4)), curve(0.4, recalls=(0.6, 0.2))
+    found = guidance.lead([{guidance.FREE: short, guidance.CLIP: far}], guidance.CLIP)
+    assert found is not None
+    assert found.precision == pytest.approx([0.0])
+
+
+def test_the_front_has_what_nothing_beats() -> None:
+    places = [(0.2, 0.9), (0.5, 0.5), (0.4, 0.4), (0.5, 0.3)]
+    assert front(places, right=1, up=1) == [(0.2, 0.9), (0.5, 0.5)]
+    assert front(places, right=-1, up=1) == [(0.2, 0.9)]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_every_way_of_guidance_begins_without_it_and_the_judge_is_another(scale: str) -> None:
+    settings = GUIDANCE.settings(scale)
+    for mode, scales in settings["modes"].items():
+        assert scales == sorted(scales)
+        assert scales[0] == (1 if mode == guidance.FREE else 0)
+    runs = {
+        run.name: dict(o.split("=", 1) for o in run.overrides) for run in GUIDANCE.plan(settings)
+    }
+    assert len({values["model/process"] for values in runs.values()}) == 1
+    assert len({values["data.image_size"] for values in runs.values()}) == 1
+    assert runs["clip"]["model.noise_aware"] == "true"
+    assert runs["judge"]["model.noise_aware"] == "false"
+    assert runs["clip"]["seed"] != runs["judge"]["seed"]

@@ -1,0 +1,4 @@
+from experiments.guidance.study import STUDY
+from experiments.lab.command import main
+
+main(STUDY)

@@ -1,0 +1,194 @@
+"""Pictures of one diffusion model under every guidance, and what they are worth."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.guidance import rule
+from experiments.lab.entries import METRICS, Entry, entries
+from experiments.lab.judged import Judged, judge
+from experiments.lab.sweep import Outcome
+from experiments.lab.trained import BATCH, Trained
+from genzoo import build
+from genzoo.contrastive.matcher import CLIPScorer, Matcher
+from genzoo.guidance import Classifier, ClassifierFree, Scorer
+from genzoo.metrics.clip_score import NAME as CLIP_SCORE
+from genzoo.metrics.clip_score import CLIPScore
+from genzoo.metrics.features import FeatureExtractor
+from genzoo.metrics.real import RealFeatures, extract
+from genzoo.models.base import identity
+from genzoo.tasks.measuring import clip_score
+from genzoo.tasks.pictures import condition_of, draw
+
+MEASURED = (*METRICS, "inception_score", CLIP_SCORE)
+NAMES = {"fid": "frechet_distance", "kid": "kernel_distance"}  # what published weights call them
+OFF = {rule.FREE: 1.0, rule.HEAD: 0.0, rule.CLIP: 0.0}  # scales that guide nowhere
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one guidance made with one seed.
+
+    Attributes:
+        mode: of the guidance.
+        scale: of the guidance.
+        seed: of the noise, the same for every guidance.
+        pictures: 8 bit.
+        captions: that they were drawn for.
+        seconds: that one picture took.
+        metrics: with their stamps.
+        judged: what the pictures show of their captions.
+    """
+
+    mode: str
+    scale: float
+    seed: int
+    pictures: Tensor
+    captions: Sequence[str]
+    seconds: float
+    metrics: Mapping[str, Entry]
+    judged: Judged
+
+    def value(self, metric: str) -> float:
+        """Of a metric."""
+        return float(self.metrics[metric]["value"])
+
+    @property
+    def point(self) -> rule.Point:
+        """For the rule."""
+        return rule.Point(
+            self.scale,
+            precision=self.value("precision"),
+            recall=self.value("recall"),
+            distance=self.value("frechet_distance"),
+            score=self.value("inception_score"),
+        )
+
+
+@dataclass(frozen=True)
+class Guides:
+    """The guidance of every mode, by networks that other runs trained.
+
+    Attributes:
+        scorers: by mode; classifier-free guidance needs none.
+    """
+
+    scorers: Mapping[str, Scorer]
+
+    def guidance(self, mode: str, scale: float) -> Any:
+        """At its first scale each mode leaves the model alone."""
+        if scale == OFF[mode]:
+            return identity
+        if mode == rule.FREE:
+            return ClassifierFree(scale)
+        return Classifier(self.scorers[mode], scale)
+
+
+def guides(trained: Trained, classifier: Outcome, clip: Outcome) -> Guides:
+    """Both second models, with their averaged weights, on the model's device."""
+    head = _judge(trained, classifier)
+    matcher = _judge(trained, clip)
+    assert isinstance(head, Scorer)
+    assert isinstance(matcher, Matcher)
+    return Guides({rule.HEAD: head, rule.CLIP: CLIPScorer(matcher)})
+
+
+def scoring(trained: Trained, outcome: Outcome) -> tuple[CLIPScore, Matcher]:
+    """The CLIP that only scores."""
+    cfg = trained.cfg.copy()
+    cfg.metrics.clip = str(outcome.last.folder)
+    found = clip_score(cfg)
+    assert found is not None
+    return found
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every picture is measured with.
+
+    Attributes:
+        trained: the diffusion model, its sampler set.
+        guides: the second models.
+        real: features of training images.
+        extractor: of features.
+        score: the CLIP score ...
+        matcher: ... and its CLIP.
+        count: pictures for each guidance and seed.
+    """
+
+    trained: Trained
+    guides: Guides
+    real: RealFeatures
+    extractor: FeatureExtractor
+    score: CLIPScore
+    matcher: Matcher
+    count: int
+
+    def drawn(self, mode: str, scale: float, seed: int) -> Drawn:
+        """Pictures for held-out captions, and what they are worth."""
+        data = self.trained.data
+        indices = data.spread("validation", self.count).tolist()
+        pictures, seconds = self._draw(mode, scale, seed, indices)
+        captions = [data.captions[i] for i in indices]
+        words = "none" if scale == OFF[mode] else f"{mode} {scale:g}"
+        sampler = str(self.trained.model.sampler)
+        metrics = entries(
+            self.trained,
+            self.real,
+            extract(pictures.split(BATCH), self.extractor),
+            self.extractor,
+            guidance=words,
+            sampler=sampler,
+            sample_seed=seed,
+            kept=(*MEASURED, *NAMES),
+        )
+        metrics = {NAMES.get(name, name): entry for name, entry in metrics.items()}
+        metrics[CLIP_SCORE] = self._clip_score(pictures, captions, metrics)
+        judged = judge(self.trained, pictures, data.facts(indices))
+        return Drawn(mode, scale, seed, pictures, captions, seconds, metrics, judged)
+
+    def _draw(
+        self, mode: str, scale: float, seed: int, indices: Sequence[int]
+    ) -> tuple[Tensor, float]:
+        """8-bit pictures, and the seconds of one."""
+        trained, guidance = self.trained, self.guides.guidance(mode, scale)
+        parts, begin = [], time.perf_counter()
+        for start in range(0, len(indices), BATCH):
+            own = indices[start : start + BATCH]
+            cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
+            parts.append(
+                draw(
+                    trained.model, cond, trained.data.shape, seed=seed, indices=own,
+                    device=trained.device, guidance=guidance,
+                )
+            )  # fmt: skip
+        return torch.cat(parts), (time.perf_counter() - begin) / len(indices)
+
+    def _clip_score(
+        self, pictures: Tensor, captions: Sequence[str], others: Mapping[str, Entry]
+    ) -> Entry:
+        self.score.reset()
+        for start in range(0, len(pictures), BATCH):
+            part = slice(start, start + BATCH)
+            index = torch.arange(start, start + len(captions[part]))
+            self.score.update(pictures[part], captions[part], index)
+        (value,) = self.score.compute().values()
+        shared = ("generated_images", "caption_split", "sample_seed", "guidance", "sampler", "ema",
+                  "data", "data_fingerprint", "image_size", "git", "version")  # fmt: skip
+        about = others["frechet_distance"]["stamp"]
+        own = {"metric": CLIP_SCORE, **self.matcher.about, **{key: about[key] for key in shared}}
+        return {**value._asdict(), "stamp": own}
+
+
+def _judge(trained: Trained, outcome: Outcome) -> object:
+    word = str(outcome.last.folder)
+    judge: Any = build.load_judge(
+        word, output=trained.cfg.output, weights_dir=trained.cfg.weights_dir
+    )
+    return judge.to(trained.device)

@@ -1,0 +1,260 @@
+"""One diffusion model under three kinds of guidance, over their scales: GLIDE's figure 6."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from experiments.guidance import measure, picture, rule
+from experiments.guidance.measure import OFF, Drawn
+from experiments.lab import judged as lab_judged
+from experiments.lab import trained as lab
+from experiments.lab.command import Settings, Study
+from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.sweep import Outcome, Run, StudyError
+from genzoo.diffusion.sampling import Sampling
+
+DIFFUSION, CLASSIFIER, GUIDE, JUDGE = "diffusion", "classifier", "clip", "judge"
+NEEDS = {rule.FREE: None, rule.HEAD: CLASSIFIER, rule.CLIP: GUIDE}  # the second model of a mode
+AMONG = 5  # likeliest captions of an image, among which CLIP has to find its own
+COLUMNS = {
+    "frechet_distance": "Fréchet distance",
+    "inception_score": "Inception Score",
+    "precision": "precision",
+    "recall": "recall",
+    "clip_score": "CLIP score",
+    "kernel_distance": "KID",
+}
+
+
+def plan(settings: Settings) -> list[Run]:
+    """One training of every network, the longest first."""
+    shared, overrides = settings["shared"], settings["overrides"]
+    return [
+        Run(
+            name,
+            # The network stands first, as people type it, and overrules what is shared.
+            _merged(own, shared, overrides, own, settings["sizes"][name]),
+            tuple(settings["stages"][name]),
+        )
+        for name, own in settings["networks"].items()
+    ]
+
+
+def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
+    """Draw under every guidance, measure, judge."""
+    for outcome in outcomes:
+        if outcome.broken:
+            raise StudyError(f"{outcome.run.name} broke down: {outcome.broken}")
+    runs = {outcome.run.name: outcome for outcome in outcomes}
+    trained = lab.load(runs[DIFFUSION].last.folder)
+    trained.model.sampler = Sampling(settings["sampler"], steps=settings["steps"])
+    real, extractor = lab.real(trained, settings["extractor"])
+    score, matcher = measure.scoring(trained, runs[JUDGE])
+    bench = measure.Bench(
+        trained,
+        measure.guides(trained, runs[CLASSIFIER], runs[GUIDE]),
+        real,
+        extractor,
+        score,
+        matcher,
+        settings["images"],
+    )
+    everything = _everything(bench, settings)
+    found = {mode: _of(everything, mode) for mode in settings["modes"]}
+    curves = [
+        {mode: [own.point for own in drawn if own.seed == seed] for mode, drawn in found.items()}
+        for seed in settings["seeds"]
+    ]
+    learned = _learned(runs, candidates=_held_out(trained, settings))
+    costs = [_cost(mode, drawn, runs, settings) for mode, drawn in found.items()]
+    return Findings(
+        rule.verdict(curves, learned),
+        [_table(everything, settings), _lead_table(curves), _cost_table(costs, learned)],
+        {
+            "drawn": [_numbers(own, trained) for own in everything],
+            "costs": costs,
+            "learned": vars(learned),
+        },
+        {
+            "curves.png": partial(picture.curves, found),
+            "picture.png": partial(picture.samples, found),
+        },
+    )
+
+
+def _merged(*parts: Sequence[str]) -> tuple[str, ...]:
+    """Overrides of which later ones win; no key twice."""
+    values = dict(override.split("=", 1) for part in parts for override in part)
+    return tuple(f"{key}={value}" for key, value in values.items())
+
+
+def _everything(bench: measure.Bench, settings: Settings) -> list[Drawn]:
+    """Every mode, scale and seed; what no guidance draws is drawn once for all modes."""
+    everything: list[Drawn] = []
+    for seed in settings["seeds"]:
+        alone = bench.drawn(rule.FREE, OFF[rule.FREE], seed)
+        for mode, scales in settings["modes"].items():
+            if scales[0] != OFF[mode]:
+                raise StudyError(f"modes.{mode} has to begin without guidance, at {OFF[mode]:g}")
+            print(f"  {rule.WORDS[mode]}, seed {seed}", flush=True)
+            everything.append(replace(alone, mode=mode, scale=OFF[mode]))
+            everything += [bench.drawn(mode, float(scale), seed) for scale in scales[1:]]
+    return everything
+
+
+def _of(everything: Sequence[Drawn], mode: str) -> list[Drawn]:
+    return [own for own in everything if own.mode == mode]
+
+
+def _held_out(trained: lab.Trained, settings: Settings) -> int:
+    """Images among whose captions CLIP had to find the right one."""
+    return min(int(trained.cfg.metrics.held_out_images), len(trained.data.split("validation")))
+
+
+def _learned(runs: Mapping[str, Outcome], *, candidates: int) -> rule.Learned:
+    """What the second models know of clean held-out images."""
+    accuracy = runs[CLASSIFIER].metric("accuracy/noise_0")
+    recall = runs[GUIDE].metric(f"recall_at_{AMONG}/image_to_text")
+    assert accuracy is not None
+    assert recall is not None
+    return rule.Learned(accuracy, recall, min(1.0, AMONG / candidates))
+
+
+def _cost(
+    mode: str, drawn: Sequence[Drawn], runs: Mapping[str, Outcome], settings: Settings
+) -> dict[str, Any]:
+    """What one way of guiding needs: networks, their training, the time of a picture."""
+    second = NEEDS[mode]
+    guided = [own.seconds for own in drawn if own.scale != OFF[mode]]
+    alone = [own.seconds for own in drawn if own.scale == OFF[mode]]
+
+    def of(name: str, *keys: str) -> float | None:
+        value: float | None = runs[name].last.get(*keys)
+        return value
+
+    return {
+        "mode": mode,
+        "second_model": second,
+        "diffusion_training_seconds": of(DIFFUSION, "training", "seconds"),
+        "second_training_seconds": of(second, "training", "seconds") if second else 0.0,
+        "second_training_images": runs[second].run.stages[-1] if second else 0,
+        "second_parameters": of(second, "model", "parameters") if second else 0,
+        "seconds_per_image": statistics.fmean(guided),
+        "seconds_per_image_without": statistics.fmean(alone),
+    }
+
+
+def _numbers(own: Drawn, trained: lab.Trained) -> dict[str, Any]:
+    return {
+        "mode": own.mode,
+        "scale": own.scale,
+        "seed": own.seed,
+        "seconds_per_image": own.seconds,
+        "metrics": own.metrics,
+        "attributes": own.judged.right,
+        "attributes_shuffled": own.judged.chance,
+        "attributes_stamp": {
+            **lab_judged.stamp(trained, len(own.pictures)), "seed": own.seed
+        },
+    }  # fmt: skip
+
+
+def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
+    rows = []
+    for mode, scales in settings["modes"].items():
+        for scale in scales:
+            own = [one for one in _of(everything, mode) if one.scale == scale]
+            rows.append(
+                [
+                    rule.WORDS[mode],
+                    f"{scale:g}",
+                    *(_cell([one.value(name) for one in own]) for name in COLUMNS),
+                    f"{statistics.fmean(one.judged.right for one in own):.1%}",
+                    shown(1000 * statistics.fmean(one.seconds for one in own)),
+                ]
+            )
+    seeds = ", ".join(map(str, settings["seeds"]))
+    note = (
+        f"{settings['images']} pictures for held-out captions against all training images, "
+        f"features by `{settings['extractor']}`; {settings['sampler']} with {settings['steps']} "
+        f"steps; means over sampling seeds {seeds}, in brackets the values. All ways begin with "
+        "the same noise, and the diffusion model is told its caption in all of them; the first "
+        "row of each is that model alone, the same pictures thrice. *Attributes* are the shares "
+        "of shape, colour, size and position that pictures show as their captions say. The CLIP "
+        "of the score is none that guides."
+    )
+    heads = ["guidance", "scale", *COLUMNS.values(), "attributes", "ms an image"]
+    return Table("Samples by guidance and scale", heads, rows, note)
+
+
+def _lead_table(curves: Sequence[Mapping[str, rule.Curve]]) -> Table:
+    rows = []
+    for other in (rule.CLIP, rule.HEAD):
+        found = rule.lead(curves, other)
+        recalls = [rule.common(one[rule.FREE], one[other]) for one in curves]
+        reach = "; ".join(f"{own[0]:.2f} to {own[-1]:.2f}" if own else "none" for own in recalls)
+        if found is None:
+            rows.append([rule.WORDS[other], reach, *["n/a"] * 3, "open"])
+            continue
+        rows.append(
+            [
+                rule.WORDS[other],
+                reach,
+                _cell(found.precision),
+                _cell([-value for value in found.distance], percent=True),
+                _cell(found.score, percent=True),
+                found.standing,
+            ]
+        )
+    heads = [
+        "against", "recalls compared, by seed", "precision", "Fréchet distance",
+        "Inception Score", "classifier-free",
+    ]  # fmt: skip
+    note = (
+        "Classifier-free guidance less the other at the same recalls, between the points along "
+        "straight lines; a smaller Fréchet distance is better, more of the others."
+    )
+    return Table("At the same recall", heads, rows, note)
+
+
+def _cost_table(costs: Sequence[Mapping[str, Any]], learned: rule.Learned) -> Table:
+    rows = [
+        [
+            rule.WORDS[cost["mode"]],
+            cost["second_model"] or "none",
+            f"{cost['second_parameters']:,}",
+            f"{cost['second_training_images']:,}",
+            shown(cost["second_training_seconds"]),
+            shown(cost["diffusion_training_seconds"]),
+            shown(1000 * cost["seconds_per_image"]),
+        ]
+        for cost in costs
+    ]
+    heads = [
+        "guidance", "second model", "its parameters", "images it was trained on",
+        "seconds of its training", "seconds of the diffusion model's", "ms an image",
+    ]  # fmt: skip
+    without = statistics.fmean(cost["seconds_per_image_without"] for cost in costs)
+    note = (
+        f"Without guidance a picture takes {shown(1000 * without)} ms. Of clean held-out images "
+        f"the classifier tells {learned.classifier:.0%}; the guiding CLIP has the caption of "
+        f"{learned.clip:.0%} among its {AMONG} likeliest, by chance {learned.chance:.1%}. Times "
+        "are those of the machine below, trainings side by side."
+    )
+    return Table("What each way needs", heads, rows, note)
+
+
+def _cell(values: Sequence[float], *, percent: bool = False) -> str:
+    def word(value: float) -> str:
+        return f"{value:+.1%}" if percent else shown(value)
+
+    each = f" ({', '.join(map(word, values))})" if len(values) > 1 else ""
+    return f"{word(statistics.fmean(values))}{each}"
+
+
+STUDY = Study(Path(__file__).parent, plan, analyse)
