@@ -38,6 +38,9 @@ class ImageEncoder(nn.Module):
         UsageError: where patches do not fill the image, or heads not the width.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self,
         *,
@@ -161,7 +164,7 @@ class CaptionEncoder(nn.Module):
                 f"this CLIP reads {len(self.position)} tokens, not {tokens.shape[1]}",
                 "use its own tokenizer",
             )
-        x_bld = self.token_embedding(tokens) + self.position
+        x_bld: Tensor = self.token_embedding(tokens) + self.position
         for block in self.blocks:
             x_bld = block(x_bld)
         return x_bld

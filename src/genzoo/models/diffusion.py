@@ -6,6 +6,7 @@ U-Net; sampler and guidance are chosen when samples are drawn.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -276,7 +277,7 @@ class Diffusion(GenerativeModel):
     def _read(self, cond: Condition) -> Reading:
         vector = cond.embedding
         if vector is not None:  # numbers of size 1, as of noise and images
-            vector = vector * vector.shape[1] ** 0.5
+            vector = vector * math.sqrt(vector.shape[1])
         return self.network.read(cond.tokens, cond.token_mask, cond.label, vector)
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:

@@ -7,6 +7,7 @@ beforehand and stays as it is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -14,7 +15,6 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from genzoo.contrastive.loss import ranks
 from genzoo.diffusion import guide
@@ -25,7 +25,7 @@ from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported
 from genzoo.models.base import GenerativeModel, Objective, identity
-from genzoo.models.clip import CLIP
+from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses
@@ -102,7 +102,7 @@ class Prior(nn.Module):
             schedule=schedule,
             noise=noise.child("steps"),
         )
-        return F.normalize(drawn.flatten(1), dim=1) * features**0.5
+        return unit(drawn.flatten(1)) * math.sqrt(features)
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ class UnCLIP(GenerativeModel):
         vectors = self._vectors(batch)
         found: dict[str, Losses] = {}
         if self.stage != "decoder":
-            scaled = vectors * vectors.shape[1] ** 0.5
+            scaled = vectors * math.sqrt(self.clip.features)
             said = self._said(batch.condition)
             found["prior"] = self.prior.losses(said, scaled, noise=noise.child("prior"))
         if self.stage != "prior":
@@ -232,7 +232,7 @@ class UnCLIP(GenerativeModel):
     def imagine(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
         """Unit vectors that the prior draws for captions."""
         drawn = self.prior.draw(self._said(cond), noise=noise.child("prior"))
-        return drawn / drawn.shape[1] ** 0.5
+        return unit(drawn)
 
     def sample(
         self,
@@ -283,7 +283,7 @@ class UnCLIP(GenerativeModel):
     def _said(self, cond: Condition) -> Said:
         """CLIP's view of captions."""
         text = self.clip.text
-        scale = self.clip.features**0.5
+        scale = math.sqrt(self.clip.features)
         return Said(
             text.tokens(cond.tokens),
             cond.token_mask,
