@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from genzoo import distributed
-from genzoo.config import target
-from genzoo.errors import UsageError
+from genzoo.config import compose, groups, target
+from genzoo.errors import Unsupported, UsageError
 from genzoo.types import Capabilities
 
 # Why Lightning's strategies do not fit what a run needs, where they do not.
@@ -133,6 +134,92 @@ def check_drawing(cfg: DictConfig) -> None:
         raise UsageError(
             f"model={cfg.model.name} draws in one go and has no sampler={cfg.sampler.name}",
             "leave sampler= away",
+        )
+
+
+def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool]) -> None:
+    """Refuse a command that the family of models cannot carry out.
+
+    Args:
+        cfg: the prepared configuration.
+        what: it is asked for, after "model=... cannot".
+        able: whether a family's capabilities suffice.
+
+    Raises:
+        Unsupported: with the families that can.
+    """
+    if able(target(cfg.model._target_).capabilities):
+        return
+    others = [
+        f"model={name}"
+        for name in groups()["model"]
+        if able(target(compose(f"model={name}").model._target_).capabilities)
+    ]
+    raise Unsupported(
+        f"model={cfg.model.name} cannot {what}",
+        f"name a checkpoint of one that can: {', '.join(others)}",
+    )
+
+
+def check_captions(cfg: DictConfig, *names: str) -> None:
+    """Refuse captions for a family that reads none.
+
+    Args:
+        cfg: the prepared configuration.
+        names: keys that may hold captions.
+
+    Raises:
+        UsageError: names the first one that does.
+    """
+    if "text" in target(cfg.model._target_).capabilities.conditions:
+        return
+    for name in names:
+        if cfg[name] is not None:
+            raise UsageError(f"model={cfg.model.name} reads no captions", f"leave {name}= away")
+
+
+def check_given(cfg: DictConfig, **examples: str) -> None:
+    """Refuse a command that lacks a part.
+
+    Args:
+        cfg: the prepared configuration.
+        examples: keys that must be given, and what could stand there.
+
+    Raises:
+        UsageError: names the first one that is missing.
+    """
+    for name in examples:
+        if cfg[name] is None:
+            raise UsageError(
+                f"task={cfg.task.name} needs {name}=",
+                "give " + " ".join(f"{key}={value}" for key, value in examples.items()),
+            )
+
+
+def check_whole(cfg: DictConfig, **least: int) -> None:
+    """Refuse numbers that are too small, or not whole.
+
+    Args:
+        cfg: the prepared configuration.
+        least: keys and the smallest number that makes sense there.
+
+    Raises:
+        UsageError: names the first one that is wrong.
+    """
+    for name, number in least.items():
+        if not isinstance(cfg[name], int) or cfg[name] < number:
+            raise UsageError(f"{name}={cfg[name]} is too few", f"write {name}={number} or more")
+
+
+def check_share(cfg: DictConfig, name: str) -> None:
+    """Refuse a number that is no share.
+
+    Raises:
+        UsageError: for other than numbers from 0 to 1.
+    """
+    if not isinstance(cfg[name], int | float) or not 0 <= cfg[name] <= 1:
+        raise UsageError(
+            f"{name}={cfg[name]} is no share", f"write a number from 0 to 1: {name}=0.5"
         )
 
 

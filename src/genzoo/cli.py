@@ -13,6 +13,8 @@ from typing import NoReturn
 from genzoo.config import FROM_CHECKPOINT, SIZE, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
 
+CAPTIONS = ("prompt", "end_prompt", "source", "target")  # keys whose values are free text
+
 HELP = """\
 genzoo: families of image generators, trained on the same captions and compared.
 
@@ -20,6 +22,9 @@ genzoo: families of image generators, trained on the same captions and compared.
   python -m genzoo model=autoencoder budget.minutes=5
   python -m genzoo -m model=autoencoder,vae seed=0,1 a sweep, then a comparison
   python -m genzoo task=sample checkpoint=last prompt="a red heart" count=16
+  python -m genzoo task=vary checkpoint=last image=a.png count=8
+  python -m genzoo task=interpolate checkpoint=last image=a.png end=b.png
+  python -m genzoo task=textdiff checkpoint=last image=a.png source="a cat" target="a dog"
   python -m genzoo task=evaluate checkpoint=outputs/...
   python -m genzoo task=export checkpoint=outputs/... file=mine.safetensors
   python -m genzoo task=compare runs=outputs/...
@@ -67,9 +72,9 @@ def main() -> None:
 
 
 def literal(arguments: list[str]) -> list[str]:
-    """The arguments with `prompt`, `runs` and a checkpoint's keys as people mean them.
+    """The arguments with captions, `runs` and a checkpoint's keys as people mean them.
 
-    To Hydra a comma separates the values of a sweep. In a prompt it is a comma, and between runs
+    To Hydra a comma separates the values of a sweep. In a caption it is a comma, and between runs
     it separates runs; only in a sweep (-m), and inside quotes or brackets, Hydra's rules hold.
 
     Hydra knows the keys of the model that is typed or the default. With a checkpoint, and in a
@@ -93,10 +98,10 @@ def literal(arguments: list[str]) -> list[str]:
 
 def _literal(argument: str) -> str:
     key, equals, value = argument.partition("=")
-    if key == "prompt" and equals and value != "null" and value[:1] not in ("'", '"'):
+    if key in CAPTIONS and equals and value != "null" and value[:1] not in ("'", '"'):
         escaped = re.sub(r"(\\*)'", r"\1\1\'", value)
         escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-        return f"prompt='{escaped}'"
+        return f"{key}='{escaped}'"
     if key == "runs" and "," in value and value[:1] not in ("[", "'", '"'):
         return f"runs=[{value}]"
     return argument

@@ -5,7 +5,7 @@ Shape letters used here and in the models: b batch, c channels, h height, w widt
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -145,6 +145,9 @@ class Capabilities:
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
         reconstruct: whether it has `encode`, and so maps an image to itself through a latent.
         latent: whether it has `draw_latent` and `decode`, so that latents can be interpolated.
+        vary: whether it has `vary`, and so draws versions of an image.
+        between: what its `between` leads from and to, of ``{"images", "captions"}``.
+        textdiff: whether it has `textdiff`, and so moves an image along two captions' difference.
         sampling: how a random sample comes about, in a few words for the reader of a table; None
             for a model that draws none and serves others.
         strategies: the distributed strategies under which it can be trained.
@@ -157,14 +160,7 @@ class Capabilities:
     likelihood: LikelihoodKind | None = None
     reconstruct: bool = False
     latent: bool = False
+    vary: bool = False
+    between: frozenset[str] = frozenset()
+    textdiff: bool = False
     strategies: frozenset[str] = frozenset({"auto", "ddp", "fsdp"})
-
-
-def concat_conditions(conditions: Sequence[Condition]) -> Condition:
-    """One batch from several."""
-    return Condition(
-        tuple(caption for c in conditions for caption in c.caption),
-        torch.cat([c.tokens for c in conditions]),
-        torch.cat([c.token_mask for c in conditions]),
-        torch.cat([c.label for c in conditions]),
-    )

@@ -11,7 +11,13 @@ from omegaconf import DictConfig
 from genzoo.build import build_model
 from genzoo.config import compose, groups
 from genzoo.errors import Unsupported
-from genzoo.models.base import GenerativeModel, bits_per_dim, interpolate, parameter_count
+from genzoo.models.base import (
+    End,
+    GenerativeModel,
+    bits_per_dim,
+    interpolate,
+    parameter_count,
+)
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities
 
@@ -163,6 +169,68 @@ def test_images_come_back_or_encoding_is_declined(model: GenerativeModel, batch:
         rebuilt = model.reconstruct(batch.image, batch.condition)
     assert rebuilt.shape == batch.image.shape
     torch.testing.assert_close(rebuilt, decoded, atol=1e-4, rtol=0)
+
+
+def test_versions_are_there_or_declined(model: GenerativeModel, batch: Batch) -> None:
+    def vary(strength: float) -> torch.Tensor:
+        with torch.no_grad():
+            return model.vary(
+                batch.image, batch.condition, strength=strength, noise=noise(batch, 3)
+            )
+
+    if not model.capabilities.vary:
+        with pytest.raises(Unsupported):
+            vary(0.5)
+        return
+    versions = vary(0.5)
+    assert versions.shape == batch.image.shape
+    assert versions.abs().max() <= 1
+    assert torch.equal(versions, vary(0.5))
+    if model.capabilities.reconstruct:
+        with torch.no_grad():
+            rebuilt = model.reconstruct(batch.image, batch.condition)
+        torch.testing.assert_close(vary(0.0), rebuilt, atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["images", "captions"])
+def test_ways_are_there_or_declined(model: GenerativeModel, batch: Batch, kind: str) -> None:
+    images = batch.image if kind == "images" else None
+    start, end = (
+        End(batch.condition[rows], noise(batch)[rows], None if images is None else images[rows])
+        for rows in (slice(2), slice(4, 6))
+    )
+
+    def between() -> torch.Tensor:
+        with torch.no_grad():
+            return model.between(start, end, SHAPE, 3)
+
+    assert model.capabilities.between <= {"images", "captions"}
+    if kind not in model.capabilities.between:
+        with pytest.raises(Unsupported):
+            between()
+        return
+    way = between()
+    assert way.shape == (2, 3, *SHAPE)
+    assert way.abs().max() <= 1
+    assert torch.equal(way, between())
+
+
+def test_edits_are_there_or_declined(model: GenerativeModel, batch: Batch) -> None:
+    def textdiff() -> torch.Tensor:
+        source, target = batch.condition[3:4], batch.condition[4:5]
+        with torch.no_grad():
+            return model.textdiff(
+                batch.image[3:4], source, target, 3, strength=1.0, noise=noise(batch)[3:4]
+            )
+
+    if not model.capabilities.textdiff:
+        with pytest.raises(Unsupported):
+            textdiff()
+        return
+    way = textdiff()
+    assert way.shape == (1, 3, *SHAPE)
+    assert way.abs().max() <= 1
+    assert torch.equal(way, textdiff())
 
 
 def test_weights_survive_saving(

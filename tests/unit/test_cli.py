@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from genzoo.cli import help_text, literal
+from genzoo.cli import CAPTIONS, help_text, literal
 from genzoo.config import groups
 
 PROMPTS = [
@@ -18,9 +18,10 @@ PROMPTS = [
 ]
 
 
+@pytest.mark.parametrize("key", CAPTIONS)
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_a_prompt_arrives_as_it_was_typed(prompt: str) -> None:
-    (argument,) = literal([f"prompt={prompt}"])
+def test_a_prompt_arrives_as_it_was_typed(prompt: str, key: str) -> None:
+    (argument,) = literal([f"{key}={prompt}"])
     parsed = OverridesParser.create().parse_override(argument)
     assert parsed.value() == prompt
     assert not parsed.is_sweep_override()

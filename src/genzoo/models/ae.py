@@ -7,18 +7,20 @@ training images. To draw random images all the same, a Gaussian is fitted to tho
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.models.base import GenerativeModel
+from genzoo.models.base import identity
+from genzoo.models.latent import LatentModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
-class Autoencoder(GenerativeModel):
+class Autoencoder(LatentModel):
     """Convolutional autoencoder with a vector as bottleneck.
 
     Args:
@@ -33,6 +35,8 @@ class Autoencoder(GenerativeModel):
         sampling="Gaussian fitted to the codes of training images",
         reconstruct=True,
         latent=True,
+        vary=True,
+        between=frozenset({"images"}),
     )
 
     def __init__(
@@ -61,13 +65,36 @@ class Autoencoder(GenerativeModel):
         return latent
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        drawn: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
-        return self.latent_mean + drawn
+        return self.latent_mean + self.draw_offset(self.read(cond), noise=noise)
 
     def decode(
         self, latent: Float[Tensor, "b d"], cond: Condition | None = None
     ) -> Float[Tensor, "b c h w"]:
         return self._decode(latent).clamp(-1, 1)
+
+    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+        """No features: it reads no captions."""
+        return self.latent_mean.new_zeros(len(cond), 0)
+
+    def offset(
+        self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
+    ) -> Float[Tensor, "b d"]:
+        """From the mean code to the image's."""
+        return self.encode(images) - self.latent_mean
+
+    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+        drawn: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
+        return drawn
+
+    def from_offset(
+        self,
+        offset: Float[Tensor, "b d"],
+        features: Float[Tensor, "b f"],
+        *,
+        drawn: float = 0.0,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        return self.decode(self.latent_mean + offset)
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         rebuilt = self._decode(self.encode(batch.image))

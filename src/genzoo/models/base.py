@@ -44,6 +44,21 @@ class Objective:
     parameters: tuple[nn.Parameter, ...]
 
 
+@dataclass(frozen=True)
+class End:
+    """Where ways between images begin or end: at images, or at what is drawn from captions.
+
+    Attributes:
+        cond: what each image shows, or is to show.
+        noise: one stream an image.
+        images: in [-1, 1]; None to draw them.
+    """
+
+    cond: Condition
+    noise: Noise
+    images: Float[Tensor, "b c h w"] | None = None
+
+
 class GenerativeModel(nn.Module, ABC):
     """A generator of images, in one contract for every family.
 
@@ -116,6 +131,89 @@ class GenerativeModel(nn.Module, ABC):
     ) -> Float[Tensor, "b c h w"]:
         """The images after a way through the latent space and back."""
         return self.decode(self.encode(images), cond)
+
+    def vary(
+        self,
+        images: Float[Tensor, "b c h w"],
+        cond: Condition,
+        *,
+        strength: float,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """A version of each image.
+
+        Args:
+            images: in [-1, 1].
+            cond: what they show; empty captions where nothing is said.
+            strength: from 0, which gives the reconstruction, to 1, as free as the model allows.
+            noise: one stream an image; the i-th version depends on the i-th stream alone.
+            guidance: as for `sample`.
+
+        Raises:
+            Unsupported: by a family that has no versions of images.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} draws no versions of images", "use model=vae or model=flow"
+        )
+
+    def between(
+        self,
+        start: End,
+        end: End,
+        shape: tuple[int, int, int],
+        steps: int,
+        *,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """Ways from images to images, ends included.
+
+        Where a way begins and ends with images, its ends are their reconstructions; where with
+        captions, what `sample` draws from them.
+
+        Args:
+            start: where ways begin.
+            end: where they end, as many; with images if `start` has them.
+            shape: (channels, height, width).
+            steps: images on each way, 2 or more.
+            guidance: as for `sample`.
+
+        Raises:
+            Unsupported: by a family that has no such ways, as `capabilities.between` says.
+        """
+        what = "captions" if start.images is None else "images"
+        raise Unsupported(
+            f"{type(self).__name__} leads from no {what} to others", "use model=vae or model=flow"
+        )
+
+    def textdiff(
+        self,
+        images: Float[Tensor, "b c h w"],
+        source: Condition,
+        target: Condition,
+        steps: int,
+        *,
+        strength: float,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """Images changed by what one caption says and another does not, in steps.
+
+        Args:
+            images: in [-1, 1]; their reconstructions come first.
+            source: what they show.
+            target: what they are to show instead.
+            steps: images on each way, 2 or more.
+            strength: how far the way goes, from 0 to 1, all of it.
+            noise: one stream an image, for families that draw any.
+            guidance: as for `sample`.
+
+        Raises:
+            Unsupported: by a family whose images captions do not change.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} changes no images by captions", "use model=vae or model=flow"
+        )
 
     def with_low_res(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
         """The condition with smaller versions of the images that are to be enlarged."""

@@ -19,13 +19,14 @@ from genzoo.errors import Unsupported
 from genzoo.flows.dequantise import LEVELS, Dequantisation
 from genzoo.flows.transform import Guided, Transform
 from genzoo.guidance import ClassifierFree
-from genzoo.models.base import GenerativeModel, bits_per_dim, identity
+from genzoo.models.base import bits_per_dim, identity
+from genzoo.models.latent import LatentModel
 from genzoo.noise import Noise
 from genzoo.text.encoder import TextEncoder
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
-class Flow(GenerativeModel):
+class Flow(LatentModel):
     """p(image | caption) by a change of variables.
 
     The likelihood of the 8-bit image is a lower bound because of the dequantisation (see
@@ -54,6 +55,9 @@ class Flow(GenerativeModel):
         likelihood="bound",
         reconstruct=True,
         latent=True,
+        vary=True,
+        between=frozenset({"images", "captions"}),
+        textdiff=True,
     )
 
     def __init__(
@@ -141,6 +145,33 @@ class Flow(GenerativeModel):
         with _full_precision(cond.tokens):
             return _to_image(self._draw(cond, noise, guidance))
 
+    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+        with _full_precision(cond.tokens):
+            return self._text(cond)
+
+    def offset(
+        self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
+    ) -> Float[Tensor, "b d"]:
+        """The noise from which the map with the caption leads back to the image."""
+        with _full_precision(images):
+            z: Tensor = self.arch(_centred(images.float()), features)[0]
+            return z
+
+    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+        return self.temperature * noise.normal(self.dimensions)
+
+    def from_offset(
+        self,
+        offset: Float[Tensor, "b d"],
+        features: Float[Tensor, "b f"],
+        *,
+        drawn: float = 0.0,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """The map with the caption, inverted; denoised by as much as was drawn."""
+        with _full_precision(offset):
+            return _to_image(self._inverse(offset, features, drawn=drawn, guidance=guidance))
+
     @torch.no_grad()
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
         """Whitening and activation normalisation from images as training shows them."""
@@ -152,8 +183,11 @@ class Flow(GenerativeModel):
         return z
 
     def _draw(self, cond: Condition, noise: Noise, guidance: Any = identity) -> Tensor:
-        z = self.temperature * noise.normal(self.dimensions)
         features = self._text(cond)
+        z = self.draw_offset(features, noise=noise)
+        return self._inverse(z, features, drawn=1.0, guidance=guidance)
+
+    def _inverse(self, z: Tensor, features: Tensor, *, drawn: float, guidance: Any) -> Tensor:
         guided = isinstance(guidance, ClassifierFree)
         if guided and not guidance.everywhere:
             raise Unsupported(
@@ -163,15 +197,18 @@ class Flow(GenerativeModel):
         y = self.arch.inverse(
             z, Guided(features, self._no_text(z), guidance) if guided else features
         )
-        return self._denoised(y, cond) if self.noise_std else y
+        return self._denoised(y, features, drawn) if self.noise_std and drawn else y
 
-    def _denoised(self, y: Tensor, cond: Condition) -> Tensor:
-        """Tweedie's formula: y + std^2 grad log p(y), the mean of what y is a noisy version of."""
+    def _denoised(self, y: Tensor, features: Tensor, share: float) -> Tensor:
+        """Tweedie's formula: y + std^2 grad log p(y), the mean of what y is a noisy version of.
+
+        Only a share of the way where only a share of the noise was drawn: given images have none.
+        """
         with torch.enable_grad():
             y = y.detach().requires_grad_()
-            z, log_det = self.arch(y, self._text(cond))
+            z, log_det = self.arch(y, features)
             (score,) = torch.autograd.grad((_log_normal(z) + log_det).sum(), y)
-        return (y + self.noise_std**2 * score).detach()
+        return (y + share * self.noise_std**2 * score).detach()
 
     def _dequantised(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """The point y = (k + u) / 128 - 1 in (-1, 1) and log q(u)."""

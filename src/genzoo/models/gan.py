@@ -23,7 +23,8 @@ from genzoo.adversarial.augment import Augmentation
 from genzoo.adversarial.losses import LOSSES, verdicts
 from genzoo.adversarial.penalties import one_centred, zero_centred
 from genzoo.errors import UsageError
-from genzoo.models.base import AdversarialModel
+from genzoo.models.base import AdversarialModel, identity
+from genzoo.models.latent import LatentModel
 from genzoo.nn.residual import (
     GAIN,
     SLOPE,
@@ -107,7 +108,7 @@ class Discriminator(nn.Module):
         return score.float()
 
 
-class GAN(AdversarialModel):
+class GAN(LatentModel, AdversarialModel):
     """Generator, discriminator and the game that they play.
 
     Args:
@@ -137,6 +138,7 @@ class GAN(AdversarialModel):
         sampling="generator at a Gaussian point, given the caption",
         conditions=frozenset({"text"}),
         latent=True,
+        between=frozenset({"captions"}),
         strategies=frozenset({"auto", "ddp"}),
     )
     generator: Generator
@@ -189,6 +191,21 @@ class GAN(AdversarialModel):
         return self.decode(latent, cond)
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        return self.draw_offset(self.read(cond), noise=noise)
+
+    def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
+        return self.from_offset(latent, self.read(cond))
+
+    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+        return self.generator.text.pooled(cond)
+
+    def offset(
+        self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
+    ) -> Float[Tensor, "b d"]:
+        """Declined, as `encode` is."""
+        return self.encode(images)
+
+    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
         """Normal numbers, or none beyond `truncation` (BigGAN, arXiv 1809.11096, section 3.1)."""
         if self.truncation is None:
             return noise.normal(self.latent)
@@ -197,8 +214,15 @@ class GAN(AdversarialModel):
         uniform = end * (2 * noise.uniform(self.latent).double() - 1)
         return (math.sqrt(2) * torch.erfinv(uniform)).float()
 
-    def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        images: Tensor = self.generator(latent, self.generator.text.pooled(cond))
+    def from_offset(
+        self,
+        offset: Float[Tensor, "b d"],
+        features: Float[Tensor, "b f"],
+        *,
+        drawn: float = 0.0,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        images: Tensor = self.generator(offset, features)
         return images
 
     def discriminator_losses(

@@ -15,14 +15,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.models.base import GenerativeModel
+from genzoo.models.base import identity
+from genzoo.models.latent import LatentModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
 from genzoo.noise import Noise
 from genzoo.text.encoder import TextEncoder
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
-class VAE(GenerativeModel):
+class VAE(LatentModel):
     """Convolutional VAE: q(z | image), p(z | caption), p(image | z, caption).
 
     Args:
@@ -42,6 +43,9 @@ class VAE(GenerativeModel):
         likelihood="bound",
         reconstruct=True,
         latent=True,
+        vary=True,
+        between=frozenset({"images", "captions"}),
+        textdiff=True,
     )
 
     def __init__(
@@ -98,11 +102,42 @@ class VAE(GenerativeModel):
         return self._posterior(images)[0]
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        mean, log_std = self._split(self.prior(self.text.pooled(cond)))
-        return mean + log_std.exp() * noise.normal(self.latent)
+        features = self.read(cond)
+        return self._expected(features) + self.draw_offset(features, noise=noise)
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        return self._decode(latent, self.text.pooled(cond)).clamp(-1, 1)
+        return self._decode(latent, self.read(cond)).clamp(-1, 1)
+
+    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+        return self.text.pooled(cond)
+
+    def offset(
+        self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
+    ) -> Float[Tensor, "b d"]:
+        """From the prior's mean to the posterior's.
+
+        Not in the prior's own units: an image that its caption does not expect may lie many
+        standard deviations off, which another caption's larger ones would magnify.
+        """
+        return self.encode(images) - self._expected(features)
+
+    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+        spread: Tensor = self._split(self.prior(features))[1].exp()
+        return spread * noise.normal(self.latent)
+
+    def from_offset(
+        self,
+        offset: Float[Tensor, "b d"],
+        features: Float[Tensor, "b f"],
+        *,
+        drawn: float = 0.0,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        return self._decode(self._expected(features) + offset, features).clamp(-1, 1)
+
+    def _expected(self, features: Tensor) -> Tensor:
+        """The prior's mean."""
+        return self._split(self.prior(features))[0]
 
     def _terms(
         self, batch: Batch, noise: Noise

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import Tensor
 
+from genzoo import build
+from genzoo.checkpoint import Checkpoint
 from genzoo.data.dataset import TextImageData
 from genzoo.image import grid, save_png, to_float, to_uint8
-from genzoo.models.base import GenerativeModel, identity, interpolate
+from genzoo.models.base import End, GenerativeModel, identity
 from genzoo.noise import Noise
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Condition, concat_conditions
+from genzoo.types import Condition
 
 GALLERY = {"validation": 8, "train": 8}  # images of each split in a run's gallery
 STEPS = 9  # of an interpolation, ends included
@@ -109,7 +112,7 @@ def write_gallery(
                 save_png(folder / item[name], images[k], text={"caption": cond.caption[k]})
         items.append(item)
     strip = None
-    if model.capabilities.latent:
+    if model.capabilities.between:
         strip = "interpolation.png"
         noise = Noise.of(seed, indices, "sample", device=device)
         held_out = slice(len(chosen["validation"]))
@@ -134,26 +137,64 @@ def _interpolation(
     device: torch.device,
     rows: int = 4,
 ) -> Tensor:
-    """Rows that lead from one latent point to another.
+    """Rows that lead from one image and its caption to another.
 
-    The points are those of held-out images, which are shown outside, or, where a model encodes
-    none, drawn ones. The caption changes from the first to the second at the middle.
+    They are held-out images, which are shown outside, or, where a model takes none, drawn ones.
     """
-    encodes = model.capabilities.reconstruct
+    given = "images" in model.capabilities.between
+    pixels = to_float(real).to(device)
+    start, end = (
+        End(cond[part].to(device), noise[part], pixels[part] if given else None)
+        for part in (slice(0, 2 * rows, 2), slice(1, 2 * rows, 2))
+    )
+    shape = (real.shape[1], real.shape[2], real.shape[3])
     with torch.no_grad():
-        if encodes:
-            latent = model.encode(to_float(real[: 2 * rows]).to(device))
-        else:
-            latent = model.draw_latent(cond[: 2 * rows].to(device), noise=noise[: 2 * rows])
-        # (rows, steps, d)
-        points = interpolate(latent[0::2], latent[1::2], STEPS, spherical=not encodes)
-        strips = []
-        for row in range(rows):
-            first, second = cond[2 * row : 2 * row + 1], cond[2 * row + 1 : 2 * row + 2]
-            half = STEPS // 2
-            captions = concat_conditions([first.repeat(half + 1), second.repeat(STEPS - half - 1)])
-            strip = to_uint8(model.decode(points[row], captions.to(device))).cpu()
-            if encodes:
-                strip = torch.cat([real[2 * row, None], strip, real[2 * row + 1, None]])
-            strips.append(strip)
-    return grid(torch.cat(strips), columns=len(strips[0]))
+        ways = to_uint8(model.between(start, end, shape, STEPS)).cpu()
+    if given:
+        ways = torch.cat([real[0 : 2 * rows : 2, None], ways, real[1 : 2 * rows : 2, None]], dim=1)
+    return grid(ways.flatten(0, 1), columns=ways.shape[1])
+
+
+def about_pictures(
+    cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint
+) -> dict[str, str]:
+    """What every picture of a command says of its making, for the file's metadata."""
+    return {
+        "model": cfg.model.name,
+        "seed": str(cfg.seed),
+        "guidance": build.guidance_words(cfg),
+        "sampler": "none" if model.sampler is None else str(model.sampler),
+        "checkpoint": str(checkpoint.path),
+        "software": f"genzoo {checkpoint.about['version']}",
+    }
+
+
+def save_grid(path: Path, images: Tensor, *, columns: int) -> None:
+    """8-bit images (n, 3, h, w) in rows, small ones enlarged, as one PNG."""
+    size = images.shape[-1]
+    scale = 4 if size < 64 else 2 if size < 256 else 1
+    save_png(path, grid(images, columns=columns), scale=scale)
+
+
+def save_strip(
+    folder: Path,
+    way: Tensor,
+    *,
+    before: Sequence[Tensor] = (),
+    after: Sequence[Tensor] = (),
+    text: Mapping[str, str],
+) -> None:
+    """A way of 8-bit images (steps, 3, h, w), each as a PNG, and all in one row.
+
+    Args:
+        folder: where they are written: 00000.png ... and strip.png.
+        way: the images.
+        before: given images that the row shows first.
+        after: those that it shows last.
+        text: for the metadata of each image, which also say its number and the share of the way.
+    """
+    for k, image in enumerate(way):
+        own = {"number": str(k), "share": f"{k / (len(way) - 1):.4f}"}
+        save_png(folder / f"{k:05d}.png", image, text={**text, **own})
+    row = torch.stack([*before, *way, *after])
+    save_grid(folder / "strip.png", row, columns=len(row))

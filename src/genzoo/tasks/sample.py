@@ -17,10 +17,10 @@ from genzoo.check import check_drawing, writable
 from genzoo.checkpoint import Checkpoint
 from genzoo.console import Progress, say
 from genzoo.errors import UsageError
-from genzoo.image import grid, save_png, to_float
+from genzoo.image import save_png, to_float
 from genzoo.models.base import GenerativeModel
 from genzoo.noise import split_seed
-from genzoo.tasks.pictures import draw
+from genzoo.tasks.pictures import about_pictures, draw, save_grid
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Condition
@@ -64,28 +64,17 @@ def run(cfg: DictConfig) -> dict[str, float]:
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
     seconds = (time.perf_counter() - begin) / cfg.count
-    steered = build.guidance_words(cfg)
+    about = about_pictures(cfg, model, checkpoint)
     for i, image in enumerate(images):
         text = {
             "caption": captions[i % len(captions)],
             "label": str(label),
-            "model": cfg.model.name,
-            "seed": str(cfg.seed),
             "number": str(i),
-            "guidance": steered,
-            "sampler": "none" if model.sampler is None else str(model.sampler),
-            "checkpoint": str(checkpoint.path),
             "upsampler": "none" if enlarging is None else str(enlarging[1].path),
-            "software": f"genzoo {checkpoint.about['version']}",
         }
-        save_png(folder / f"{i:05d}.png", image, text=text)
-    size = images.shape[-1]
+        save_png(folder / f"{i:05d}.png", image, text=about | text)
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
-    save_png(
-        folder / "grid.png",
-        grid(images, columns=columns),
-        scale=4 if size < 64 else 2 if size < 256 else 1,
-    )
+    save_grid(folder / "grid.png", images, columns=columns)
     say(f"{cfg.count} pictures, {seconds:.3g} s each: {folder / 'grid.png'}")
     return {"seconds_per_image": seconds}
 

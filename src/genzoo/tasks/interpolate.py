@@ -1,0 +1,76 @@
+"""task=interpolate: the way from one picture to another, or from one caption to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from genzoo.check import (
+    check_able,
+    check_captions,
+    check_drawing,
+    check_given,
+    check_whole,
+    writable,
+)
+from genzoo.console import say
+from genzoo.errors import UsageError
+from genzoo.image import to_float, to_uint8
+from genzoo.models.base import End
+from genzoo.tasks.given import open_square
+from genzoo.tasks.pictures import save_strip
+from genzoo.tasks.trained import Trained
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Write the pictures of the way, and a strip that has given pictures at its ends."""
+    folder = Path(cfg.run.folder) / "interpolation"
+    writable(folder)
+    if all(cfg[name] is None for name in ("image", "end", "prompt", "end_prompt")):
+        raise UsageError(
+            "task=interpolate needs two pictures or two captions",
+            'give image=a.png end=b.png, or prompt="a red heart" end_prompt="a blue heart"',
+        )
+    kind = "captions" if cfg.image is None and cfg.end is None else "images"
+    check_able(
+        cfg,
+        f"lead from one {'caption' if kind == 'captions' else 'picture'} to another",
+        lambda can: kind in can.between,
+    )
+    check_drawing(cfg)
+    if kind == "images":
+        check_given(cfg, image="a.png", end="b.png")
+    else:
+        check_given(cfg, prompt='"a red heart"', end_prompt='"a blue heart"')
+    check_captions(cfg, "prompt", "end_prompt")
+    check_whole(cfg, steps=2)
+    size = cfg.data.image_size
+    given = [open_square(path, size) for path in (cfg.image, cfg.end) if path is not None]
+    trained = Trained.of(cfg)
+    # What only the first picture is said to show, the second one shows as well.
+    captions = cfg.prompt, cfg.prompt if cfg.end_prompt is None else cfg.end_prompt
+    # Both ends have the noise of picture number 0: captions alone make the difference.
+    start, end = (
+        End(
+            trained.condition(caption),
+            trained.noise(0),
+            to_float(given[k])[None].to(trained.device) if given else None,
+        )
+        for k, caption in enumerate(captions)
+    )
+    with torch.no_grad():
+        way = trained.model.between(
+            start, end, trained.shape, cfg.steps, guidance=trained.guidance
+        )
+    own = {"caption": captions[0], "end_caption": captions[1], "image": cfg.image, "end": cfg.end}
+    save_strip(
+        folder,
+        to_uint8(way[0]).cpu(),
+        before=given[:1],
+        after=given[1:],
+        text=trained.about | {name: str(value or "") for name, value in own.items()},
+    )
+    say(f"{cfg.steps} steps: {folder / 'strip.png'}")
+    return {}

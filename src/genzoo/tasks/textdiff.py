@@ -1,0 +1,48 @@
+"""task=textdiff: a picture changed by what one caption says and another does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from genzoo.check import check_able, check_drawing, check_given, check_share, check_whole, writable
+from genzoo.console import say
+from genzoo.image import to_float, to_uint8
+from genzoo.tasks.given import open_square
+from genzoo.tasks.pictures import save_strip
+from genzoo.tasks.trained import Trained
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Write the pictures of the way, and a strip that begins with the given one."""
+    folder = Path(cfg.run.folder) / "textdiff"
+    writable(folder)
+    check_able(cfg, "change a picture by captions", lambda can: can.textdiff)
+    check_drawing(cfg)
+    check_given(cfg, image="a.png", source='"a red heart"', target='"a blue heart"')
+    check_share(cfg, "strength")
+    check_whole(cfg, steps=2)
+    given = open_square(cfg.image, cfg.data.image_size)
+    trained = Trained.of(cfg)
+    with torch.no_grad():
+        way = trained.model.textdiff(
+            to_float(given)[None].to(trained.device),
+            trained.condition(cfg.source),
+            trained.condition(cfg.target),
+            cfg.steps,
+            strength=float(cfg.strength),
+            noise=trained.noise(0),
+            guidance=trained.guidance,
+        )
+    own = {"source": cfg.source, "target": cfg.target, "image": cfg.image}
+    own["strength"] = cfg.strength
+    save_strip(
+        folder,
+        to_uint8(way[0]).cpu(),
+        before=[given],
+        text=trained.about | {name: str(value) for name, value in own.items()},
+    )
+    say(f"{cfg.steps} steps: {folder / 'strip.png'}")
+    return {}

@@ -1,0 +1,64 @@
+"""task=vary: versions of a picture."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from genzoo.check import (
+    check_able,
+    check_captions,
+    check_drawing,
+    check_given,
+    check_share,
+    check_whole,
+    writable,
+)
+from genzoo.console import Progress, say
+from genzoo.image import save_png, to_float, to_uint8
+from genzoo.tasks.given import open_square
+from genzoo.tasks.pictures import save_grid
+from genzoo.tasks.trained import Trained
+
+
+def run(cfg: DictConfig) -> dict[str, float]:
+    """Write `count` versions, and a grid of them that begins with the picture itself."""
+    folder = Path(cfg.run.folder) / "versions"
+    writable(folder)
+    check_able(cfg, "draw versions of a picture", lambda can: can.vary)
+    check_drawing(cfg)
+    check_given(cfg, image="a.png")
+    check_captions(cfg, "prompt")
+    check_share(cfg, "strength")
+    check_whole(cfg, count=1, batch=1)
+    given = open_square(cfg.image, cfg.data.image_size)
+    trained = Trained.of(cfg)
+    pictures = []
+    with Progress("drawing", cfg.count) as progress, torch.no_grad():
+        for start in range(0, cfg.count, cfg.batch):
+            numbers = range(start, min(start + cfg.batch, cfg.count))
+            versions = trained.model.vary(
+                to_float(given).to(trained.device).expand(len(numbers), -1, -1, -1),
+                trained.condition(cfg.prompt, len(numbers)),
+                strength=float(cfg.strength),
+                noise=trained.noise(*numbers),
+                guidance=trained.guidance,
+            )
+            pictures.append(to_uint8(versions).cpu())
+            progress.at(numbers.stop)
+    images = torch.cat(pictures)
+    for i, image in enumerate(images):
+        own = {
+            "caption": str(cfg.prompt or ""),
+            "image": str(cfg.image),
+            "strength": str(cfg.strength),
+            "number": str(i),
+        }
+        save_png(folder / f"{i:05d}.png", image, text=trained.about | own)
+    shown = torch.cat([given[None], images])
+    save_grid(folder / "grid.png", shown, columns=math.ceil(math.sqrt(len(shown))))
+    say(f"{cfg.count} versions, after the picture itself: {folder / 'grid.png'}")
+    return {}
