@@ -13,9 +13,11 @@ from torch.nn import functional as F
 from genzoo.build import build_model
 from genzoo.config import compose
 from genzoo.diffusion.prior import Said
+from genzoo.diffusion.sampling import Sampling
 from genzoo.errors import Unsupported
 from genzoo.guidance import ClassifierFree
-from genzoo.models.unclip import UnCLIP
+from genzoo.models.base import End
+from genzoo.models.unclip import INVERSION, UnCLIP
 from genzoo.noise import Noise
 from genzoo.types import Batch
 
@@ -147,3 +149,54 @@ def test_clip_stays_as_it_is(both: UnCLIP) -> None:
     assert not both.train().clip.training
     assert both.prior.training
     both.eval()
+
+
+@torch.no_grad()
+def test_a_way_between_captions_ends_in_their_samples(both: UnCLIP, batch: Batch) -> None:
+    before, both.sampler = both.sampler, Sampling("ddim", steps=INVERSION)
+    rows = slice(4, 6)
+    ends = [End(batch.condition[rows], Noise.of(k, batch.index)[rows]) for k in range(2)]
+    way = both.between(ends[0], ends[1], SHAPE, 3)
+    for k, end in ((0, ends[0]), (2, ends[1])):
+        drawn = both.sample(end.cond, SHAPE, noise=end.noise)
+        torch.testing.assert_close(way[:, k], drawn, atol=1e-4, rtol=0)
+    both.sampler = before
+
+
+@torch.no_grad()
+def test_a_version_without_strength_has_no_chance_in_it(both: UnCLIP, batch: Batch) -> None:
+    def version(strength: float, seed: int) -> Tensor:
+        return both.vary(
+            batch.image, batch.condition, strength=strength, noise=Noise.of(seed, batch.index)
+        )
+
+    assert torch.equal(version(0.0, 1), version(0.0, 2))
+    assert not torch.allclose(version(0.5, 1), version(0.5, 2), atol=1e-3)
+
+
+@torch.no_grad()
+def test_the_difference_of_captions_turns_the_embedding(both: UnCLIP, batch: Batch) -> None:
+    one, other = batch.condition[3:4], batch.condition[4:5]
+
+    def way(target: Any, strength: float = 1.0) -> Tensor:
+        noise = Noise.of(0, batch.index)[3:4]
+        return both.textdiff(batch.image[3:4], one, target, 3, strength=strength, noise=noise)[0]
+
+    there = way(other)
+    assert not torch.allclose(there[0], there[2], atol=1e-3)
+    torch.testing.assert_close(there[1], way(other, 0.5)[2])
+    for picture in way(one)[1:]:  # the same caption changes nothing
+        torch.testing.assert_close(picture, there[0], atol=1e-4, rtol=0)
+
+
+def test_an_image_comes_back_from_its_noise(batch: Batch) -> None:
+    """DDIM there and back, with a network that says little but not nothing."""
+    decoder = unclip().decoder
+    cond = replace(batch.condition, embedding=torch.zeros(6, 128))
+    decoder.sampler = Sampling("ddim", steps=INVERSION)
+    torch.nn.init.normal_(decoder.network.unet.out.weight, std=1e-3)
+    with torch.no_grad():
+        first = decoder.draw(cond, SHAPE, noise=noise(batch))
+        start = decoder.inverted(cond, first, steps=INVERSION)
+        again = decoder.draw(cond, SHAPE, noise=noise(batch), start=start)
+    torch.testing.assert_close(again, first, atol=0.02, rtol=0)

@@ -24,14 +24,15 @@ from genzoo.diffusion.process import Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported
-from genzoo.models.base import GenerativeModel, Objective, identity
+from genzoo.models.base import End, GenerativeModel, Objective, identity, interpolate
 from genzoo.models.clip import CLIP, unit
-from genzoo.models.diffusion import Diffusion
+from genzoo.models.diffusion import Diffusion, captionless
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
 Stage = Literal["both", "prior", "decoder"]
 RECALL = (1, 5, 10)
+INVERSION = 50  # steps of the way from an image to its noise, and back
 
 
 def trained_parts(stage: str, before: Sequence[str]) -> frozenset[str]:
@@ -154,6 +155,9 @@ class UnCLIP(GenerativeModel):
         conditions=frozenset({"text"}),
         samplers=True,
         guidance=frozenset({"classifier_free", "classifier"}),
+        vary=True,
+        between=frozenset({"images", "captions"}),
+        textdiff=True,
     )
 
     def __init__(
@@ -261,6 +265,133 @@ class UnCLIP(GenerativeModel):
             cond = replace(cond, embedding=self.imagine(cond, noise=noise))
         self.decoder.sampler = self.sampler
         return self.decoder.draw(cond, shape, noise=noise.child("decoder"), guidance=guidance)
+
+    def vary(
+        self,
+        images: Float[Tensor, "b c h w"],
+        cond: Condition,
+        *,
+        strength: float,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Images of the same embedding, from other noise (arXiv 2204.06125, section 3.1).
+
+        The noise that leads to the image is mixed with fresh noise, their variances' shares
+        adding up to 1, and `strength` is DDIM's eta.
+        """
+        cond = self.with_embedding(cond, images)
+        own = self.decoder.inverted(cond, images, steps=INVERSION)
+        fresh = noise.child("start").normal(*images.shape[1:])
+        start = math.sqrt(1 - strength**2) * own + strength * fresh
+        return self._redrawn(cond, start, eta=strength, noise=noise, guidance=guidance)
+
+    def between(
+        self,
+        start: End,
+        end: End,
+        shape: tuple[int, int, int],
+        steps: int,
+        *,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """Embeddings and noise both move along spheres (arXiv 2204.06125, section 3.2).
+
+        What the decoder reads of the captions goes straight from one to the other.
+        """
+        conds, noises = zip(*(self._place(place, shape) for place in (start, end)), strict=True)
+        return self._along(
+            interpolate(conds[0].embedding, conds[1].embedding, steps, spherical=True),
+            interpolate(noises[0].flatten(1), noises[1].flatten(1), steps, spherical=True),
+            conds,
+            shape,
+            noise=start.noise,
+            guidance=guidance,
+        )
+
+    def textdiff(
+        self,
+        images: Float[Tensor, "b c h w"],
+        source: Condition,
+        target: Condition,
+        steps: int,
+        *,
+        strength: float,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """The embedding turned towards the captions' difference (arXiv 2204.06125, section 3.3).
+
+        By half of the angle to it at full strength, as beyond that little is left of the image.
+        The noise that leads to the image is kept, and the decoder reads no caption.
+        """
+        cond = self.with_embedding(captionless(source), images)
+        own = self.decoder.inverted(cond, images, steps=INVERSION).flatten(1)
+        said = [self.clip.of_captions(c.tokens, c.token_mask) for c in (source, target)]
+        towards = unit(said[1] - said[0])
+        assert cond.embedding is not None
+        return self._along(
+            interpolate(cond.embedding, towards, steps, spherical=True, until=strength / 2),
+            own[:, None].expand(-1, steps, -1),
+            (cond, cond),
+            (images.shape[1], images.shape[2], images.shape[3]),
+            noise=noise,
+            guidance=guidance,
+        )
+
+    def _place(
+        self, place: End, shape: tuple[int, int, int]
+    ) -> tuple[Condition, Float[Tensor, "b c h w"]]:
+        """The condition with its embedding, and the noise, of one end of a way."""
+        if place.images is not None:
+            cond = self.with_embedding(place.cond, place.images)
+            return cond, self.decoder.inverted(cond, place.images, steps=INVERSION)
+        imagined = self.imagine(place.cond, noise=place.noise)
+        start = place.noise.child("decoder").child("start").normal(*shape)
+        return replace(place.cond, embedding=imagined), start
+
+    def _along(
+        self,
+        embeddings: Float[Tensor, "b steps k"],
+        starts: Float[Tensor, "b steps d"],
+        conds: tuple[Condition, Condition],
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """The images on every way, one step of all ways after the other."""
+        count = embeddings.shape[1]
+        found = []
+        for k in range(count):
+            vectors = unit(embeddings[:, k])
+            found.append(
+                self._redrawn(
+                    replace(conds[0], embedding=vectors),
+                    starts[:, k].unflatten(1, shape),
+                    towards=(replace(conds[1], embedding=vectors), k / max(count - 1, 1)),
+                    noise=noise,
+                    guidance=guidance,
+                )
+            )
+        return torch.stack(found, dim=1)
+
+    def _redrawn(
+        self,
+        cond: Condition,
+        start: Float[Tensor, "b c h w"],
+        *,
+        noise: Noise,
+        guidance: Any,
+        eta: float = 0.0,
+        towards: tuple[Condition, float] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """What DDIM draws from this noise, in as many steps as lead back to it."""
+        self.decoder.sampler = Sampling("ddim", steps=INVERSION, eta=eta)
+        shape = (start.shape[1], start.shape[2], start.shape[3])
+        return self.decoder.draw(
+            cond, shape, noise=noise, guidance=guidance, start=start, towards=towards
+        )
 
     def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """Of a prior alone: whether the embedding it draws is nearest to that of the own image.
