@@ -57,7 +57,7 @@ class CLIPTokenizer:
             raise UsageError(
                 f"CLIP's context={context} has no room for both ends", "give 2 or more"
             )
-        _check_packages()
+        check_packages()
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
         # Bytes are written as letters; in the order of these they are numbered.
@@ -180,7 +180,12 @@ def _pattern() -> Any:
     return regex.compile(PIECE, regex.IGNORECASE)
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Make sure that the optional packages are there.
+
+    Raises:
+        UsageError: says what to install.
+    """
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
