@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import released
+from genzoo import openclip, released, released_clip
 from genzoo.check import gpu_count
-from genzoo.checkpoint import Checkpoint, find, load_into, read
+from genzoo.checkpoint import LAST, Checkpoint, find, load_into, read
 from genzoo.config import OPENAI, build
 from genzoo.console import Progress, say
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
@@ -138,7 +138,7 @@ def build_matcher(word: str, cfg: DictConfig) -> Matcher:
     """The CLIP that a configuration names, on the device to use.
 
     Args:
-        word: as for `checkpoint.find`; `openai` for GLIDE's noise-aware one.
+        word: as for `find_judge`.
         cfg: the prepared configuration.
 
     Raises:
@@ -150,12 +150,27 @@ def build_matcher(word: str, cfg: DictConfig) -> Matcher:
     return judge.to(device(cfg))
 
 
-def find_judge(word: str, *, output: str | Path) -> str:
-    """The file that a word for a classifier or a CLIP means.
+def find_judge(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
+    """What a word for a classifier or a CLIP means: a file, a folder, or the word where it lasts.
+
+    What has to be fetched for `openai` is fetched.
+
+    Args:
+        word: as for `checkpoint.find`; `openai` for GLIDE's CLIP, a folder that holds such a
+            CLIP's two files, or `open_clip/<model>/<pretrained tag or file>`.
+        output: where runs are written.
+        weights_dir: where OpenAI's files lie; None to have them fetched.
 
     Raises:
         UsageError: where there is none.
+        GenzooError: where it cannot be fetched.
     """
+    if openclip.is_named(word):
+        openclip.check(word)
+        return word
+    if word == OPENAI or _is_pair(word):
+        released_clip.vocabulary(_pair(word, weights_dir).text.parent)
+        return word if word == OPENAI else str(Path(word).expanduser().resolve())
     return str(find(word, output=output))
 
 
@@ -167,7 +182,17 @@ def load_judge(
     Raises:
         UsageError, GenzooError: where there is none, or it cannot be read.
     """
-    checkpoint = read(Path(find_judge(word, output=output)))
+    if openclip.is_named(word):
+        return openclip.load(word)
+    if word == OPENAI or _is_pair(word):
+        return released_clip.load(_pair(word, weights_dir))
+    path = find(word, output=output)
+    if (half := released_clip.kind_of(path)) is not None:
+        raise UsageError(
+            f"{path} is the {half} encoder of a CLIP of OpenAI's make, and no more",
+            f"name the folder that holds both encoders: {path.parent}",
+        )
+    checkpoint = read(path)
     model = _with_averaged_weights(OmegaConf.create(checkpoint.config), checkpoint)
     if not isinstance(model, CLIP):
         return model
@@ -176,13 +201,40 @@ def load_judge(
     return CLIPMatcher(model, tokenizer, name, sha256_of(checkpoint.path))
 
 
+def judge_sha256(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
+    """What tells the weights of a classifier or a CLIP from all others, in hexadecimal.
+
+    Raises:
+        UsageError, GenzooError: where there is none, or it cannot be read.
+    """
+    if openclip.is_named(word):
+        return openclip.load(word).sha256
+    if word == OPENAI or _is_pair(word):
+        return _pair(word, weights_dir).sha256
+    return sha256_of(find(word, output=output))
+
+
+def _is_pair(word: str) -> bool:
+    """Whether a word is a folder that holds a CLIP's two files, rather than a run."""
+    folder = Path(word).expanduser()
+    return released_clip.holds_weights(folder) and not (folder / LAST).is_file()
+
+
+def _pair(word: str, weights_dir: str | Path | None) -> released_clip.Files:
+    if word == OPENAI:
+        return released_clip.published(weights_dir)
+    return released_clip.in_folder(Path(word).expanduser())
+
+
 def guidance_words(cfg: DictConfig) -> str:
     """The guidance and its scale, as stamps and pictures name them."""
     scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
     interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
     part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"
     if cfg.guidance.get("checkpoint") is not None:
-        digest = sha256_of(find(cfg.guidance.checkpoint, output=cfg.output))
+        digest = judge_sha256(
+            cfg.guidance.checkpoint, output=cfg.output, weights_dir=cfg.weights_dir
+        )
         part += f" by {digest[:12]}"
     return f"{cfg.guidance.name}{scale}{part}"
 

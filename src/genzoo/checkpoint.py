@@ -106,7 +106,7 @@ def read(path: Path) -> Checkpoint:
         GenzooError: for a damaged file.
         UsageError: for a file of another kind or a newer format.
     """
-    content = _content(path)
+    content = content_of(path)
     about = _about(content, path)
     state = released.recognised(content)
     if state is not None:
@@ -120,11 +120,17 @@ def read(path: Path) -> Checkpoint:
 
 def configuration(path: Path) -> dict[str, Any]:
     """The configuration in a checkpoint alone, without converting anything; raises as `read`."""
-    config: dict[str, Any] = _about(_content(path), path)["config"]
+    config: dict[str, Any] = _about(content_of(path), path)["config"]
     return config
 
 
-def _content(path: Path) -> Any:
+def content_of(path: Path) -> Any:
+    """Whatever plain data and tensors lie in a file, whoever wrote it.
+
+    Raises:
+        UsageError: for a file that would have to run code.
+        GenzooError: for a damaged file.
+    """
     try:
         if path.suffix == ".safetensors":
             about, tensors = portable.read(path)

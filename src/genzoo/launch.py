@@ -111,7 +111,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         if section.get(key) is not None:
             from genzoo.build import find_judge
 
-            section[key] = find_judge(section[key], output=cfg.output)
+            section[key] = find_judge(section[key], output=cfg.output, weights_dir=cfg.weights_dir)
     if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.check import gpu_count
 
@@ -141,7 +141,6 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
         UsageError: without one.
     """
     from genzoo import checkpoint
-    from genzoo.build import find_judge
     from genzoo.models.unclip import trained_parts
 
     if cfg.clip is None:
@@ -149,7 +148,7 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
             "model=unclip is built on a CLIP, and none is named",
             "train one (model=clip) and name it: clip=<its run folder>",
         )
-    path = find_judge(cfg.clip, output=cfg.output)
+    path = str(checkpoint.find(cfg.clip, output=cfg.output))
     own = checkpoint.configuration(Path(path))
     name = own["model"]["name"]
     if name not in ("clip", "unclip"):

@@ -101,10 +101,15 @@ KINDS = [Kind(stage, inpaint) for stage in ("base", "upsample") for inpaint in (
 
 
 def published(kind: Kind, folder: str | Path | None, *, address: str = WEIGHTS) -> Path:
-    """The released file of a network, fetched on first use.
+    """The released file of a network, fetched on first use; arguments and errors as `file_of`."""
+    return file_of(kind.file, folder, address=address)
+
+
+def file_of(name: str, folder: str | Path | None, *, address: str = WEIGHTS) -> Path:
+    """A released file, fetched on first use.
 
     Args:
-        kind: which.
+        name: of the file, as published.
         folder: where the files lie already; None for the user's cache, and the network.
         address: of the folder that holds them.
 
@@ -113,18 +118,18 @@ def published(kind: Kind, folder: str | Path | None, *, address: str = WEIGHTS) 
         GenzooError: where it cannot be fetched.
     """
     if folder is not None:
-        file = Path(folder).expanduser() / kind.file
+        file = Path(folder).expanduser() / name
         if not file.is_file():
             raise UsageError(
-                f"there is no {kind.file} in weights_dir={folder}",
+                f"there is no {name} in weights_dir={folder}",
                 "put it there, or leave weights_dir= away to have it fetched",
             )
         return file.resolve()
-    remedy = f"fetch {kind.file} elsewhere and name its folder with weights_dir="
-    with Progress(f"fetching {kind.file}", None) as progress:
+    remedy = f"fetch {name} elsewhere and name its folder with weights_dir="
+    with Progress(f"fetching {name}", None) as progress:
         return fetch(
-            f"{address}/{kind.file}",
-            cache_home(None) / OPENAI / kind.file,
+            f"{address}/{name}",
+            cache_home(None) / OPENAI / name,
             sha256=None,  # none was published; the first one that arrives is recorded
             remedy=remedy,
             report=lambda done, total: progress.at(
@@ -135,13 +140,18 @@ def published(kind: Kind, folder: str | Path | None, *, address: str = WEIGHTS) 
 
 def recognised(content: object) -> dict[str, Tensor] | None:
     """The reference's state dict in a file's content, if that is what it holds."""
+    return unwrapped(content, FIRST)
+
+
+def unwrapped(content: object, key: str) -> dict[str, Tensor] | None:
+    """The state dict in a file's content, if it has a key that tells it; without what wraps it."""
     for inner in ("state_dict", "model"):
-        if isinstance(content, dict) and FIRST not in content and inner in content:
+        if isinstance(content, dict) and key not in content and inner in content:
             content = content[inner]
     if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
         return None
-    state = {str(key).removeprefix("module."): value for key, value in content.items()}
-    return state if FIRST in state else None
+    state = {str(name).removeprefix("module."): value for name, value in content.items()}
+    return state if key in state else None
 
 
 def kind_of(state: Mapping[str, Tensor], path: Path) -> Kind:

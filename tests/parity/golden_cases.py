@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genzoo.convert import glide
+from genzoo.convert import clip, glide
 from genzoo.diffusion.network import TextUNet
 
 COMMITTED = Path(__file__).parent / "golden"
@@ -44,12 +44,24 @@ class Case:
         return load_file(self.path.parent / self.about["tensors"])
 
     def model(self, name: str = "model") -> TextUNet:
-        """Our network with the case's weights, which may lie in another case's file."""
+        """Our network with the case's weights."""
         described = self.about["models"][name]
-        prefix = described["sd_prefix"]
+        return glide.from_reference(self.state(described), described["hyperparameters"]).eval()
+
+    def state(self, described: Mapping[str, Any], prefix: str = "sd_prefix") -> dict[str, Tensor]:
+        """The reference's state dict of a described model; it may lie in another case's file."""
+        begin = described[prefix]
         stored = load_file(self.path.parent / described["sd_file"])
-        state = {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
-        return glide.from_reference(state, described["hyperparameters"]).eval()
+        return {k.removeprefix(begin): v for k, v in stored.items() if k.startswith(begin)}
+
+    def clip(self, name: str = "clip") -> clip.Encoders:
+        """Our two encoders with the case's weights."""
+        described = self.about["models"][name]
+        states = (self.state(described, f"sd_prefix_{part}") for part in ("image", "text"))
+        encoders = clip.from_reference(*states, described["config"])
+        encoders.image.eval()
+        encoders.text.eval()
+        return encoders
 
     def inputs(self, call: Mapping[str, Any]) -> dict[str, Tensor]:
         return {name: self.tensors[key] for name, key in call.get("inputs", {}).items()}

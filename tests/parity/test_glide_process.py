@@ -21,8 +21,9 @@ from genzoo.diffusion.predict import (
     read_with_variance,
     step_back,
 )
-from genzoo.diffusion.schedule import Schedule, at, between, spaced
+from genzoo.diffusion.schedule import Level, Schedule, at, between, spaced
 from genzoo.errors import UsageError
+from genzoo.models.clip import unit
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = pytest.mark.parity
@@ -194,12 +195,23 @@ class Network:
         return read_with_variance("eps", out, x, self.schedule, t)
 
 
+def by_clip(case: Case, told: Mapping[str, Any]) -> guide.LogLikelihood:
+    """The case's CLIP as a likelihood: it is told the process's own times, whatever its noise."""
+    encoders, scale = case.clip(), case.about["models"]["clip"]["config"]["logit_scale"]
+    tokens, lens = case.tensors[told["tokens"]], case.tensors[told["lens"]]
+    texts = unit(encoders.text(tokens, torch.arange(tokens.shape[1]) < lens[:, None])).detach()
+
+    def similarity(x_t: Tensor, level: Level) -> Tensor:
+        seen = unit(encoders.image(x_t, level.time))
+        return told["grad_scale"] * scale * (seen * texts).sum(dim=1)
+
+    return similarity
+
+
 @pytest.mark.parametrize("case", cases("sample_loop"))
 @torch.no_grad()
 def test_whole_loops(case: Case) -> None:
     loop, stored = case.about["loop"], case.tensors
-    if "clip_guidance" in loop:
-        pytest.skip("needs CLIP, which genzoo does not have yet")
     given = {name: stored[key] for name, key in loop["model_kwargs"].items()}
     tokens = given.get("tokens", stored.get("in.tokens_from_prompts"))
     mask = given.get("mask", stored.get("in.mask_from_prompts"))
@@ -223,6 +235,9 @@ def test_whole_loops(case: Case) -> None:
         denoise = guide.known_region(denoise, image=image, mask=region)
     if loop["clip_denoised"]:
         denoise = guide.clamped(denoise)
+    if "clip_guidance" in loop:
+        likelihood = by_clip(case, loop["clip_guidance"])
+        denoise = guide.scored(denoise, likelihood=likelihood, noise_aware=True, schedule=schedule)
     samplers = {
         "p_sample": sampler.ancestral,
         "ddim_sample": partial(sampler.ddim, eta=loop.get("eta", 0.0)),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.convert import glide
+from genzoo.convert import clip, glide
 from genzoo.diffusion.network import TextUNet
 from genzoo.diffusion.predict import read_with_variance
 from genzoo.diffusion.sampler import ddim_reversed
@@ -39,6 +39,21 @@ OPTIONS: dict[str, Any] = {
     "resblock_updown": True,
     "inpaint": False,
     "super_res": False,
+}
+
+CLIP_OPTIONS: dict[str, Any] = {
+    "n_timesteps": 10,
+    "image_size": 8,
+    "patch_size": 4,
+    "n_vocab": 20,
+    "max_text_len": 12,
+    "n_embd": 6,
+    "n_head_state_text": 4,
+    "n_head_text": 2,
+    "n_xf_blocks_text": 1,
+    "n_head_state_image": 4,
+    "n_head_image": 2,
+    "n_xf_blocks_image": 1,
 }
 
 
@@ -78,6 +93,15 @@ def backwards_with_noise(eta: str) -> None:
     ddim_reversed(None, x_t(), process(), eta=float(eta))  # type: ignore[call-arg, arg-type]
 
 
+def see(size: int = 8, times: Tensor | None = None) -> None:
+    """CLIP's image encoder at images of a size and times."""
+    clip.build_image(CLIP_OPTIONS)(torch.zeros(2, 3, size, size), times)
+
+
+def at_or_after_the_end() -> None:
+    see(times=torch.tensor([0, CLIP_OPTIONS["n_timesteps"]]))
+
+
 TRIED: dict[str, Callable[..., object]] = {
     r"image_size (\d+) with empty channel_mult": lambda size: build(
         image_size=int(size), channel_mult=""
@@ -113,9 +137,18 @@ TRIED: dict[str, Callable[..., object]] = {
         x_t(), torch.zeros(2)
     ),
     r"state dict with a missing key": state_without_a_key,
+    r"CLIP image of another size": lambda: see(12, torch.tensor([0, 1])),
+    r"CLIP image without timestep": see,
+    r"CLIP float timestep": lambda: see(times=torch.tensor([0.0, 1.0])),
+    r"CLIP timestep >= n_timesteps": at_or_after_the_end,
+    r"CLIP patch_size not dividing image_size": lambda: clip.build_image(
+        {**CLIP_OPTIONS, "patch_size": 3}
+    ),
+    r"CLIP text of another length than max_text_len": lambda: clip.build_text(CLIP_OPTIONS)(
+        tokens(9), torch.ones(2, 9, dtype=torch.bool)
+    ),
 }
 NO_COUNTERPART = {
-    r"CLIP .*": "needs CLIP, which genzoo does not have yet",
     r".*model_kwargs=None": "guidance takes no keywords here",
     r"cached text, then other tokens": "what is read is kept by the caller, not by the network",
     r"use_fp16=True without convert_to_fp16.*": "half precision is autocast's, one switch",

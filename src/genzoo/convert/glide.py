@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from genzoo.convert.fit import check_fit
 from genzoo.diffusion.network import TextUNet
 from genzoo.errors import UsageError
 from genzoo.nn.attention import AttentionBlock
@@ -177,20 +178,12 @@ def from_reference(state: StateDict, options: Mapping[str, Any]) -> TextUNet:
     model = build(options, vocab_size=VOCABULARY if embedding is None else len(embedding))
     ours = model.state_dict()
     names = {entry.theirs: entry for entry in _entries(model)}
-    wrong = [f"unknown: {key}" for key in state if key not in names]
-    wrong += [f"missing: {key}" for key in names if key not in state]
-    for key, entry in names.items():
-        if key not in state:
-            continue
-        expected = tuple(entry.back(ours[entry.ours]).shape)
-        if tuple(state[key].shape) != expected:
-            wrong.append(f"misshapen: {key} is {tuple(state[key].shape)}, expected {expected}")
-    if wrong:
-        shown = "; ".join(wrong[:20]) + (f"; and {len(wrong) - 20} more" if wrong[20:] else "")
-        raise UsageError(
-            f"these weights do not fit the options: {shown}",
-            "check which stage (base or upsample, inpaint or not) the file is of",
-        )
+    check_fit(
+        state,
+        {key: entry.back(ours[entry.ours]).shape for key, entry in names.items()},
+        what="these weights do not fit the options",
+        remedy="check which stage (base or upsample, inpaint or not) the file is of",
+    )
     model.load_state_dict({e.ours: e.here(state[e.theirs]) for e in names.values()})
     return model
 
