@@ -53,9 +53,11 @@ def build_tokenizer(
     cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
 ) -> Tokenizer:
     """The checkpoint's tokenizer, that of the CLIP to build on, or one of the training's own."""
-    source = checkpoint
-    if source is None and cfg.get("clip") is not None:
-        source = read(Path(cfg.clip))  # one tokenizer for CLIP and for what is built on it
+    source, base = checkpoint, cfg.get("clip")
+    if source is None and base is not None:  # one tokenizer for CLIP and what is built on it
+        if is_pair(base):
+            return released_clip.tokenizer(_pair(base, cfg.weights_dir).text.parent)
+        source = read(Path(base))
     if source is not None:
         return read_tokenizer(source.about["tokenizer"])
     return BPETokenizer.train(
@@ -83,6 +85,10 @@ def take_over(cfg: DictConfig, model: GenerativeModel) -> None:
         UsageError: where their shapes differ.
     """
     if not isinstance(model, UnCLIP) or cfg.get("clip") is None:
+        return
+    if is_pair(cfg.clip):
+        theirs = released_clip.load(_pair(cfg.clip, cfg.weights_dir))
+        model.clip.load_state_dict(theirs.model.state_dict())
         return
     source = read(Path(cfg.clip))
     own = source.config["model"]
@@ -168,7 +174,7 @@ def find_judge(word: str, *, output: str | Path, weights_dir: str | Path | None)
     if openclip.is_named(word):
         openclip.check(word)
         return word
-    if word == OPENAI or _is_pair(word):
+    if is_pair(word):
         released_clip.vocabulary(_pair(word, weights_dir).text.parent)
         return word if word == OPENAI else str(Path(word).expanduser().resolve())
     return str(find(word, output=output))
@@ -184,7 +190,7 @@ def load_judge(
     """
     if openclip.is_named(word):
         return openclip.load(word)
-    if word == OPENAI or _is_pair(word):
+    if is_pair(word):
         return released_clip.load(_pair(word, weights_dir))
     path = find(word, output=output)
     if (half := released_clip.kind_of(path)) is not None:
@@ -209,13 +215,15 @@ def judge_sha256(word: str, *, output: str | Path, weights_dir: str | Path | Non
     """
     if openclip.is_named(word):
         return openclip.load(word).sha256
-    if word == OPENAI or _is_pair(word):
+    if is_pair(word):
         return _pair(word, weights_dir).sha256
     return sha256_of(find(word, output=output))
 
 
-def _is_pair(word: str) -> bool:
-    """Whether a word is a folder that holds a CLIP's two files, rather than a run."""
+def is_pair(word: str) -> bool:
+    """Whether a word means a CLIP of OpenAI's make: a folder with its two files, or `openai`."""
+    if word == OPENAI:
+        return True
     folder = Path(word).expanduser()
     return released_clip.holds_weights(folder) and not (folder / LAST).is_file()
 

@@ -140,7 +140,8 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
     Raises:
         UsageError: without one.
     """
-    from genzoo import checkpoint
+    from genzoo import checkpoint, released_clip
+    from genzoo.build import find_judge, is_pair
     from genzoo.models.unclip import trained_parts
 
     if cfg.clip is None:
@@ -148,13 +149,18 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
             "model=unclip is built on a CLIP, and none is named",
             "train one (model=clip) and name it: clip=<its run folder>",
         )
+    values = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(values, dict)
+    if is_pair(cfg.clip):
+        values["clip"] = find_judge(cfg.clip, output=cfg.output, weights_dir=cfg.weights_dir)
+        values["model"]["clip"] = released_clip.arguments()
+        values["text"] |= released_clip.TEXT_SECTION
+        return _configuration(values)
     path = str(checkpoint.find(cfg.clip, output=cfg.output))
     own = checkpoint.configuration(Path(path))
     name = own["model"]["name"]
     if name not in ("clip", "unclip"):
         raise UsageError(f"clip={cfg.clip} holds model={name}", "name a model=clip")
-    values = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(values, dict)
     values["clip"], values["text"] = path, own["text"]
     whole = own["model"]["clip"] if name == "unclip" else own["model"]
     values["model"]["clip"] = {k: v for k, v in whole.items() if k not in ("name", "_target_")}
@@ -163,6 +169,10 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
         values["model"]["before"] = sorted(before)
         for part in before:
             values["model"][part] = own["model"][part]
+    return _configuration(values)
+
+
+def _configuration(values: dict[Any, Any]) -> DictConfig:
     built = OmegaConf.create(values)
     assert isinstance(built, DictConfig)
     return built

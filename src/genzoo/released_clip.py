@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from genzoo import released
 from genzoo.checkpoint import content_of
-from genzoo.config import OPENAI
+from genzoo.config import OPENAI, build
 from genzoo.convert import clip
 from genzoo.data.cache import cache_home
 from genzoo.diffusion.process import Discrete
@@ -54,6 +54,8 @@ CONFIG: dict[str, Any] = {
     "n_head_image": 12,
     "n_xf_blocks_image": 12,
 }
+
+TEXT_SECTION = {"vocab_size": 49_408, "context": CONFIG["max_text_len"]}  # of its tokenizer
 
 
 @dataclass(frozen=True)
@@ -150,35 +152,41 @@ def load(files: Files) -> CLIPMatcher:
         _state(files.image, "image"), _state(files.text, "text"), CONFIG
     )
     with torch.device("meta"):  # all of its weights are replaced
-        model = CLIP(
-            image_size=CONFIG["image_size"],
-            features=CONFIG["n_embd"],
-            image={
-                "patch": CONFIG["patch_size"],
-                "width": CONFIG["n_head_image"] * CONFIG["n_head_state_image"],
-                "layers": CONFIG["n_xf_blocks_image"],
-                "heads": CONFIG["n_head_image"],
-            },
-            text={
-                "vocab_size": CONFIG["n_vocab"],
-                "context": CONFIG["max_text_len"],
-                "width": CONFIG["n_head_text"] * CONFIG["n_head_state_text"],
-                "layers": CONFIG["n_xf_blocks_text"],
-                "heads": CONFIG["n_head_text"],
-            },
-            noise_aware=True,
-            process=Discrete(
-                schedule=CONFIG["beta_schedule"],
-                steps=CONFIG["n_timesteps"],
-                prediction="eps",
-                learned_variance=False,
-            ),
-            chunk=None,
-        )
+        model: CLIP = build({"_target_": f"{CLIP.__module__}.{CLIP.__name__}", **arguments()})
     model.image, model.text = encoders.image, encoders.text
     model.log_scale = nn.Parameter(torch.tensor([math.log(CONFIG["logit_scale"])]))
     model.eval().requires_grad_(False)
     return CLIPMatcher(model, tokenizer(files.text.parent), files.name, files.sha256)
+
+
+def arguments() -> dict[str, Any]:
+    """Of `CLIP`, as a configuration has them."""
+    return {
+        "image_size": CONFIG["image_size"],
+        "features": CONFIG["n_embd"],
+        "image": {
+            "patch": CONFIG["patch_size"],
+            "width": CONFIG["n_head_image"] * CONFIG["n_head_state_image"],
+            "layers": CONFIG["n_xf_blocks_image"],
+            "heads": CONFIG["n_head_image"],
+        },
+        "text": {
+            "vocab_size": CONFIG["n_vocab"],
+            "context": CONFIG["max_text_len"],
+            "width": CONFIG["n_head_text"] * CONFIG["n_head_state_text"],
+            "layers": CONFIG["n_xf_blocks_text"],
+            "heads": CONFIG["n_head_text"],
+        },
+        "noise_aware": True,
+        "process": {
+            "_target_": f"{Discrete.__module__}.{Discrete.__name__}",
+            "schedule": CONFIG["beta_schedule"],
+            "steps": CONFIG["n_timesteps"],
+            "prediction": "eps",
+            "learned_variance": False,
+        },
+        "chunk": None,
+    }
 
 
 @cache
