@@ -93,6 +93,8 @@ class CLIPTokenizer:
             lines = text.split("\n")[1:]  # the first one names the version
             pairs = [tuple(line.split()) for line in itertools.islice(filter(None, lines), MERGES)]
             found = [(a, b) for a, b in pairs]
+            if not found:
+                raise ValueError("no pairs")
         except (OSError, ValueError, EOFError) as error:
             raise GenzooError(
                 f"the vocabulary in {merges} cannot be read ({error})",
