@@ -10,7 +10,7 @@ import re
 import sys
 from typing import NoReturn
 
-from genzoo.config import FROM_CHECKPOINT, SIZE, closest, config_dir, groups
+from genzoo.config import ENCODERS, FROM_CHECKPOINT, SIZE, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
 
 CAPTIONS = ("prompt", "end_prompt", "source", "target")  # keys whose values are free text
@@ -83,6 +83,7 @@ def literal(arguments: list[str]) -> list[str]:
     """
     # A group of the configuration, typed as the key that it sets.
     arguments = [re.sub(r"^model[./]size=", f"{SIZE}=", a) for a in arguments]
+    arguments = [re.sub(r"^model/encoders=", f"{ENCODERS}=", a) for a in arguments]
     typed = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
     sweep = "-m" in typed or "--multirun" in typed
     one_model = re.fullmatch(r"\w+", typed.get("model", "")) is not None

@@ -27,6 +27,7 @@ FROM_CHECKPOINT = (
 )
 
 SIZE = "model/size@model"  # what Hydra calls model.size=
+ENCODERS = "model/encoders@model"  # ... and model/encoders=
 OPENAI = "openai"  # names GLIDE's released weights where a checkpoint is named
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from omegaconf import DictConfig
@@ -21,20 +22,29 @@ from genzoo.models.unclip import UnCLIP
 BATCH = 256  # images at once
 
 
-def remember(cfg: DictConfig, model: GenerativeModel, data: TextImageData) -> None:
-    """Let a model that is trained on embeddings know those of all images; others need none.
+def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImageData) -> None:
+    """Let models that are trained on embeddings know those of all images; others need none.
 
     They are kept in half precision in a file that is named by the data and by CLIP's weights.
+
+    Args:
+        cfg: the prepared configuration.
+        models: with the same CLIP; they share what they know.
+        data: whose images.
     """
-    if not isinstance(model, UnCLIP):
+    knowing = [model for model in models if isinstance(model, UnCLIP)]
+    if not knowing:
         return
+    model = knowing[0]
     home = cache_home(cfg.data.get("cache")) / "embeddings"
     file = home / f"{data.fingerprint}-{_digest(model.clip)}.safetensors"
     if not file.is_file() and distributed.rank() == 0:
         with written_whole(file) as part:
             save_file({"vectors": _embedded(model, data, build.device(cfg))}, part)
     distributed.barrier()
-    model.known = load_file(file)["vectors"]
+    vectors = load_file(file)["vectors"]
+    for model in knowing:
+        model.known = vectors
 
 
 @torch.no_grad()

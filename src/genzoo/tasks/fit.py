@@ -40,7 +40,10 @@ CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 def run(cfg: DictConfig) -> dict[str, float]:
     """Train, save, evaluate; returns the metrics by name."""
     data = build.build_data(cfg)
-    build.build_guidance(cfg)  # what cannot guide is refused before the training, not after it
+    # What cannot guide or score is refused before the training, not after it.
+    build.build_guidance(cfg)
+    if cfg.metrics.clip is not None:
+        build.build_matcher(cfg.metrics.clip, cfg)
     checkpoint = build.load_checkpoint(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     with Tracker(cfg) as tracker:
@@ -77,7 +80,6 @@ def train(
     model = build.compiled(cfg, build.build_model(cfg))
     if checkpoint is None:
         build.take_over(cfg, model)
-    embedding.remember(cfg, model, data)
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
     origin = None if checkpoint is None else checkpoint.origin
     if checkpoint is not None and not checkpoint.weights:
@@ -94,6 +96,7 @@ def train(
         seed=cfg.seed,
         about={**_about(cfg, data, tokenizer), "origin": origin},
     )
+    embedding.remember(cfg, (module.model, module.ema.model), data)
     say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
     start = 0
