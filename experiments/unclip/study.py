@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,8 @@ class Drawn:
         pictures: 8 bit, one a caption.
         metrics: with their stamps.
         spread: of one caption's draws, as a share of that of real images.
-        judged: what the pictures show of their captions.
+        judged: what the pictures show of their captions ...
+        stamp: ... and how that was found.
     """
 
     model: str
@@ -52,6 +53,7 @@ class Drawn:
     metrics: dict[str, Entry]
     spread: float
     judged: Judged
+    stamp: Mapping[str, Any]
 
     def value(self, metric: str) -> float:
         """Of a metric."""
@@ -96,7 +98,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
     return Findings(
         rule.verdict(pairs),
         [_table(everything, settings)],
-        {"drawn": [_numbers(own, trained) for own in everything]},
+        {"drawn": [_numbers(own) for own in everything]},
         {
             "picture.png": partial(picture.samples, everything),
             "curves.png": partial(picture.curves, everything),
@@ -133,7 +135,8 @@ def _drawn(
     ]  # fmt: skip
     spread = _apart(torch.stack(again, dim=1)) / _apart(_pairs(real))
     judged = lab_judged.judge(trained, pictures, data.facts(indices))
-    return Drawn(name, scale, seed, pictures, metrics, spread, judged)
+    stamp = {**lab_judged.stamp(trained, len(pictures)), "seed": seed}
+    return Drawn(name, scale, seed, pictures, metrics, spread, judged, stamp)
 
 
 def _draw(trained: Trained, indices: Sequence[int], scale: float, seed: int) -> Tensor:
@@ -173,7 +176,7 @@ def _point(everything: Sequence[Drawn], name: str, scale: float) -> rule.Point:
     )
 
 
-def _numbers(own: Drawn, trained: Trained) -> dict[str, Any]:
+def _numbers(own: Drawn) -> dict[str, Any]:
     return {
         "model": own.model,
         "scale": own.scale,
@@ -182,7 +185,7 @@ def _numbers(own: Drawn, trained: Trained) -> dict[str, Any]:
         "spread": own.spread,
         "attributes": own.judged.right,
         "attributes_shuffled": own.judged.chance,
-        "attributes_stamp": {**lab_judged.stamp(trained, len(own.pictures)), "seed": own.seed},
+        "attributes_stamp": own.stamp,
     }
 
 
