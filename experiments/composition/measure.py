@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from experiments.lab.judged import Judged, judge
-from experiments.lab.trained import BATCH, Trained
+from experiments.lab.trained import Trained
 from genzoo.guidance import ClassifierFree
-from genzoo.tasks.pictures import condition_of, draw
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,8 @@ class Drawn:
 def drawn(trained: Trained, split: str, *, count: int, scale: float) -> Drawn:
     """What the model draws for captions of a split."""
     indices = trained.data.spread(split, count).tolist()
-    parts = []
-    for start in range(0, len(indices), BATCH):
-        own = indices[start : start + BATCH]
-        cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
-        parts.append(
-            draw(
-                trained.model,
-                cond,
-                trained.data.shape,
-                seed=int(trained.cfg.seed),
-                indices=own,
-                device=trained.device,
-                guidance=ClassifierFree(scale),
-            )
-        )
-    return _judged(trained, indices, torch.cat(parts))
+    pictures = trained.drawn(indices, seed=int(trained.cfg.seed), guidance=ClassifierFree(scale))
+    return _judged(trained, indices, pictures)
 
 
 def real(trained: Trained, split: str, *, count: int) -> Drawn:

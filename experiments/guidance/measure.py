@@ -24,7 +24,6 @@ from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
 from genzoo.models.base import identity
 from genzoo.tasks.measuring import clip_score
-from genzoo.tasks.pictures import condition_of, draw
 
 MEASURED = (*METRICS, "inception_score", CLIP_SCORE)
 NAMES = {"fid": "frechet_distance", "kid": "kernel_distance"}  # what published weights call them
@@ -134,7 +133,10 @@ class Bench:
         """Pictures for held-out captions, and what they are worth."""
         data = self.trained.data
         indices = data.spread("validation", self.count).tolist()
-        pictures, seconds = self._draw(mode, scale, seed, indices)
+        begin = time.perf_counter()
+        guidance = self.guides.guidance(mode, scale)
+        pictures = self.trained.drawn(indices, seed=seed, guidance=guidance)
+        seconds = (time.perf_counter() - begin) / len(indices)
         captions = [data.captions[i] for i in indices]
         words = "none" if scale == OFF[mode] else f"{mode} {scale:g}"
         sampler = str(self.trained.model.sampler)
@@ -152,23 +154,6 @@ class Bench:
         metrics[CLIP_SCORE] = self._clip_score(pictures, captions, metrics)
         judged = judge(self.trained, pictures, data.facts(indices))
         return Drawn(mode, scale, seed, pictures, captions, seconds, metrics, judged)
-
-    def _draw(
-        self, mode: str, scale: float, seed: int, indices: Sequence[int]
-    ) -> tuple[Tensor, float]:
-        """8-bit pictures, and the seconds of one."""
-        trained, guidance = self.trained, self.guides.guidance(mode, scale)
-        parts, begin = [], time.perf_counter()
-        for start in range(0, len(indices), BATCH):
-            own = indices[start : start + BATCH]
-            cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
-            parts.append(
-                draw(
-                    trained.model, cond, trained.data.shape, seed=seed, indices=own,
-                    device=trained.device, guidance=guidance,
-                )
-            )  # fmt: skip
-        return torch.cat(parts), (time.perf_counter() - begin) / len(indices)
 
     def _clip_score(
         self, pictures: Tensor, captions: Sequence[str], others: Mapping[str, Entry]

@@ -14,7 +14,7 @@ from experiments.guidance.measure import OFF, Drawn
 from experiments.lab import judged as lab_judged
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
-from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.findings import Findings, Table, over_seeds, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
 from genzoo.diffusion.sampling import Sampling
 
@@ -173,7 +173,7 @@ def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
                 [
                     rule.WORDS[mode],
                     f"{scale:g}",
-                    *(_cell([one.value(name) for one in own]) for name in COLUMNS),
+                    *(over_seeds([one.value(name) for one in own]) for name in COLUMNS),
                     f"{statistics.fmean(one.judged.right for one in own):.1%}",
                     shown(1000 * statistics.fmean(one.seconds for one in own)),
                 ]
@@ -205,9 +205,9 @@ def _lead_table(curves: Sequence[Mapping[str, rule.Curve]]) -> Table:
             [
                 rule.WORDS[other],
                 reach,
-                _cell(found.precision),
-                _cell([-value for value in found.distance], percent=True),
-                _cell(found.score, percent=True),
+                over_seeds(found.precision),
+                over_seeds([-value for value in found.distance], _percent),
+                over_seeds(found.score, _percent),
                 found.standing,
             ]
         )
@@ -249,12 +249,8 @@ def _cost_table(costs: Sequence[Mapping[str, Any]], learned: rule.Learned) -> Ta
     return Table("What each way needs", heads, rows, note)
 
 
-def _cell(values: Sequence[float], *, percent: bool = False) -> str:
-    def word(value: float) -> str:
-        return f"{value:+.1%}" if percent else shown(value)
-
-    each = f" ({', '.join(map(word, values))})" if len(values) > 1 else ""
-    return f"{word(statistics.fmean(values))}{each}"
+def _percent(value: float) -> str:
+    return f"{value:+.1%}"
 
 
 STUDY = Study(Path(__file__).parent, plan, analyse)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,3 +121,9 @@ def _page(findings: Findings, about: Mapping[str, Any]) -> str:
 def shown(value: float | None, *, absent: str = ABSENT) -> str:
     """A number in four digits."""
     return absent if value is None else f"{value:.4g}"
+
+
+def over_seeds(values: Sequence[float], word: Callable[[float], str] = shown) -> str:
+    """The mean, and behind it in brackets the values where there are several."""
+    each = f" ({', '.join(map(word, values))})" if len(values) > 1 else ""
+    return f"{word(statistics.fmean(values))}{each}"

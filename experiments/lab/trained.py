@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +16,8 @@ from genzoo.data.dataset import TextImageData
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
-from genzoo.models.base import GenerativeModel
+from genzoo.models.base import GenerativeModel, identity
+from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.tokenizer import Tokenizer
 
 BATCH = 64  # images at once
@@ -44,6 +46,20 @@ class Trained:
         parts = [slice(k, min(k + BATCH, count)) for k in range(0, count, BATCH)]
         with torch.no_grad():
             return torch.cat([work(part).cpu() for part in parts])
+
+    def drawn(self, indices: Sequence[int], *, seed: int, guidance: Any = identity) -> Tensor:
+        """8-bit pictures for the captions of these images."""
+        parts = []
+        for start in range(0, len(indices), BATCH):
+            own = indices[start : start + BATCH]
+            cond = condition_of(self.model, self.data, own, self.tokenizer)
+            parts.append(
+                draw(
+                    self.model, cond, self.data.shape, seed=seed, indices=own,
+                    device=self.device, guidance=guidance,
+                )
+            )  # fmt: skip
+        return torch.cat(parts)
 
 
 def load(folder: Path) -> Trained:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import Tensor
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
 from experiments.lab.entries import Entry
-from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.findings import Findings, Table, over_seeds, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
 from experiments.latent_space import images, picture, rule
 from experiments.latent_space.measure import measure
@@ -134,9 +133,7 @@ def _table(found: Mapping[tuple[str, int], Measured], settings: Settings) -> Tab
 def _cell(entries: Sequence[Mapping[str, Entry]], column: str) -> str:
     if column not in entries[0]:
         return shown(None)
-    values = [float(entry[column]["value"]) for entry in entries]
-    each = f" ({', '.join(map(shown, values))})" if len(values) > 1 else ""
-    return f"{shown(statistics.fmean(values))}{each}"
+    return over_seeds([float(entry[column]["value"]) for entry in entries])
 
 
 STUDY = Study(Path(__file__).parent, plan, analyse)

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from experiments.lab import trained as lab
@@ -21,7 +20,6 @@ from experiments.lab.trained import BATCH, Trained
 from experiments.steps import picture, rule
 from genzoo.diffusion.sampling import Sampling
 from genzoo.metrics.real import extract
-from genzoo.tasks.pictures import condition_of, draw
 
 
 @dataclass(frozen=True)
@@ -89,18 +87,9 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
 def _draw(trained: Trained, *, count: int) -> tuple[Tensor, float]:
     """Pictures for held-out captions, the same noise for every sampler, and the seconds of one."""
     indices = trained.data.spread("validation", count).tolist()
-    parts, begin = [], time.perf_counter()
-    for start in range(0, len(indices), BATCH):
-        own = indices[start : start + BATCH]
-        cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
-        seed = int(trained.cfg.seed)
-        parts.append(
-            draw(
-                trained.model, cond, trained.data.shape, seed=seed, indices=own,
-                device=trained.device,
-            )
-        )  # fmt: skip
-    return torch.cat(parts), (time.perf_counter() - begin) / len(indices)
+    begin = time.perf_counter()
+    pictures = trained.drawn(indices, seed=int(trained.cfg.seed))
+    return pictures, (time.perf_counter() - begin) / len(indices)
 
 
 def _numbers(own: Drawn) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from experiments.lab import judged as lab_judged
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
 from experiments.lab.entries import Entry, entries
-from experiments.lab.findings import Findings, Table, shown
+from experiments.lab.findings import Findings, Table, over_seeds
 from experiments.lab.judged import Judged
 from experiments.lab.sweep import Outcome, Run, StudyError
 from experiments.lab.trained import BATCH, Trained
@@ -26,7 +26,6 @@ from genzoo.guidance import ClassifierFree
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
 from genzoo.noise import split_seed
-from genzoo.tasks.pictures import condition_of, draw
 
 MODELS = ("glide", "unclip")
 
@@ -117,7 +116,8 @@ def _drawn(
 ) -> Drawn:
     data = trained.data
     indices = data.spread("validation", settings["images"]).tolist()
-    pictures = _draw(trained, indices, scale, seed)
+    guidance = ClassifierFree(scale)
+    pictures = trained.drawn(indices, seed=seed, guidance=guidance)
     metrics = entries(
         trained,
         real,
@@ -128,30 +128,14 @@ def _drawn(
         sample_seed=seed,
     )
     captions = data.spread("validation", settings["captions"]).tolist()
-    again = [
-        extract(_draw(trained, captions, scale, split_seed(seed, "again", k)).split(BATCH),
-                extractor).pooled
-        for k in range(settings["draws"])
-    ]  # fmt: skip
+    again = []
+    for k in range(settings["draws"]):
+        drawn = trained.drawn(captions, seed=split_seed(seed, "again", k), guidance=guidance)
+        again.append(extract(drawn.split(BATCH), extractor).pooled)
     spread = _apart(torch.stack(again, dim=1)) / _apart(_pairs(real))
     judged = lab_judged.judge(trained, pictures, data.facts(indices))
     stamp = {**lab_judged.stamp(trained, len(pictures)), "seed": seed}
     return Drawn(name, scale, seed, pictures, metrics, spread, judged, stamp)
-
-
-def _draw(trained: Trained, indices: Sequence[int], scale: float, seed: int) -> Tensor:
-    """8-bit pictures for the captions of these images."""
-    parts = []
-    for start in range(0, len(indices), BATCH):
-        own = indices[start : start + BATCH]
-        cond = condition_of(trained.model, trained.data, own, trained.tokenizer)
-        parts.append(
-            draw(
-                trained.model, cond, trained.data.shape, seed=seed, indices=own,
-                device=trained.device, guidance=ClassifierFree(scale),
-            )
-        )  # fmt: skip
-    return torch.cat(parts)
 
 
 def _pairs(real: RealFeatures) -> Tensor:
@@ -204,8 +188,8 @@ def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
                 [
                     name,
                     f"{scale:g}",
-                    *(_cell([one.value(metric) for one in own]) for metric in columns),
-                    _cell([one.spread for one in own]),
+                    *(over_seeds([one.value(metric) for one in own]) for metric in columns),
+                    over_seeds([one.spread for one in own]),
                     f"{statistics.fmean(one.judged.right for one in own):.1%}",
                     f"{statistics.fmean(one.judged.chance for one in own):.1%}",
                 ]
@@ -221,11 +205,6 @@ def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
     )
     heads = ["model", "guidance", *columns.values(), "spread", "attributes", "shuffled"]
     return Table("GLIDE and unCLIP by the scale of guidance", heads, rows, note)
-
-
-def _cell(values: Sequence[float]) -> str:
-    each = f" ({', '.join(map(shown, values))})" if len(values) > 1 else ""
-    return f"{shown(statistics.fmean(values))}{each}"
 
 
 STUDY = Study(Path(__file__).parent, plan, analyse)

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -251,6 +251,32 @@ class GenerativeModel(nn.Module, ABC):
         Args:
             batches: training images, each at most once.
         """
+
+
+class Judge(GenerativeModel):
+    """What tells images apart and draws none: it is measured by `recognised`, and guides others.
+
+    Attributes:
+        use: what it is good for, as a remedy for who wants it to draw.
+    """
+
+    capabilities = Capabilities(sampling=None)
+    use: ClassVar[str]
+
+    def sample(
+        self,
+        cond: Condition,
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Declined.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise Unsupported(f"{type(self).__name__} draws nothing", self.use)
 
 
 class AdversarialModel(GenerativeModel):

@@ -23,10 +23,10 @@ from genzoo.contrastive.loss import contrast, ranks
 from genzoo.diffusion.process import Discrete, Process, with_noise
 from genzoo.diffusion.schedule import Level
 from genzoo.errors import Unsupported, UsageError
-from genzoo.models.base import GenerativeModel, identity
+from genzoo.models.base import Judge
 from genzoo.noise import Noise
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Batch, Capabilities, Condition, Losses
+from genzoo.types import Batch, Losses
 
 LARGEST_SCALE = 100.0  # of the cosines (arXiv 2103.00020, section 2.4)
 FIRST_SCALE = 1 / 0.07
@@ -34,7 +34,7 @@ RECALL = (1, 5, 10)
 TIMES = 9  # at which a noise-aware one is measured, from none of the noise to all of it
 
 
-class CLIP(GenerativeModel):
+class CLIP(Judge):
     """Two encoders and a temperature.
 
     Args:
@@ -51,7 +51,10 @@ class CLIP(GenerativeModel):
         UsageError: for noise of a process without steps.
     """
 
-    capabilities = Capabilities(sampling=None)
+    use = (
+        "let it guide (guidance=classifier guidance.checkpoint=<this one>), score "
+        "(metrics.clip=<this one>) or be drawn from (model=unclip clip=<this one>)"
+    )
 
     def __init__(
         self,
@@ -163,25 +166,6 @@ class CLIP(GenerativeModel):
             return encode(slice(None))
         parts = [slice(start, start + self.chunk) for start in range(0, count, self.chunk)]
         return torch.cat([checkpoint(encode, rows, use_reentrant=False) for rows in parts])
-
-    def sample(
-        self,
-        cond: Condition,
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        """Declined: it judges images.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported(
-            "model=clip draws nothing",
-            "let it guide (guidance=classifier guidance.checkpoint=<this one>), score "
-            "(metrics.clip=<this one>) or be drawn from (model=unclip clip=<this one>)",
-        )
 
     def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """Retrieval: whether the own caption is among the k best of all, and the own image.

@@ -18,16 +18,16 @@ from torch.nn import functional as F
 
 from genzoo.diffusion.process import Process, with_noise
 from genzoo.diffusion.schedule import Level
-from genzoo.errors import Unsupported, UsageError
-from genzoo.models.base import GenerativeModel, identity
+from genzoo.errors import UsageError
+from genzoo.models.base import Judge
 from genzoo.nn.unet import Classifier, UNetShape
 from genzoo.noise import Noise
-from genzoo.types import Batch, Capabilities, Condition, Losses
+from genzoo.types import Batch, Condition, Losses
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, at which it is measured
 
 
-class NoisyClassifier(GenerativeModel):
+class NoisyClassifier(Judge):
     """p(class | x_t) at every amount of noise.
 
     Args:
@@ -38,7 +38,10 @@ class NoisyClassifier(GenerativeModel):
         channels: of the images.
     """
 
-    capabilities = Capabilities(sampling=None)
+    use = (
+        "let it guide: task=sample checkpoint=<a diffusion model> guidance=classifier "
+        "guidance.checkpoint=<this one> label=<number>"
+    )
     noise_aware = True
 
     def __init__(
@@ -100,25 +103,6 @@ class NoisyClassifier(GenerativeModel):
                 "name one with label=<number>, or measure on data that has these classes",
             )
         return lambda x_t, level: -F.cross_entropy(self(x_t, level), cond.label, reduction="none")
-
-    def sample(
-        self,
-        cond: Condition,
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        """Declined: it guides others.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported(
-            "model=noisy_classifier draws nothing",
-            "let it guide: task=sample checkpoint=<a diffusion model> guidance=classifier "
-            "guidance.checkpoint=<this one> label=<number>",
-        )
 
     def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """Whether each image's class is the likeliest, at several shares of noise."""
