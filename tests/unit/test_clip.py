@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from genzoo.contrastive.loss import contrast, ranks
 from genzoo.diffusion.process import EDM, Discrete, RectifiedFlow, with_noise
 from genzoo.errors import Unsupported, UsageError
-from genzoo.models.clip import CLIP, LARGEST_SCALE, CLIPMatcher
+from genzoo.models.clip import CLIP, LARGEST_SCALE, CLIPMatcher, cropped
 from genzoo.noise import Noise
 from genzoo.text.bpe import BPETokenizer
 from genzoo.types import Batch
@@ -23,12 +23,12 @@ TEXT = {"vocab_size": 2048, "context": 32, "width": 16, "layers": 1, "heads": 2}
 CHAIN: dict[str, Any] = {"steps": 100, "prediction": "eps", "learned_variance": False}
 
 
-def clip(*, noise_aware: bool = False, chunk: int | None = None) -> CLIP:
+def clip(*, noise_aware: bool = False, chunk: int | None = None, **training: float) -> CLIP:
     torch.manual_seed(0)
     process = Discrete(schedule="squaredcos_cap_v2", **CHAIN)
     return CLIP(
         image_size=16, features=8, image=IMAGE, text=TEXT, noise_aware=noise_aware,
-        process=process, chunk=chunk,
+        process=process, chunk=chunk, **training,
     )  # fmt: skip
 
 
@@ -63,7 +63,8 @@ def test_the_same_caption_is_not_wrong() -> None:
 
 @pytest.mark.parametrize("chunk", [1, 2, 4, 100])
 def test_chunks_change_neither_loss_nor_gradient(chunk: int, batch: Batch) -> None:
-    whole, parts = clip(), clip(chunk=chunk)
+    whole = clip(crop=0.5, patch_dropout=0.5)
+    parts = clip(chunk=chunk, crop=0.5, patch_dropout=0.5)
     found = []
     for model in (whole, parts):
         loss = model.losses(batch, noise=Noise.of(0, batch.index)).total.mean()
@@ -72,6 +73,42 @@ def test_chunks_change_neither_loss_nor_gradient(chunk: int, batch: Batch) -> No
     torch.testing.assert_close(found[0][0], found[1][0])
     for name, gradient in found[0][1].items():
         torch.testing.assert_close(gradient, found[1][1][name], msg=name)
+
+
+def test_less_of_an_image_is_shown_in_training_alone(batch: Batch) -> None:
+    whole, part = clip(), clip(crop=0.5, patch_dropout=0.5)
+    noise = Noise.of(0, range(len(batch)))
+    assert not torch.equal(
+        whole.losses(batch, noise=noise).total, part.losses(batch, noise=noise).total
+    )
+    torch.testing.assert_close(
+        whole.eval().losses(batch, noise=noise).total, part.eval().losses(batch, noise=noise).total
+    )
+
+
+def test_patches_that_are_left_out_are_not_seen(batch: Batch) -> None:
+    encoder = clip().image
+    kept = torch.tensor([[5, 0, 10]]).expand(len(batch), -1)
+    changed = batch.image.clone()
+    changed[:, :, :4, 4:8] = 0.3  # patch 1 of 4 x 4
+    torch.testing.assert_close(encoder(batch.image, kept=kept), encoder(changed, kept=kept))
+    changed[:, :, 4:8, 4:8] = 0.3  # patch 5
+    assert not torch.allclose(encoder(batch.image, kept=kept), encoder(changed, kept=kept))
+    everything = torch.arange(16).expand(len(batch), -1)
+    torch.testing.assert_close(encoder(batch.image, kept=everything), encoder(batch.image))
+
+
+def test_a_crop_is_a_square_of_the_image() -> None:
+    ramp = torch.linspace(-1, 1, 32).expand(64, 3, 32, 32).contiguous()
+    found = cropped(ramp, 0.25, noise=Noise.of(0, range(64)))
+    steps = found.diff(dim=3)[:, 0, 16, 2:-2]
+    share = (steps / ramp.diff(dim=3)[0, 0, 0, 0]).mean(1)  # of the side
+    assert share.min() >= 0.5 - 1e-3
+    assert share.max() <= 1 + 1e-3
+    assert share.std() > 0.05
+    assert found[:, 0, 16, 2].std() > 0.05  # at different places
+    assert found.abs().max() <= 1 + 1e-5
+    assert torch.equal(cropped(ramp, 1.0, noise=Noise.of(0, range(64))), ramp)
 
 
 def test_the_temperature_is_confined(batch: Batch) -> None:
@@ -164,6 +201,12 @@ def test_what_does_not_go_together_is_refused(batch: Batch) -> None:
             image_size=18, features=8, image=IMAGE, text=TEXT, noise_aware=False,
             process=EDM(), chunk=None,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("training", [{"crop": 0.0}, {"crop": 1.5}, {"patch_dropout": 1.0}])
+def test_an_image_of_which_nothing_is_shown_is_refused(training: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match=next(iter(training))):
+        clip(**training)
 
 
 def test_a_matcher_says_which_captions_are_too_long() -> None:

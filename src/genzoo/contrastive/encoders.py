@@ -72,13 +72,18 @@ class ImageEncoder(nn.Module):
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(
-        self, images: Float[Tensor, "b c h w"], times: Int[Tensor, " b"] | None = None
+        self,
+        images: Float[Tensor, "b c h w"],
+        times: Int[Tensor, " b"] | None = None,
+        *,
+        kept: Int[Tensor, "b m"] | None = None,
     ) -> Float[Tensor, "b k"]:
         """Features of images in [-1, 1], noisy ones of a size like theirs.
 
         Args:
             images: of the encoder's size.
             times: how noisy each is, as a step of the process; None for an encoder of clean ones.
+            kept: numbers of the patches that are looked at, row by row of the image; None: all.
 
         Raises:
             Unsupported: for images of another size, or times that an encoder does not know.
@@ -97,8 +102,11 @@ class ImageEncoder(nn.Module):
         pixels = ((images + 1) * 127.5 - self.mean) / self.std
         patches_bnd = self.patches(pixels).flatten(2).transpose(1, 2)
         rows = torch.zeros_like(images[:, 0, 0, 0], dtype=torch.long) if times is None else times
-        x_bnd = torch.cat([self.first[rows, None].to(patches_bnd.dtype), patches_bnd], dim=1)
-        x_bnd = self.norm_in(x_bnd + self.position)
+        patches_bnd = patches_bnd + self.position[1:]
+        if kept is not None:
+            patches_bnd = patches_bnd.take_along_dim(kept[..., None], dim=1)
+        first_b1d = (self.first[rows, None] + self.position[:1]).to(patches_bnd.dtype)
+        x_bnd = self.norm_in(torch.cat([first_b1d, patches_bnd], dim=1))
         for block in self.blocks:
             x_bnd = block(x_bnd)
         features: Tensor = self.out(self.norm(x_bnd[:, 0]))

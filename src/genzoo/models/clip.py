@@ -44,11 +44,14 @@ class CLIP(Judge):
         text: arguments of the `CaptionEncoder`.
         noise_aware: whether it reads noisy images and is told their step.
         process: whose noise; one of steps.
+        crop: the least share of an image's area that is shown in training, a square at a random
+            place, resized; 1 for whole images.
+        patch_dropout: share of its patches that is left out in training (arXiv 2212.00794).
         chunk: images and captions that are encoded and compared at once in training, so that
             large batches fit into memory, for a third more time; None: all.
 
     Raises:
-        UsageError: for noise of a process without steps.
+        UsageError: for noise of a process without steps, or if nothing of an image is left.
     """
 
     use = (
@@ -65,6 +68,8 @@ class CLIP(Judge):
         text: Mapping[str, Any],
         noise_aware: bool,
         process: Process,
+        crop: float = 1.0,
+        patch_dropout: float = 0.0,
         chunk: int | None,
     ) -> None:
         super().__init__()
@@ -73,8 +78,14 @@ class CLIP(Judge):
                 "a noise-aware CLIP counts the steps of its process, and this one has none",
                 "use model/process=discrete; it guides models of every process",
             )
+        if not (0 < crop <= 1 and 0 <= patch_dropout < 1):
+            raise UsageError(
+                f"model.crop={crop:g} model.patch_dropout={patch_dropout:g} show nothing of an "
+                "image, or more than all of it",
+                "write a crop above 0 up to 1, and a dropout from 0 to below 1",
+            )
         self.noise_aware, self.process, self.chunk = noise_aware, process, chunk
-        self.features = features
+        self.features, self.crop, self.patch_dropout = features, crop, patch_dropout
         steps = process.steps if noise_aware and isinstance(process, Discrete) else 0
         self.image = ImageEncoder(image_size=image_size, features=features, steps=steps, **image)
         self.text = CaptionEncoder(features=features, **text)
@@ -91,15 +102,23 @@ class CLIP(Judge):
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         with torch.no_grad():
             self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
-        images, times = batch.image, None
+        images, times, kept = batch.image, None, None
+        if self.training:
+            images = cropped(images, self.crop, noise=noise.child("crop"))
+            kept = self._kept(noise.child("patches"))
         if self.noise_aware:
-            level = self.process.levels(batch.image, noise=noise)
-            _, images = with_noise(batch.image, level, noise=noise)
+            level = self.process.levels(images, noise=noise)
+            _, images = with_noise(images, level, noise=noise)
             times = level.time.long()
-        seen = self._in_chunks(
-            lambda rows: self.image(images[rows], None if times is None else times[rows]),
-            len(batch),
-        )
+
+        def encode(rows: slice) -> Tensor:
+            return self.image(
+                images[rows],
+                None if times is None else times[rows],
+                kept=None if kept is None else kept[rows],
+            )
+
+        seen = self._in_chunks(encode, len(batch))
         read = self._in_chunks(
             lambda rows: self.text(batch.tokens[rows], batch.token_mask[rows]), len(batch)
         )
@@ -159,6 +178,14 @@ class CLIP(Judge):
         own = torch.atan2(whole.sigma, whole.alpha).to(level.sigma.device)
         angle = torch.atan2(level.sigma, level.alpha).flatten().to(own.dtype)
         return (angle[:, None] - own).abs().argmin(dim=1)
+
+    def _kept(self, noise: Noise) -> Int[Tensor, "b m"] | None:
+        """Which patches of each image are looked at in training; None for all."""
+        if self.patch_dropout == 0:
+            return None
+        count = len(self.image.position) - 1
+        left = max(1, round((1 - self.patch_dropout) * count))
+        return noise.uniform(count).argsort(dim=1)[:, :left]
 
     def _in_chunks(self, encode: Callable[[slice], Tensor], count: int) -> Tensor:
         """All rows encoded; in chunks, whose activations are made again in the backward pass."""
@@ -280,3 +307,25 @@ class CLIPMatcher:
 def unit(features: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
     """Vectors of length 1, in float32."""
     return F.normalize(features.float(), dim=-1)
+
+
+def cropped(
+    images: Float[Tensor, "b c h w"], least: float, *, noise: Noise
+) -> Float[Tensor, "b c h w"]:
+    """A square of each image at a random place, resized to the whole.
+
+    Args:
+        images: square ones.
+        least: share of the area from which, up to all of it, the square's is drawn evenly.
+        noise: one stream an image.
+    """
+    if least == 1:
+        return images
+    draws = noise.uniform(3)
+    side = (least + (1 - least) * draws[:, 0]).sqrt()
+    centre = (1 - side)[:, None] * (2 * draws[:, 1:] - 1)
+    turn = side[:, None, None] * torch.eye(2, device=images.device)
+    grid = F.affine_grid(
+        torch.cat([turn, centre[..., None]], dim=2), list(images.shape), align_corners=False
+    )
+    return F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
