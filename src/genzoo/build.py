@@ -78,27 +78,31 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     return model.to(memory_format=torch.channels_last)
 
 
-def take_over(cfg: DictConfig, model: GenerativeModel) -> None:
+def take_over(cfg: DictConfig, model: GenerativeModel) -> str | None:
     """Give a new unCLIP its CLIP, and the parts that were trained before it.
+
+    Returns:
+        Whose they are; None where nothing is taken over.
 
     Raises:
         UsageError: where their shapes differ.
     """
     if not isinstance(model, UnCLIP) or cfg.get("clip") is None:
-        return
+        return None
     if is_pair(cfg.clip):
         theirs = released_clip.load(_pair(cfg.clip, cfg.weights_dir))
         model.clip.load_state_dict(theirs.model.state_dict())
-        return
+        return theirs.name
     source = read(Path(cfg.clip))
     own = source.config["model"]
     if own["name"] == "clip":
         load_into(model.clip, source.ema, path=source.path)
-        return
+        return source.name
     parts = {"clip": model.clip, "prior": model.prior, "decoder": model.decoder}
     for name in ("clip", *trained_parts(own["stage"], own["before"])):
         below = {k.partition(".")[2]: v for k, v in source.ema.items() if k.startswith(f"{name}.")}
         load_into(parts[name], below, path=source.path)
+    return source.name
 
 
 def build_sampler(cfg: DictConfig) -> Any:
@@ -203,8 +207,7 @@ def load_judge(
     if not isinstance(model, CLIP):
         return model
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
-    name = checkpoint.origin or checkpoint.run_folder.name
-    return CLIPMatcher(model, tokenizer, name, sha256_of(checkpoint.path))
+    return CLIPMatcher(model, tokenizer, checkpoint.name, sha256_of(checkpoint.path))
 
 
 def judge_sha256(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:

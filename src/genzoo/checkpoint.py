@@ -57,10 +57,21 @@ class Checkpoint:
         return self.path.parent.parent
 
     @property
+    def name(self) -> str:
+        """What people know it by: zoo/NAME, its run's folder, or its file."""
+        if self._of_zoo:
+            return f"zoo/{self.path.stem}"
+        return self.run_folder.name if self.path.name == LAST.name else self.path.name
+
+    @property
+    def _of_zoo(self) -> bool:
+        return self.path.parent == zoo_dir().resolve()
+
+    @property
     def origin(self) -> str | None:
         """Whose weights these are, or began as, where no run of one's own trained all of them."""
-        if self.path.parent == zoo_dir().resolve():
-            return f"zoo/{self.path.stem}"
+        if self._of_zoo:
+            return self.name
         origin: str | None = self.about.get("origin")
         return origin
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,16 +17,29 @@ Run = Callable[..., tuple[int, str, str]]
 COMMON = (*DATA, *TRAINING, *METRICS, "budget.images=32", "metrics.real_images=16")
 CLIP = ("model=clip", *COMMON, "model.image.layers=1", "model.text.layers=1")
 UNET = ("unet.width=8", "unet.head_channels=8")
-DIFFUSION = ("model=diffusion", *COMMON, *(f"model.{key}" for key in UNET), "sampler.steps=2")
+GLIDE = (
+    "model=glide", "model.inpaint=true", *COMMON, *(f"model.{key}" for key in UNET),
+    "sampler.steps=2",
+)  # fmt: skip
 UNCLIP = (
     "model=unclip", *COMMON, *(f"model.decoder.{key}" for key in UNET), "sampler.steps=2",
     "model.prior.steps=3", "model.prior.network.layers=1",
 )  # fmt: skip
 
 
-def measured(folder: Path) -> dict[str, dict[str, object]]:
+def results(folder: Path) -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = json.loads((folder / "results.json").read_text())
-    return found["metrics"]  # type: ignore[return-value]
+    return found
+
+
+def measured(folder: Path) -> dict[str, dict[str, object]]:
+    return results(folder)["metrics"]  # type: ignore[return-value]
+
+
+def pixels(folder: Path) -> np.ndarray:
+    """Of the first picture, of shape (height, width, 3)."""
+    with Image.open(folder / "00000.png") as image:
+        return np.asarray(image.convert("RGB"))
 
 
 @pytest.fixture
@@ -56,17 +70,25 @@ def test_a_noise_aware_clip_guides(done: Run, genzoo: Run, tmp_path: Path) -> No
         assert min(image.size) > 300
 
     guided = ("guidance=classifier", "guidance.scorer=clip", "guidance.checkpoint=noisy")
-    done(*DIFFUSION, *guided, "model.likelihood_steps=2", "hydra.run.dir=guided")
+    done(*GLIDE, *guided, "model.likelihood_steps=2", "hydra.run.dir=guided")
     stamp = measured(tmp_path / "guided")["frechet_distance/efficientnet_lite0"]["stamp"]
     assert stamp["guidance"].startswith("classifier 1.0 by ")  # type: ignore[index]
     sample = ("task=sample", "checkpoint=guided", "prompt=a red heart", "count=2")
     done(*sample, "guidance.scale=30", "hydra.run.dir=much")
     done(*sample, "guidance.scale=0", "hydra.run.dir=none")
-    pictures = [
-        (tmp_path / name / "samples" / "00000.png").read_bytes() for name in ("much", "none")
-    ]
-    assert pictures[0] != pictures[1]
-    refused(genzoo, "noisy images of 16 px", *DIFFUSION, *guided, "data.image_size=32")
+    assert (pixels(tmp_path / "much/samples") != pixels(tmp_path / "none/samples")).any()
+
+    for name, grey in (("a", 40), ("m", 0)):
+        image = Image.new("L", (16, 16), grey)
+        image.paste(250, (0, 0, 8, 16))
+        image.save(tmp_path / f"{name}.png")
+    redraw = ("task=inpaint", *sample[1:3], "image=a.png", "mask=m.png", "count=1")
+    done(*redraw, "guidance.scale=30", "hydra.run.dir=redrawn")
+    done(*redraw, "guidance.scale=0", "hydra.run.dir=unguided")
+    redrawn = pixels(tmp_path / "redrawn/inpainted")
+    assert (redrawn != pixels(tmp_path / "unguided/inpainted")).any()
+    assert (redrawn[:, 8:] == 40).all()
+    refused(genzoo, "noisy images of 16 px", *GLIDE, *guided, "data.image_size=32")
     refused(genzoo, "is a clip", *sample, *guided, "guidance.scorer=noisy_classifier")
     refused(genzoo, "draws nothing", "task=sample", "checkpoint=noisy", "prompt=x")
     refused(genzoo, "counts the steps", *CLIP, "model.noise_aware=true", "model/process=edm")
@@ -80,11 +102,13 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     stamp = measured(tmp_path / "unclip")["clip_score"]["stamp"]
     assert stamp["clip"] == "clip"  # type: ignore[index]
     assert stamp["long_captions"] == "cut, 0 % of them"  # type: ignore[index]
+    assert results(tmp_path / "unclip")["model"]["origin"] == "clip"
     by_image = ("guidance=classifier", "guidance.checkpoint=clip", "guidance.scale=5")
     sample = ("task=sample", "prompt=a red heart", "count=2")
     done(*sample, "checkpoint=unclip", *by_image, "hydra.run.dir=drawn")
 
     done("task=export", "checkpoint=unclip", "file=small.safetensors")
+    assert "| began with | clip |" in (tmp_path / "small.md").read_text()
     done(*sample, "checkpoint=small.safetensors", "hydra.run.dir=exported")
     done("checkpoint=unclip", "budget.images=64", *AGAIN, "hydra.run.dir=longer")
 

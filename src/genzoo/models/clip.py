@@ -112,11 +112,12 @@ class CLIP(Judge):
             times = level.time.long()
 
         def encode(rows: slice) -> Tensor:
-            return self.image(
+            features: Tensor = self.image(
                 images[rows],
                 None if times is None else times[rows],
                 kept=None if kept is None else kept[rows],
             )
+            return features
 
         seen = self._in_chunks(encode, len(batch))
         read = self._in_chunks(

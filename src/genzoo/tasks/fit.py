@@ -78,10 +78,8 @@ def train(
         GenzooError: when a loss is no longer finite.
     """
     model = build.compiled(cfg, build.build_model(cfg))
-    if checkpoint is None:
-        build.take_over(cfg, model)
+    origin = build.take_over(cfg, model) if checkpoint is None else checkpoint.origin
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
-    origin = None if checkpoint is None else checkpoint.origin
     if checkpoint is not None and not checkpoint.weights:
         load_into(model, checkpoint.ema, path=checkpoint.path)
         say(f"a new training from the weights in {checkpoint.path}")
