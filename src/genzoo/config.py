@@ -31,6 +31,14 @@ ENCODERS = "model/encoders@model"  # ... and model/encoders=
 OPENAI = "openai"  # names GLIDE's released weights where a checkpoint is named
 
 
+def _label(task: str, model: str, checkpoint: str | None) -> str:
+    """What a run's folder is called; a checkpoint's model is known only once it is read."""
+    return f"{task}-{model}" if task == "fit" and checkpoint is None else task
+
+
+OmegaConf.register_new_resolver("label", _label, replace=True)
+
+
 def config_dir() -> Path:
     """Where the YAML files lie: inside the package (a wheel) or at the repository's top."""
     inside = Path(__file__).parent / "configs"
