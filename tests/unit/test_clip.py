@@ -50,6 +50,16 @@ def test_the_loss_is_the_cross_entropy_both_ways() -> None:
     assert found.accuracy.tolist() == (logits.argmax(1) == own).float().tolist()
 
 
+@pytest.mark.parametrize("chunk", [None, 2])
+def test_autocast_costs_the_loss_no_digits(chunk: int | None) -> None:
+    images, texts, tokens = rows(5)
+    scale = torch.tensor(100.0)
+    exact = contrast(images, texts, tokens, scale=scale, chunk=chunk)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = contrast(images, texts, tokens, scale=scale, chunk=chunk)
+    torch.testing.assert_close(found.image_to_text, exact.image_to_text)
+
+
 def test_the_same_caption_is_not_wrong() -> None:
     images, texts, tokens = rows(4)
     tokens = tokens.clone()

@@ -66,8 +66,10 @@ def contrast(
             x: Tensor, y: Tensor, xs: Tensor, ys: Tensor, s: Tensor, twins: Tensor = twins,
             target: Tensor = own[rows],
         ) -> tuple[Tensor, ...]:  # fmt: skip
-            to_texts = (s * x @ ys.T).float().masked_fill(twins, -torch.inf)
-            to_images = (s * y @ xs.T).float().masked_fill(twins, -torch.inf)
+            # Cosines in bfloat16, times a scale of up to 100, would be off by up to half a nat.
+            with torch.autocast(x.device.type, enabled=False):
+                to_texts = (s * x @ ys.T).float().masked_fill(twins, -torch.inf)
+                to_images = (s * y @ xs.T).float().masked_fill(twins, -torch.inf)
             return (
                 F.cross_entropy(to_texts, target, reduction="none"),
                 F.cross_entropy(to_images, target, reduction="none"),
