@@ -102,10 +102,8 @@ class CLIP(Judge):
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         with torch.no_grad():
             self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
-        images, times, kept = batch.image, None, None
-        if self.training:
-            images = cropped(images, self.crop, noise=noise.child("crop"))
-            kept = self._kept(noise.child("patches"))
+        images, times = cropped(batch.image, self.crop, noise=noise.child("crop")), None
+        kept = self._kept(noise.child("patches"))
         if self.noise_aware:
             level = self.process.levels(images, noise=noise)
             _, images = with_noise(images, level, noise=noise)
@@ -181,7 +179,7 @@ class CLIP(Judge):
         return (angle[:, None] - own).abs().argmin(dim=1)
 
     def _kept(self, noise: Noise) -> Int[Tensor, "b m"] | None:
-        """Which patches of each image are looked at in training; None for all."""
+        """Which patches of each image the loss looks at; None for all."""
         if self.patch_dropout == 0:
             return None
         count = len(self.image.position) - 1
