@@ -156,7 +156,10 @@ def build_matcher(word: str, cfg: DictConfig) -> Matcher:
     """
     judge = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
     if not isinstance(judge, Matcher):
-        raise UsageError(f"{word} is no CLIP", "train one: model=clip")
+        raise UsageError(
+            f"{word} is no CLIP but a {type(judge).__name__}",
+            "name another, or train one: model=clip",
+        )
     return judge.to(device(cfg))
 
 

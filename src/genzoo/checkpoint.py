@@ -166,8 +166,9 @@ def _about(content: Any, path: Path) -> dict[str, Any]:
     about = content.get(portable.ENTRY) if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
-            f"{path} holds no genzoo checkpoint",
-            "name a checkpoints/last.ckpt that genzoo wrote",
+            f"{path} holds {released.described(content)}, neither a genzoo checkpoint nor weights "
+            "of OpenAI's GLIDE",
+            "name a checkpoints/last.ckpt or an exported file, or one of GLIDE's networks",
         )
     if about.get("format") != FORMAT:
         raise UsageError(

@@ -5,6 +5,7 @@ Nothing here imports torch; the task that is run does.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
@@ -113,6 +114,7 @@ def _run() -> int:
 
     from genzoo import launch
 
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # of its cache of fonts nobody asked
     launch.failures.clear()
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
         launch.job

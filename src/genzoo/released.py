@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genzoo.config import OPENAI, compose, plain
 from genzoo.console import Progress
-from genzoo.convert import glide
+from genzoo.convert import clip, glide
 from genzoo.data.cache import cache_home
 from genzoo.download import fetch
 from genzoo.errors import UsageError
@@ -152,6 +152,23 @@ def unwrapped(content: object, key: str) -> dict[str, Tensor] | None:
         return None
     state = {str(name).removeprefix("module."): value for name, value in content.items()}
     return state if key in state else None
+
+
+def half_of(content: object) -> str | None:
+    """Which encoder of the reference's CLIP a file's content is: `image`, `text` or neither."""
+    return next((half for half, key in clip.KEYS.items() if unwrapped(content, key)), None)
+
+
+def described(content: object) -> str:
+    """What somebody's file holds, in a few words."""
+    if half := half_of(content):
+        return f"the {half} encoder of a CLIP of OpenAI's make"
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    names = [str(key) for key in content]
+    more = ", ..." if names[3:] else ""
+    entries = f"{len(names)} entr{'y' if len(names) == 1 else 'ies'} of other names"
+    return f"{entries} ({', '.join(names[:3])}{more})" if names else "nothing"
 
 
 def kind_of(state: Mapping[str, Tensor], path: Path) -> Kind:

@@ -21,6 +21,7 @@ from genzoo import released
 from genzoo.checkpoint import content_of
 from genzoo.config import OPENAI, build
 from genzoo.convert import clip
+from genzoo.convert.clip import KEYS
 from genzoo.data.cache import cache_home
 from genzoo.diffusion.process import Discrete
 from genzoo.download import fetch, sha256_of
@@ -30,7 +31,6 @@ from genzoo.text.clip_bpe import CLIPTokenizer, check_packages
 
 IMAGE, TEXT = "clip_image_enc.pt", "clip_text_enc.pt"  # as published
 NAME = f"{OPENAI}/{IMAGE}"  # of the released one, for stamps
-KEYS = {"image": clip.IMAGE_KEY, "text": clip.TEXT_KEY}  # by which the files are told apart
 ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 VOCABULARY = (
     "https://raw.githubusercontent.com/openai/CLIP/d05afc436d78f1c48dc0dbf8e5980a9d471f35f6/clip"
@@ -130,10 +130,9 @@ def holds_weights(folder: Path) -> bool:
 def kind_of(file: Path) -> str | None:
     """Which encoder a file holds, `image` or `text`; None for anything else."""
     try:
-        content = content_of(file)
+        return released.half_of(content_of(file))
     except GenzooError:
         return None
-    return next((k for k, key in KEYS.items() if released.unwrapped(content, key)), None)
 
 
 def matcher(weights_dir: str | Path | None, *, address: str = released.WEIGHTS) -> CLIPMatcher:
@@ -227,22 +226,11 @@ def _state(file: Path, kind: str) -> dict[str, Tensor]:
     state = released.unwrapped(content, KEYS[kind])
     if state is not None:
         return state
-    other = next((k for k, key in KEYS.items() if released.unwrapped(content, key)), None)
-    found = f"the {other} encoder" if other else _described(content)
     raise UsageError(
         f"{file} should hold the {kind} encoder of OpenAI's CLIP (a weight {KEYS[kind]}), and "
-        f"holds {found}",
+        f"holds {released.described(content)}",
         f"give the published {IMAGE if kind == 'image' else TEXT}, or what was fine-tuned from it",
     )
-
-
-def _described(content: object) -> str:
-    """What somebody's file holds, in a few words."""
-    if not isinstance(content, dict):
-        return f"a {type(content).__name__}"
-    names = [str(key) for key in content]
-    more = ", ..." if names[3:] else ""
-    return f"{len(names)} other entries ({', '.join(names[:3])}{more})" if names else "nothing"
 
 
 def _digest(file: Path) -> str:

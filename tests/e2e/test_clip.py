@@ -107,6 +107,12 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     sample = ("task=sample", "prompt=a red heart", "count=2")
     done(*sample, "checkpoint=unclip", *by_image, "hydra.run.dir=drawn")
 
+    up = ("model.stage=upsample", "model.inpaint=false", "model.low_size=16", "data.image_size=32")
+    done(*GLIDE, *up, "model.likelihood_steps=2", "hydra.run.dir=up")
+    cascade = ("upsampler=up", "upsampler_steps=2")
+    done(*sample, "checkpoint=unclip", *cascade, "hydra.run.dir=large")
+    assert pixels(tmp_path / "large" / "samples").shape == (32, 32, 3)
+
     done("task=export", "checkpoint=unclip", "file=small.safetensors")
     assert "| began with | clip |" in (tmp_path / "small.md").read_text()
     done(*sample, "checkpoint=small.safetensors", "hydra.run.dir=exported")

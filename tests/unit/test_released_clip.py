@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from omegaconf import DictConfig
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genzoo import build, released_clip
+from genzoo import build, checkpoint, released_clip
 from genzoo.config import compose
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
 from genzoo.convert import clip
@@ -143,7 +144,7 @@ def test_swapped_files_are_refused(tiny: Path) -> None:
         released_clip.matcher(tiny)
     assert "holds the text encoder" in str(error.value)
     torch.save({"weight": torch.zeros(1), "bias": torch.zeros(1)}, tiny / IMAGE)
-    with pytest.raises(UsageError, match=r"2 other entries \(weight, bias\)"):
+    with pytest.raises(UsageError, match=r"2 entries of other names \(weight, bias\)"):
         released_clip.matcher(tiny)
 
 
@@ -188,9 +189,21 @@ class Danger:
         return (Path.touch, (Path("executed"),))
 
 
+def test_as_a_checkpoint_it_is_refused_for_what_it_is(tiny: Path) -> None:
+    put(tiny)
+    save_file({"weight": torch.zeros(2)}, tiny / "other.safetensors")
+    for name, said in (
+        (IMAGE, "holds the image encoder of a CLIP"),
+        (TEXT, "holds the text encoder of a CLIP"),
+        ("other.safetensors", "holds 1 entry of other names (weight)"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            checkpoint.read(tiny / name)
+
+
 def test_nothing_is_executed(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({clip.IMAGE_KEY: Danger()}, put(tiny) / IMAGE)
+    torch.save({clip.KEYS["image"]: Danger()}, put(tiny) / IMAGE)
     assert released_clip.kind_of(tiny / IMAGE) is None
     with pytest.raises(UsageError, match="is not executed"):
         released_clip.matcher(tiny)

@@ -19,8 +19,8 @@ from genzoo.convert.fit import check_fit
 
 StateDict = Mapping[str, Tensor]
 
-IMAGE_KEY = "blocks.input.patch_proj"  # every image encoder of the reference has it
-TEXT_KEY = "blocks.input.w_voc"  # every text encoder of the reference has it
+# What every encoder of the reference has, by which its files are told apart.
+KEYS = {"image": "blocks.input.patch_proj", "text": "blocks.input.w_voc"}
 CLEAN = "blocks.input.pred_state"  # the first position where there are no steps: one row, flat
 
 NORM = {"g": "weight", "b": "bias"}
@@ -165,10 +165,10 @@ def _entries(encoder: ImageEncoder | CaptionEncoder) -> Iterator[_Entry]:
     """Every weight of an encoder."""
     if isinstance(encoder, ImageEncoder):
         yield _Entry("first", ("blocks.input.w_t" if encoder.steps else CLEAN,))
-        yield _Entry("patches.weight", (IMAGE_KEY,))
+        yield _Entry("patches.weight", (KEYS["image"],))
         yield from _layer("blocks.input.ln", "norm_in", NORM)
     else:
-        yield _Entry("token_embedding.weight", (TEXT_KEY,))
+        yield _Entry("token_embedding.weight", (KEYS["text"],))
     yield _Entry("position", ("blocks.input.w_pos",))
     for k in range(len(encoder.blocks)):
         there, here = f"blocks.block_{k}", f"blocks.{k}"

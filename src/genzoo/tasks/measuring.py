@@ -47,7 +47,7 @@ def feature_metrics(
 ) -> list[FeatureMetrics]:
     """One measure an extractor, to be updated with samples; it has the real images' features."""
     settings = metric_settings(cfg)
-    indices = _real_indices(cfg, data)
+    indices = real_indices(cfg, data)
     measures = []
     for name in cfg.metrics.extractors:
         weights = cfg.metrics.weights[name]
@@ -320,7 +320,8 @@ def _first(make: Any) -> Any:
     return made if distributed.rank() == 0 else make()
 
 
-def _real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
+def real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
+    """Which real images samples are compared with, ascending."""
     indices = torch.as_tensor(data.split(cfg.metrics.real_split))
     wanted = cfg.metrics.real_images
     if wanted is None or wanted >= len(indices):
