@@ -12,20 +12,22 @@ from torch import Tensor
 
 from experiments.guidance import rule
 from experiments.lab.entries import METRICS, Entry, entries
-from experiments.lab.judged import Judged, judge
 from experiments.lab.sweep import Outcome
 from experiments.lab.trained import BATCH, Trained
 from genzoo import build
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
 from genzoo.guidance import Classifier, ClassifierFree, Scorer
+from genzoo.image import to_float
 from genzoo.metrics.clip_score import NAME as CLIP_SCORE
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
+from genzoo.metrics.suite import MetricValue
 from genzoo.models.base import identity
 from genzoo.tasks.measuring import clip_score
 
-MEASURED = (*METRICS, "inception_score", CLIP_SCORE)
+R_PRECISION = "r_precision"
+MEASURED = (*METRICS, "inception_score")
 NAMES = {"fid": "frechet_distance", "kid": "kernel_distance"}  # what published weights call them
 OFF = {rule.FREE: 1.0, rule.HEAD: 0.0, rule.CLIP: 0.0}  # scales that guide nowhere
 
@@ -42,7 +44,6 @@ class Drawn:
         captions: that they were drawn for.
         seconds: that one picture took.
         metrics: with their stamps.
-        judged: what the pictures show of their captions.
     """
 
     mode: str
@@ -52,7 +53,6 @@ class Drawn:
     captions: Sequence[str]
     seconds: float
     metrics: Mapping[str, Entry]
-    judged: Judged
 
     def value(self, metric: str) -> float:
         """Of a metric."""
@@ -151,24 +151,40 @@ class Bench:
             kept=(*MEASURED, *NAMES),
         )
         metrics = {NAMES.get(name, name): entry for name, entry in metrics.items()}
-        metrics[CLIP_SCORE] = self._clip_score(pictures, captions, metrics)
-        judged = judge(self.trained, pictures, data.facts(indices))
-        return Drawn(mode, scale, seed, pictures, captions, seconds, metrics, judged)
+        metrics |= self._by_clip(pictures, captions, metrics["frechet_distance"]["stamp"])
+        return Drawn(mode, scale, seed, pictures, captions, seconds, metrics)
 
-    def _clip_score(
-        self, pictures: Tensor, captions: Sequence[str], others: Mapping[str, Entry]
-    ) -> Entry:
+    def _by_clip(
+        self, pictures: Tensor, captions: Sequence[str], about: Mapping[str, Any]
+    ) -> dict[str, Entry]:
+        """CLIP score, and R-precision; `about` is the stamp of the same pictures' features."""
         self.score.reset()
         for start in range(0, len(pictures), BATCH):
             part = slice(start, start + BATCH)
             index = torch.arange(start, start + len(captions[part]))
             self.score.update(pictures[part], captions[part], index)
-        (value,) = self.score.compute().values()
+        (score,) = self.score.compute().values()
+        found = MetricValue(self._found(pictures, captions), None, "higher")
         shared = ("generated_images", "caption_split", "sample_seed", "guidance", "sampler", "ema",
                   "data", "data_fingerprint", "image_size", "git", "version")  # fmt: skip
-        about = others["frechet_distance"]["stamp"]
-        own = {"metric": CLIP_SCORE, **self.matcher.about, **{key: about[key] for key in shared}}
-        return {**value._asdict(), "stamp": own}
+        own = {**self.matcher.about, **{key: about[key] for key in shared}}
+        return {
+            name: {**value._asdict(), "stamp": {"metric": name, **own}}
+            for name, value in ((CLIP_SCORE, score), (R_PRECISION, found))
+        }
+
+    @torch.no_grad()
+    def _found(self, pictures: Tensor, captions: Sequence[str]) -> float:
+        """The share of pictures whose own caption fits them best, of all that were drawn.
+
+        CLIP R-precision (Park et al., Benchmark for compositional text-to-image synthesis, 2021).
+        """
+        texts = sorted(set(captions))
+        own = torch.tensor([texts.index(caption) for caption in captions])
+        said = self.matcher.of_captions(texts)
+        parts = to_float(pictures).to(said.device).split(BATCH)
+        likeliest = torch.cat([(self.matcher.of_images(p) @ said.T).argmax(1) for p in parts])
+        return float((likeliest.cpu() == own).double().mean())
 
 
 def _judge(trained: Trained, outcome: Outcome) -> object:

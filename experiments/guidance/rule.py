@@ -17,8 +17,7 @@ SHARE = 0.05  # of the Fréchet distance and of the Inception Score: the same
 COMMON = 0.05  # of recall that two curves must share to be compared
 PLACES = 5  # recalls at which they are, evenly spread over what they share
 GAIN = 0.02  # of precision, that classifier-free guidance must win to be said to guide
-KNOWS = 0.5  # share of clean held-out images whose class the classifier must tell
-FINDS = 10.0  # times chance, that CLIP must find the caption among its five likeliest
+KNOWS = 0.5  # share of clean held-out images that classifier and CLIP each must tell
 
 Standing = Literal["holds", "loses", "open"]
 
@@ -100,18 +99,16 @@ class Learned:
 
     Attributes:
         classifier: share of clean held-out images whose class it tells.
-        clip: how often the caption of a clean held-out image is among its five likeliest.
-        chance: the same, by chance.
+        clip: share of them whose caption it finds likeliest.
     """
 
     classifier: float
     clip: float
-    chance: float
 
     @property
     def enough(self) -> bool:
         """To be compared with."""
-        return self.classifier >= KNOWS and self.clip >= FINDS * self.chance
+        return min(self.classifier, self.clip) >= KNOWS
 
 
 def verdict(seeds: Sequence[Mapping[str, Curve]], learned: Learned) -> Verdict:

@@ -11,7 +11,6 @@ from typing import Any
 
 from experiments.guidance import measure, picture, rule
 from experiments.guidance.measure import OFF, Drawn
-from experiments.lab import judged as lab_judged
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, over_seeds, shown
@@ -20,13 +19,13 @@ from genzoo.diffusion.sampling import Sampling
 
 DIFFUSION, CLASSIFIER, GUIDE, JUDGE = "diffusion", "classifier", "clip", "judge"
 NEEDS = {rule.FREE: None, rule.HEAD: CLASSIFIER, rule.CLIP: GUIDE}  # the second model of a mode
-AMONG = 5  # likeliest captions of an image, among which CLIP has to find its own
 COLUMNS = {
     "frechet_distance": "Fréchet distance",
     "inception_score": "Inception Score",
     "precision": "precision",
     "recall": "recall",
     "clip_score": "CLIP score",
+    "r_precision": "R-precision",
     "kernel_distance": "KID",
 }
 
@@ -53,7 +52,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
     runs = {outcome.run.name: outcome for outcome in outcomes}
     trained = lab.load(runs[DIFFUSION].last.folder)
     trained.model.sampler = Sampling(settings["sampler"], steps=settings["steps"])
-    real, extractor = lab.real(trained, settings["extractor"])
+    real, extractor = lab.real(trained, settings["extractor"], settings["real_images"])
     score, matcher = measure.scoring(trained, runs[JUDGE])
     bench = measure.Bench(
         trained,
@@ -70,13 +69,17 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         {mode: [own.point for own in drawn if own.seed == seed] for mode, drawn in found.items()}
         for seed in settings["seeds"]
     ]
-    learned = _learned(runs, candidates=_held_out(trained, settings))
+    learned = _learned(runs)
     costs = [_cost(mode, drawn, runs, settings) for mode, drawn in found.items()]
     return Findings(
         rule.verdict(curves, learned),
-        [_table(everything, settings), _lead_table(curves), _cost_table(costs, learned)],
+        [
+            _table(everything, settings, real=len(real)),
+            _lead_table(curves),
+            _cost_table(costs, learned),
+        ],
         {
-            "drawn": [_numbers(own, trained) for own in everything],
+            "drawn": [_numbers(own) for own in everything],
             "costs": costs,
             "learned": vars(learned),
         },
@@ -111,18 +114,13 @@ def _of(everything: Sequence[Drawn], mode: str) -> list[Drawn]:
     return [own for own in everything if own.mode == mode]
 
 
-def _held_out(trained: lab.Trained, settings: Settings) -> int:
-    """Images among whose captions CLIP had to find the right one."""
-    return min(int(trained.cfg.metrics.held_out_images), len(trained.data.split("validation")))
-
-
-def _learned(runs: Mapping[str, Outcome], *, candidates: int) -> rule.Learned:
+def _learned(runs: Mapping[str, Outcome]) -> rule.Learned:
     """What the second models know of clean held-out images."""
     accuracy = runs[CLASSIFIER].metric("accuracy/noise_0")
-    recall = runs[GUIDE].metric(f"recall_at_{AMONG}/image_to_text")
+    recall = runs[GUIDE].metric("recall_at_1/image_to_text")
     assert accuracy is not None
     assert recall is not None
-    return rule.Learned(accuracy, recall, min(1.0, AMONG / candidates))
+    return rule.Learned(accuracy, recall)
 
 
 def _cost(
@@ -149,22 +147,17 @@ def _cost(
     }
 
 
-def _numbers(own: Drawn, trained: lab.Trained) -> dict[str, Any]:
+def _numbers(own: Drawn) -> dict[str, Any]:
     return {
         "mode": own.mode,
         "scale": own.scale,
         "seed": own.seed,
         "seconds_per_image": own.seconds,
         "metrics": own.metrics,
-        "attributes": own.judged.right,
-        "attributes_shuffled": own.judged.chance,
-        "attributes_stamp": {
-            **lab_judged.stamp(trained, len(own.pictures)), "seed": own.seed
-        },
-    }  # fmt: skip
+    }
 
 
-def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
+def _table(everything: Sequence[Drawn], settings: Settings, *, real: int) -> Table:
     rows = []
     for mode, scales in settings["modes"].items():
         for scale in scales:
@@ -174,21 +167,20 @@ def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
                     rule.WORDS[mode],
                     f"{scale:g}",
                     *(over_seeds([one.value(name) for one in own]) for name in COLUMNS),
-                    f"{statistics.fmean(one.judged.right for one in own):.1%}",
                     shown(1000 * statistics.fmean(one.seconds for one in own)),
                 ]
             )
     seeds = ", ".join(map(str, settings["seeds"]))
     note = (
-        f"{settings['images']} pictures for held-out captions against all training images, "
+        f"{settings['images']} pictures for held-out captions against {real:,} training images, "
         f"features by `{settings['extractor']}`; {settings['sampler']} with {settings['steps']} "
         f"steps; means over sampling seeds {seeds}, in brackets the values. All ways begin with "
         "the same noise, and the diffusion model is told its caption in all of them; the first "
-        "row of each is that model alone, the same pictures thrice. *Attributes* are the shares "
-        "of shape, colour, size and position that pictures show as their captions say. The CLIP "
-        "of the score is none that guides."
+        "row of each is that model alone, the same pictures thrice. *R-precision*: the share of "
+        "pictures whose own caption fits them best, of all that were drawn, by the CLIP of the "
+        "score, which guides none."
     )
-    heads = ["guidance", "scale", *COLUMNS.values(), "attributes", "ms an image"]
+    heads = ["guidance", "scale", *COLUMNS.values(), "ms an image"]
     return Table("Samples by guidance and scale", heads, rows, note)
 
 
@@ -242,9 +234,9 @@ def _cost_table(costs: Sequence[Mapping[str, Any]], learned: rule.Learned) -> Ta
     without = statistics.fmean(cost["seconds_per_image_without"] for cost in costs)
     note = (
         f"Without guidance a picture takes {shown(1000 * without)} ms. Of clean held-out images "
-        f"the classifier tells {learned.classifier:.0%}; the guiding CLIP has the caption of "
-        f"{learned.clip:.0%} among its {AMONG} likeliest, by chance {learned.chance:.1%}. Times "
-        "are those of the machine below, trainings side by side."
+        f"the classifier tells {learned.classifier:.0%}, and of {learned.clip:.0%} the guiding "
+        "CLIP finds the caption best that is theirs. Times are those of the machine below, "
+        "trainings side by side."
     )
     return Table("What each way needs", heads, rows, note)
 

@@ -17,6 +17,7 @@ from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.models.base import GenerativeModel, identity
+from genzoo.tasks.measuring import real_indices
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.tokenizer import Tokenizer
 
@@ -74,10 +75,14 @@ def load(folder: Path) -> Trained:
     return Trained(cfg, model.to(device), data, tokenizer, device)
 
 
-def real(trained: Trained, name: str) -> tuple[RealFeatures, FeatureExtractor]:
-    """Features of all training images, and the extractor called `name`."""
+def real(
+    trained: Trained, name: str, count: int | None = None
+) -> tuple[RealFeatures, FeatureExtractor]:
+    """Features of `count` or all training images, and the extractor called `name`."""
     extractor = build_extractor(name, device=trained.device)
-    indices = trained.data.split("train").tolist()
+    cfg = trained.cfg.copy()
+    cfg.metrics.real_split, cfg.metrics.real_images = "train", count
+    indices = real_indices(cfg, trained.data).tolist()
     features = real_features(
         _batches(trained.data, indices),
         extractor,

@@ -228,7 +228,7 @@ def test_the_rule_of_unclip_falls_either_way() -> None:
     assert unclip.Pair(2.0, glide, point(58, 0.4, 0.6)).fidelity == "open"
 
 
-KNOWING = guidance.Learned(classifier=0.9, clip=0.6, chance=0.01)
+KNOWING = guidance.Learned(classifier=0.9, clip=0.6)
 
 
 def curve(
@@ -275,8 +275,8 @@ def test_guidance_is_undecided_where_there_is_nothing_to_compare() -> None:
     weak = curve(0.1, recalls=(0.6, 0.58))
     assert guided([high], [weak]) == "undecided"  # too few recalls in common
     assert guided([curve(0.0)], [curve(0.0)]) == "undecided"  # nothing was traded
-    assert guided([high], [low], learned=guidance.Learned(0.3, 0.6, 0.01)) == "undecided"
-    assert guided([high], [low], learned=guidance.Learned(0.9, 0.05, 0.01)) == "undecided"
+    assert guided([high], [low], learned=guidance.Learned(0.3, 0.6)) == "undecided"
+    assert guided([high], [low], learned=guidance.Learned(0.9, 0.4)) == "undecided"
 
 
 def test_curves_are_compared_at_the_same_recall() -> None:
