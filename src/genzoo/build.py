@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import openclip, released, released_clip
+from genzoo import distributed, openclip, released, released_clip
 from genzoo.check import gpu_count
 from genzoo.checkpoint import LAST, Checkpoint, find, load_into, read
 from genzoo.config import OPENAI, build
@@ -241,7 +241,7 @@ def _pair(word: str, weights_dir: str | Path | None) -> released_clip.Files:
 
 
 def guidance_words(cfg: DictConfig) -> str:
-    """The guidance and its scale, as stamps and pictures name them."""
+    """The guidance and its scale, as stamps and pictures name them; of a prior, too."""
     scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
     interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
     part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"
@@ -250,6 +250,9 @@ def guidance_words(cfg: DictConfig) -> str:
             cfg.guidance.checkpoint, output=cfg.output, weights_dir=cfg.weights_dir
         )
         part += f" by {digest[:12]}"
+    if "prior" in cfg.model:  # of unCLIP, which has a guidance of its own
+        prior = cfg.model.prior
+        part += f"; prior {prior.scale}, {prior.steps} steps, best of {prior.draws}"
     return f"{cfg.guidance.name}{scale}{part}"
 
 
@@ -356,7 +359,7 @@ def device(cfg: DictConfig) -> torch.device:
     """Where this process computes."""
     if gpu_count(cfg.trainer.gpus) == 0:
         return torch.device("cpu")
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cuda", distributed.local_rank())
 
 
 def seed_everything(seed: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,13 +147,20 @@ def content_of(path: Path) -> Any:
         if path.suffix == ".safetensors":
             about, tensors = portable.read(path)
             return tensors if about is None else {portable.ENTRY: about, "averages": tensors}
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*TorchScript archive")  # refused below
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise UsageError(
             f"{path} is no genzoo checkpoint, and what is in it is not executed",
             "name a checkpoints/last.ckpt that genzoo wrote",
         ) from error
     except DAMAGED as error:
+        if "TorchScript" in str(error):
+            raise UsageError(
+                f"{path} is a TorchScript program, which is not executed",
+                "name one of OpenAI's ordinary CLIPs as open_clip/<model>/<file>",
+            ) from error
         raise GenzooError(
             f"the checkpoint {path} is damaged or truncated",
             "use another checkpoint, or train again",

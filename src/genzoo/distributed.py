@@ -18,6 +18,11 @@ def rank() -> int:
     return int(os.environ.get("RANK", "0"))
 
 
+def local_rank() -> int:
+    """The number of this process on its machine, from 0."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def world() -> int:
     """How many processes work on this run."""
     return int(os.environ.get("WORLD_SIZE", "1"))
@@ -30,10 +35,15 @@ def launched() -> bool:
 
 def join(*, gpu: bool) -> None:
     """Meet the other processes, once; nothing to do for a single one."""
+    import torch
     import torch.distributed as dist
 
     if world() > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if gpu else "gloo", timeout=timedelta(minutes=30))
+        if gpu:
+            torch.cuda.set_device(local_rank())
+        # Some metrics keep what they gather on the CPU, which NCCL does not.
+        backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
+        dist.init_process_group(backend, timeout=timedelta(minutes=30))
 
 
 def leave() -> None:

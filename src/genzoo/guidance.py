@@ -8,8 +8,8 @@ Shape letters: b batch, c channels, h height, w width.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -57,6 +57,17 @@ class Classifier:
         return lambda images, level: self.scale * own(images, level)
 
 
+def mixed(one: LogLikelihood, other: LogLikelihood, share: float) -> LogLikelihood:
+    """From the first likelihood, at a share of 0, to the second one, at 1."""
+    if share in (0.0, 1.0):
+        return other if share else one
+
+    def both(images: Images, level: Level) -> Float[Tensor, " b"]:
+        return (1 - share) * one(images, level) + share * other(images, level)
+
+    return both
+
+
 @dataclass(frozen=True)
 class ClassifierFree:
     """Classifier-free guidance (Ho & Salimans, arXiv 2207.12598).
@@ -89,3 +100,15 @@ class ClassifierFree:
     def __call__(self, with_caption: Tensor, without: Tensor) -> Tensor:
         """The guided one of two predictions of the same shape."""
         return without + self.scale * (with_caption - without)
+
+
+def faded(guidance: Any, share: float) -> Any:
+    """A share of some guidance, from none at 0 to all of it at 1; other things are left alone.
+
+    Guidance by itself leads away from a given image: what stays close to one has little of it.
+    """
+    if isinstance(guidance, ClassifierFree):
+        return replace(guidance, scale=1 + share * (guidance.scale - 1))
+    if isinstance(guidance, Classifier):
+        return replace(guidance, scale=share * guidance.scale)
+    return guidance

@@ -140,7 +140,7 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
     Raises:
         UsageError: without one.
     """
-    from genzoo import checkpoint, released_clip
+    from genzoo import checkpoint, openclip, released_clip
     from genzoo.build import find_judge, is_pair
     from genzoo.models.unclip import trained_parts
 
@@ -156,11 +156,19 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
         values["model"]["clip"] = released_clip.arguments()
         values["text"] |= released_clip.TEXT_SECTION
         return _configuration(values)
+    if openclip.is_named(cfg.clip):
+        raise UsageError(
+            f"clip={cfg.clip}: open_clip's models guide and score; unCLIP is built on genzoo's",
+            f"name a run of model=clip, or {OPENAI} for GLIDE's CLIP",
+        )
     path = str(checkpoint.find(cfg.clip, output=cfg.output))
     own = checkpoint.configuration(Path(path))
     name = own["model"]["name"]
     if name not in ("clip", "unclip"):
-        raise UsageError(f"clip={cfg.clip} holds model={name}", "name a model=clip")
+        raise UsageError(
+            f"clip={cfg.clip} holds model={name}, and unCLIP is built on a CLIP",
+            "name a model=clip, or a model=unclip whose parts are taken over",
+        )
     values["clip"], values["text"] = path, own["text"]
     whole = own["model"]["clip"] if name == "unclip" else own["model"]
     values["model"]["clip"] = {k: v for k, v in whole.items() if k not in ("name", "_target_")}

@@ -177,8 +177,12 @@ def _loaded(word: str, changed: int | None) -> OpenCLIPMatcher:
             f"use a file or one of {', '.join(tags) or 'none'}",
         )
     chosen = weights if weights in tags else str(Path(weights).expanduser())
+    # The package only warns where weights were trained with another activation than the model's.
+    quick = bool(open_clip.pretrained.get_pretrained_cfg(name, weights).get("quick_gelu"))
     try:
-        model = open_clip.create_model(name, pretrained=chosen, precision="fp32", device="cpu")
+        model = open_clip.create_model(
+            name, pretrained=chosen, precision="fp32", device="cpu", force_quick_gelu=quick
+        )
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # whatever the network, the hub or torch raises
         said = " ".join(str(error).split())[:300]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -116,7 +117,10 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     done("task=export", "checkpoint=unclip", "file=small.safetensors")
     assert "| began with | clip |" in (tmp_path / "small.md").read_text()
     done(*sample, "checkpoint=small.safetensors", "hydra.run.dir=exported")
+    known = set(Path(os.environ["GENZOO_CACHE"]).rglob("embeddings/*"))
     done("checkpoint=unclip", "budget.images=64", *AGAIN, "hydra.run.dir=longer")
+    # A training that goes on knows the images by the same CLIP.
+    assert set(Path(os.environ["GENZOO_CACHE"]).rglob("embeddings/*")) == known != set()
 
     done(*UNCLIP, "clip=clip", "model.stage=prior", "hydra.run.dir=prior")
     assert set(measured(tmp_path / "prior")) == {f"prior_recall_at_{k}" for k in (1, 5, 10)}
@@ -127,5 +131,9 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     refused(genzoo, "without a prior", *sample, "checkpoint=decoder")
 
     refused(genzoo, "built on a CLIP", *UNCLIP)
+    refused(genzoo, "open_clip's models guide", *UNCLIP, "clip=open_clip/ViT-B-32/openai")
+    vary = ("task=vary", "checkpoint=unclip", "image=picture.png", *by_image)
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "picture.png")
+    refused(genzoo, "needs prompt=", *vary)
     refused(genzoo, "holds model=unclip", *sample, "checkpoint=unclip", "model=glide")
     refused(genzoo, "is no CLIP", *UNCLIP, "clip=clip", "metrics.clip=unclip")

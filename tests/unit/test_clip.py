@@ -41,7 +41,7 @@ def rows(count: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_the_loss_is_the_cross_entropy_both_ways() -> None:
     images, texts, tokens = rows(5)
-    found = contrast(images, texts, tokens, scale=torch.tensor(7.0))
+    found = contrast(images, texts, tokens, torch.arange(len(images)), scale=torch.tensor(7.0))
     logits, own = 7 * images @ texts.T, torch.arange(5)
     torch.testing.assert_close(found.image_to_text, F.cross_entropy(logits, own, reduction="none"))
     torch.testing.assert_close(
@@ -54,9 +54,11 @@ def test_the_loss_is_the_cross_entropy_both_ways() -> None:
 def test_autocast_costs_the_loss_no_digits(chunk: int | None) -> None:
     images, texts, tokens = rows(5)
     scale = torch.tensor(100.0)
-    exact = contrast(images, texts, tokens, scale=scale, chunk=chunk)
+    exact = contrast(images, texts, tokens, torch.arange(len(images)), scale=scale, chunk=chunk)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = contrast(images, texts, tokens, scale=scale, chunk=chunk)
+        found = contrast(
+            images, texts, tokens, torch.arange(len(images)), scale=scale, chunk=chunk
+        )
     torch.testing.assert_close(found.image_to_text, exact.image_to_text)
 
 
@@ -64,9 +66,19 @@ def test_the_same_caption_is_not_wrong() -> None:
     images, texts, tokens = rows(4)
     tokens = tokens.clone()
     tokens[2] = tokens[0]
-    found = contrast(images, texts, tokens, scale=torch.tensor(3.0))
+    found = contrast(images, texts, tokens, torch.arange(len(images)), scale=torch.tensor(3.0))
     logits = 3 * images @ texts.T
     first = logits[0, [0, 1, 3]].log_softmax(0)[0]  # without its twin
+    torch.testing.assert_close(found.image_to_text[0], -first)
+    torch.testing.assert_close(found.image_to_text[1], -logits[1].log_softmax(0)[1])
+
+
+def test_another_wording_of_the_same_image_is_not_wrong() -> None:
+    images, texts, tokens = rows(4)
+    index = torch.tensor([7, 3, 7, 1])
+    found = contrast(images, texts, tokens, index, scale=torch.tensor(3.0))
+    logits = 3 * images @ texts.T
+    first = logits[0, [0, 1, 3]].log_softmax(0)[0]  # without the other wording
     torch.testing.assert_close(found.image_to_text[0], -first)
     torch.testing.assert_close(found.image_to_text[1], -logits[1].log_softmax(0)[1])
 

@@ -172,3 +172,21 @@ def test_what_the_package_does_not_have(tiny: tuple[str, Path]) -> None:
     torch.save({"weight": torch.zeros(1)}, file)
     with pytest.raises(GenzooError, match="cannot make genzoo-tiny"):
         openclip.load(f"open_clip/{name}/{file}")
+
+
+@pytest.mark.parametrize(("weights", "quick"), [("openai", True), ("laion2b_s34b_b79k", False)])
+def test_weights_get_the_activation_they_were_trained_with(
+    weights: str, quick: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = pytest.importorskip("open_clip", reason="needs genzoo[open-clip]")
+    asked: list[Any] = []
+
+    def create(*_: Any, force_quick_gelu: bool, **__: Any) -> nn.Module:
+        asked.append(force_quick_gelu)
+        return Standin()
+
+    monkeypatch.setattr(package, "create_model", create)
+    openclip._loaded.cache_clear()
+    openclip.load(f"open_clip/ViT-B-32/{weights}")
+    openclip._loaded.cache_clear()
+    assert asked == [quick]

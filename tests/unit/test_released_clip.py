@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,11 @@ class Danger:
 def test_as_a_checkpoint_it_is_refused_for_what_it_is(tiny: Path) -> None:
     put(tiny)
     save_file({"weight": torch.zeros(2)}, tiny / "other.safetensors")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, its files live on
+        torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1, 1)).save(tiny / "script.pt")
     for name, said in (
+        ("script.pt", "a TorchScript program, which is not executed"),
         (IMAGE, "holds the image encoder of a CLIP"),
         (TEXT, "holds the text encoder of a CLIP"),
         ("other.safetensors", "holds 1 entry of other names (weight)"),

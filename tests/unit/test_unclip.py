@@ -12,14 +12,16 @@ from torch.nn import functional as F
 
 from genzoo.build import build_model
 from genzoo.config import compose
+from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.prior import Said
+from genzoo.diffusion.sampler import ddim_reversed, final
 from genzoo.diffusion.sampling import Sampling
 from genzoo.errors import Unsupported
-from genzoo.guidance import ClassifierFree
-from genzoo.models.base import End
+from genzoo.guidance import Classifier, ClassifierFree, LogLikelihood
+from genzoo.models.base import End, identity
 from genzoo.models.unclip import INVERSION, UnCLIP
 from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.types import Batch, Condition
 
 SHAPE = (3, 16, 16)
 FAST = ("data.image_size=16", "model.prior.steps=4", "sampler.steps=2")
@@ -132,6 +134,26 @@ def test_a_part_alone_says_what_it_lacks(batch: Batch) -> None:
     assert whole.capabilities.conditions == frozenset({"text"})
 
 
+@torch.no_grad()
+def test_what_was_never_trained_draws_nothing(batch: Batch) -> None:
+    prior, decoder = unclip("model.stage=prior"), unclip("model.stage=decoder")
+    rows, own = batch.condition[:2], Noise.of(0, batch.index)[:2]
+    images = batch.image[:2]
+    captions, pictures = End(rows, own), End(rows, own, images)
+    for call in (
+        lambda: prior.vary(images, rows, strength=0.5, noise=own),
+        lambda: prior.textdiff(images, rows, rows, 2, strength=1.0, noise=own),
+        lambda: prior.between(pictures, pictures, SHAPE, 2),
+    ):
+        with pytest.raises(Unsupported, match="embeddings, not images"):
+            call()
+    with pytest.raises(Unsupported, match="without a prior"):
+        decoder.between(captions, captions, SHAPE, 2)
+    assert decoder.between(pictures, pictures, SHAPE, 2).shape == (2, 2, *SHAPE)
+    assert not prior.capabilities.vary
+    assert decoder.capabilities.between == {"images"}
+
+
 def test_known_embeddings_are_looked_up(batch: Batch) -> None:
     model = unclip()
     before = model.losses(batch, noise=noise(batch)).total
@@ -175,6 +197,50 @@ def test_a_version_without_strength_has_no_chance_in_it(both: UnCLIP, batch: Bat
 
 
 @torch.no_grad()
+def test_nothing_guides_away_from_a_given_image(both: UnCLIP, batch: Batch) -> None:
+    rows, own, images = batch.condition[:2], Noise.of(0, batch.index)[:2], batch.image[:2]
+    strong = ClassifierFree(5.0)
+
+    def versions(strength: float, guidance: Any) -> Tensor:
+        return both.vary(images, rows, strength=strength, noise=own, guidance=guidance)
+
+    still = versions(0.0, identity)
+    torch.testing.assert_close(versions(0.0, strong), still)
+    assert not torch.allclose(versions(1.0, strong), versions(1.0, identity), atol=1e-3)
+    picture = End(rows, own, images)
+    other = End(rows, own, images.flip(0))
+    way = both.between(picture, other, SHAPE, 3, guidance=strong)
+    torch.testing.assert_close(way, both.between(picture, other, SHAPE, 3))
+    torch.testing.assert_close(way[:, 0], still, atol=1e-4, rtol=0)
+    edit = [
+        both.textdiff(images, rows, batch.condition[2:4], 3, strength=1.0, noise=own, guidance=g)
+        for g in (identity, strong)
+    ]
+    torch.testing.assert_close(edit[0][:, 0], edit[1][:, 0])
+    assert not torch.allclose(edit[0][:, 2], edit[1][:, 2], atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_scorer_is_asked_for_where_the_way_leads(both: UnCLIP, batch: Batch) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    class Scorer:
+        noise_aware = True
+
+        def towards(self, cond: Condition) -> LogLikelihood:
+            asked.append(cond.caption)
+            return lambda images, level: images.flatten(1).sum(1)
+
+    one, other, own = batch.condition[:1], batch.condition[1:2], Noise.of(0, batch.index)[:1]
+    guidance = Classifier(Scorer(), 1.0)
+    both.textdiff(batch.image[:1], one, other, 2, strength=1.0, noise=own, guidance=guidance)
+    assert asked == [one.caption, other.caption] * 2
+    asked.clear()
+    both.between(End(one, own), End(other, own), SHAPE, 2, guidance=guidance)
+    assert asked == [one.caption, other.caption] * 2
+
+
+@torch.no_grad()
 def test_the_difference_of_captions_turns_the_embedding(both: UnCLIP, batch: Batch) -> None:
     one, other = batch.condition[3:4], batch.condition[4:5]
 
@@ -200,3 +266,18 @@ def test_an_image_comes_back_from_its_noise(batch: Batch) -> None:
         start = decoder.inverted(cond, first, steps=INVERSION)
         again = decoder.draw(cond, SHAPE, noise=noise(batch), start=start)
     torch.testing.assert_close(again, first, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("process", ["direct", "discrete", "rectified_flow", "edm"])
+def test_noise_that_leads_to_an_image_is_of_the_size_of_noise(process: str, batch: Batch) -> None:
+    """Also where the network is somewhat wrong about an image without noise."""
+    decoder = unclip(f"model/process@model.decoder.process={process}").decoder
+    schedule = decoder.process.schedule(INVERSION)
+    wrong = 0.06 * torch.randn(batch.image.shape, generator=torch.Generator().manual_seed(0))
+
+    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
+        level = schedule.level(steps, x_t)
+        return Prediction(batch.image + wrong, x_t, level.alpha, level.sigma)
+
+    noise = final(ddim_reversed(denoise, batch.image, schedule))
+    assert 0.3 < float(noise.std()) < 1.5

@@ -37,6 +37,7 @@ def contrast(
     images: Float[Tensor, "b k"],
     texts: Float[Tensor, "b k"],
     tokens: Int[Tensor, "b l"],
+    index: Int[Tensor, " b"],
     *,
     scale: Float[Tensor, ""],
     chunk: int | None = None,
@@ -46,20 +47,21 @@ def contrast(
     Args:
         images: unit vectors.
         texts: unit vectors.
-        tokens: of the captions; another row with the same caption is not held to be wrong.
+        tokens: of the captions; another row with the same caption is not held to be wrong ...
+        index: ... nor one with the same image, whose caption may be worded otherwise.
         scale: by which the cosines are multiplied.
         chunk: rows that are compared at once; their similarities are computed again in the
             backward pass, so that a large batch fits. None: all, and kept.
     """
     all_images, all_texts = gathered(images), gathered(texts)
-    keys = _keys(tokens)
+    keys = torch.stack([_keys(tokens), index.long()])
     all_keys = _everyones(keys)
     own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
     size = chunk or len(images)
     parts = []
     for start in range(0, len(images), size):
         rows = slice(start, start + size)
-        twins = keys[rows, None] == all_keys  # other rows with the same caption
+        twins = (keys[:, rows, None] == all_keys[:, None]).any(dim=0)
         twins[torch.arange(len(twins), device=twins.device), own[rows]] = False
 
         def compared(
@@ -104,6 +106,12 @@ def ranks(similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]) -> Int[T
     return ((similarity >= best) & ~right).sum(dim=1)
 
 
+def same_captions(tokens: Int[Tensor, "n l"]) -> Bool[Tensor, "n n"]:
+    """Which rows have the same caption."""
+    keys = _keys(tokens)
+    return keys[:, None] == keys
+
+
 def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:
     """A number a caption: the same for equal captions, another for others (but once in 2^64)."""
     generator = torch.Generator().manual_seed(0)
@@ -111,11 +119,11 @@ def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:
     return ((tokens + 1) * odd.to(tokens.device)).sum(dim=1)
 
 
-def _everyones(keys: Int[Tensor, " b"]) -> Int[Tensor, " n"]:
+def _everyones(keys: Int[Tensor, "2 b"]) -> Int[Tensor, "2 n"]:
     if distributed.world() == 1:
         return keys
     import torch.distributed as dist
 
     found = [torch.empty_like(keys) for _ in range(distributed.world())]
     dist.all_gather(found, keys)
-    return torch.cat(found)
+    return torch.cat(found, dim=1)

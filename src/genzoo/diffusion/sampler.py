@@ -22,6 +22,7 @@ from genzoo.diffusion.predict import Denoiser, Images, Prediction, step_back
 from genzoo.diffusion.schedule import Schedule, at
 
 Steps = Int[Tensor, " b"]
+LEAST_NOISE = 0.05  # sigma of a variance of 1, where the way from an image to its noise begins
 
 
 @runtime_checkable
@@ -128,9 +129,16 @@ def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Ite
         yield State(x, here.x0)
 
 
-def ddim_reversed(denoise: Denoiser, x: Images, schedule: Schedule) -> Iterator[State]:
-    """From images to the noise that `ddim` without noise leads back from."""
-    for t in reversed(list(_down(schedule, x))):
+def ddim_reversed(denoise: Denoiser, images: Images, schedule: Schedule) -> Iterator[State]:
+    """From images to the noise that `ddim` without noise leads back from.
+
+    It begins at a little noise, with the image as it is: where a network says the image, noise is
+    what it gets wrong of it divided by sigma, which next to no noise is many times too large.
+    """
+    share = schedule.sigma / (schedule.alpha**2 + schedule.sigma**2).sqrt()
+    first = min(int((share < LEAST_NOISE).sum()), len(schedule) - 1)
+    x = float(schedule.alpha[first]) * images
+    for t in reversed(list(_down(schedule, x))[: len(schedule) - first]):
         prediction = denoise(x, t)
         x = ddim_step_up(prediction, schedule, t)
         yield State(x, prediction.x0)

@@ -98,6 +98,11 @@ class GenerativeModel(nn.Module, ABC):
         """
         return self.decode(self.draw_latent(cond, noise=noise), cond)
 
+    @property
+    def retracing(self) -> Any:
+        """How given images are drawn again, and ways between them, where that takes many steps."""
+        return self.sampler
+
     def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """How well held-out images are told apart, by name: from 0 to 1 each, larger is better.
 
@@ -333,7 +338,7 @@ class AdversarialModel(GenerativeModel):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trainable numbers in a model."""
+    """Numbers that make a model, with those that came trained and stay as they are."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from genzoo.contrastive.encoders import CaptionEncoder, ImageEncoder
-from genzoo.contrastive.loss import contrast, ranks
+from genzoo.contrastive.loss import contrast, ranks, same_captions
 from genzoo.diffusion.process import Discrete, Process, with_noise
 from genzoo.diffusion.schedule import Level
 from genzoo.errors import Unsupported, UsageError
@@ -121,7 +121,9 @@ class CLIP(Judge):
         read = self._in_chunks(
             lambda rows: self.text(batch.tokens[rows], batch.token_mask[rows]), len(batch)
         )
-        found = contrast(unit(seen), unit(read), batch.tokens, scale=self.scale, chunk=self.chunk)
+        found = contrast(
+            unit(seen), unit(read), batch.tokens, batch.index, scale=self.scale, chunk=self.chunk
+        )
         return Losses(
             (found.image_to_text + found.text_to_image) / 2,
             {
@@ -205,8 +207,7 @@ class CLIP(Judge):
             tokens.append(batch.tokens)
             for t in self._times():
                 seen.setdefault(t, []).append(self._seen(batch, noise, t))
-        all_texts, all_tokens = torch.cat(texts), torch.cat(tokens)
-        right = (all_tokens[:, None] == all_tokens[None]).all(dim=2)
+        all_texts, right = torch.cat(texts), same_captions(torch.cat(tokens))
         found = {}
         for t, parts in seen.items():
             similarity = torch.cat(parts) @ all_texts.T

@@ -24,7 +24,7 @@ from genzoo.diffusion.sampler import ddim_reversed, final
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported, UsageError
-from genzoo.guidance import Classifier, ClassifierFree
+from genzoo.guidance import Classifier, ClassifierFree, mixed
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.nn.unet import UNetShape
 from genzoo.noise import Noise
@@ -200,7 +200,8 @@ class Diffusion(GenerativeModel):
             shown: what the network sees beside x_t.
             start: where the way begins, standard normal numbers such as `inverted` gives; None to
                 draw them.
-            towards: other conditions, and how far what is read goes towards theirs.
+            towards: other conditions, and how far what is read, and what a classifier asks for,
+                goes towards theirs.
         """
         schedule = self.process.schedule(self.sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
@@ -221,8 +222,11 @@ class Diffusion(GenerativeModel):
         if shown is not None and shown.image is not None and shown.mask is not None:
             denoise = guide.known_region(denoise, image=shown.image, mask=shown.mask)
         if isinstance(guidance, Classifier):
+            asked = guidance.towards(cond)
+            if towards is not None:
+                asked = mixed(asked, guidance.towards(towards[0]), towards[1])
             denoise = self.sampler.steered(
-                denoise, guidance.towards(cond), schedule, noise_aware=guidance.noise_aware
+                denoise, asked, schedule, noise_aware=guidance.noise_aware
             )
         images = self.sampler.draw(
             denoise,
@@ -244,8 +248,7 @@ class Diffusion(GenerativeModel):
         """
         schedule = self.process.schedule(steps)
         network = NetworkDenoiser(self.network, self.process, schedule, self._read(cond))
-        way = ddim_reversed(guide.clamped(network), images, schedule)
-        return final(way) / float(schedule.sigma[-1])
+        return final(ddim_reversed(guide.clamped(network), images, schedule))
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """The bound of a chain of `likelihood_steps` steps, with one draw of noise a step."""
@@ -291,7 +294,10 @@ class Diffusion(GenerativeModel):
 
 
 def captionless(cond: Condition) -> Condition:
-    """Nothing asked for: empty captions, no classes, embeddings of zeros."""
+    """Nothing for a network to read: no tokens, no classes, embeddings of zeros.
+
+    The words themselves stay, for a CLIP that guides.
+    """
     label = torch.full_like(cond.label, -1)
     return replace(
         cond,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from genzoo.contrastive.loss import ranks
+from genzoo.contrastive.loss import ranks, same_captions
 from genzoo.diffusion import guide
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.prior import PriorNetwork, Said
@@ -24,6 +24,7 @@ from genzoo.diffusion.process import Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported
+from genzoo.guidance import faded
 from genzoo.models.base import End, GenerativeModel, Objective, identity, interpolate
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion, captionless
@@ -187,12 +188,15 @@ class UnCLIP(GenerativeModel):
         if idle is not None:
             idle.requires_grad_(False)
         if "decoder" not in self.trained:
-            self.capabilities = replace(self.capabilities, sampling=None)
+            self.capabilities = replace(
+                self.capabilities, sampling=None, vary=False, between=frozenset(), textdiff=False
+            )
         elif "prior" not in self.trained:
             self.capabilities = replace(
                 self.capabilities,
                 sampling="denoising, given a real image's CLIP embedding",
                 conditions=frozenset({"text", "embedding"}),
+                between=frozenset({"images"}),
             )
 
     def train(self, mode: bool = True) -> UnCLIP:
@@ -234,7 +238,16 @@ class UnCLIP(GenerativeModel):
         return replace(cond, embedding=self.embed(images))
 
     def imagine(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
-        """Unit vectors that the prior draws for captions."""
+        """Unit vectors that the prior draws for captions.
+
+        Raises:
+            Unsupported: for a decoder that was trained without a prior.
+        """
+        if "prior" not in self.trained:
+            raise Unsupported(
+                "this decoder was trained without a prior, and draws from images alone",
+                "use task=vary image=..., or train a prior: model.stage=prior clip=<this>",
+            )
         drawn = self.prior.draw(self._said(cond), noise=noise.child("prior"))
         return unit(drawn)
 
@@ -251,17 +264,8 @@ class UnCLIP(GenerativeModel):
         Raises:
             Unsupported: for a prior alone, or a decoder alone without embeddings.
         """
-        if "decoder" not in self.trained:
-            raise Unsupported(
-                "a prior alone draws embeddings, not images",
-                "train a decoder on it: model=unclip model.stage=decoder clip=<this one>",
-            )
+        self._check_decoder()
         if cond.embedding is None:
-            if "prior" not in self.trained:
-                raise Unsupported(
-                    "this decoder was trained without a prior, and draws from images alone",
-                    "use task=vary image=..., or train a prior: model.stage=prior clip=<this>",
-                )
             cond = replace(cond, embedding=self.imagine(cond, noise=noise))
         self.decoder.sampler = self.sampler
         return self.decoder.draw(cond, shape, noise=noise.child("decoder"), guidance=guidance)
@@ -278,13 +282,16 @@ class UnCLIP(GenerativeModel):
         """Images of the same embedding, from other noise (arXiv 2204.06125, section 3.1).
 
         The noise that leads to the image is mixed with fresh noise, their variances' shares
-        adding up to 1, and `strength` is DDIM's eta.
+        adding up to 1, and `strength` is DDIM's eta and the share of the guidance.
         """
+        self._check_decoder()
         cond = self.with_embedding(cond, images)
         own = self.decoder.inverted(cond, images, steps=INVERSION)
         fresh = noise.child("start").normal(*images.shape[1:])
         start = math.sqrt(1 - strength**2) * own + strength * fresh
-        return self._redrawn(cond, start, eta=strength, noise=noise, guidance=guidance)
+        return self._redrawn(
+            cond, start, eta=strength, noise=noise, guidance=faded(guidance, strength)
+        )
 
     def between(
         self,
@@ -297,8 +304,12 @@ class UnCLIP(GenerativeModel):
     ) -> Float[Tensor, "b steps c h w"]:
         """Embeddings and noise both move along spheres (arXiv 2204.06125, section 3.2).
 
-        What the decoder reads of the captions goes straight from one to the other.
+        What the decoder reads of the captions goes straight from one to the other. Nothing guides
+        between images.
         """
+        self._check_decoder()
+        if start.images is not None:
+            guidance = identity
         conds, noises = zip(*(self._place(place, shape) for place in (start, end)), strict=True)
         return self._along(
             interpolate(conds[0].embedding, conds[1].embedding, steps, spherical=True),
@@ -323,8 +334,10 @@ class UnCLIP(GenerativeModel):
         """The embedding turned towards the captions' difference (arXiv 2204.06125, section 3.3).
 
         By half of the angle to it at full strength, as beyond that little is left of the image.
-        The noise that leads to the image is kept, and the decoder reads no caption.
+        The noise that leads to the image is kept, and the decoder reads no caption. Guidance grows
+        along the way.
         """
+        self._check_decoder()
         cond = self.with_embedding(captionless(source), images)
         own = self.decoder.inverted(cond, images, steps=INVERSION).flatten(1)
         said = [self.clip.of_captions(c.tokens, c.token_mask) for c in (source, target)]
@@ -333,10 +346,11 @@ class UnCLIP(GenerativeModel):
         return self._along(
             interpolate(cond.embedding, towards, steps, spherical=True, until=strength / 2),
             own[:, None].expand(-1, steps, -1),
-            (cond, cond),
+            (cond, captionless(target)),
             (images.shape[1], images.shape[2], images.shape[3]),
             noise=noise,
             guidance=guidance,
+            growing=strength,
         )
 
     def _place(
@@ -359,19 +373,23 @@ class UnCLIP(GenerativeModel):
         *,
         noise: Noise,
         guidance: Any,
+        growing: float | None = None,
     ) -> Float[Tensor, "b steps c h w"]:
-        """The images on every way, one step of all ways after the other."""
+        """The images on every way, one step of all ways after the other.
+
+        Guidance is all there from the beginning, or grows from none to the share `growing`.
+        """
         count = embeddings.shape[1]
         found = []
         for k in range(count):
-            vectors = unit(embeddings[:, k])
+            vectors, share = unit(embeddings[:, k]), k / max(count - 1, 1)
             found.append(
                 self._redrawn(
                     replace(conds[0], embedding=vectors),
                     starts[:, k].unflatten(1, shape),
-                    towards=(replace(conds[1], embedding=vectors), k / max(count - 1, 1)),
+                    towards=(replace(conds[1], embedding=vectors), share),
                     noise=noise,
-                    guidance=guidance,
+                    guidance=guidance if growing is None else faded(guidance, share * growing),
                 )
             )
         return torch.stack(found, dim=1)
@@ -387,11 +405,23 @@ class UnCLIP(GenerativeModel):
         towards: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """What DDIM draws from this noise, in as many steps as lead back to it."""
-        self.decoder.sampler = Sampling("ddim", steps=INVERSION, eta=eta)
+        self.decoder.sampler = replace(self.retracing, eta=eta)
         shape = (start.shape[1], start.shape[2], start.shape[3])
         return self.decoder.draw(
             cond, shape, noise=noise, guidance=guidance, start=start, towards=towards
         )
+
+    @property
+    def retracing(self) -> Sampling:
+        confined = self.sampler or Sampling("ddim", steps=INVERSION)
+        return replace(confined, method="ddim", steps=INVERSION, eta=0.0, temperature=1.0)
+
+    def _check_decoder(self) -> None:
+        if "decoder" not in self.trained:
+            raise Unsupported(
+                "a prior alone draws embeddings, not images",
+                "train a decoder on it: model=unclip model.stage=decoder clip=<this one>",
+            )
 
     def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """Of a prior alone: whether the embedding it draws is nearest to that of the own image.
@@ -405,9 +435,7 @@ class UnCLIP(GenerativeModel):
             drawn.append(self.imagine(batch.condition, noise=noise))
             real.append(self.embed(batch.image))
             tokens.append(batch.tokens)
-        own = torch.cat(tokens)
-        right = (own[:, None] == own[None]).all(dim=2)
-        place = ranks(torch.cat(drawn) @ torch.cat(real).T, right)
+        place = ranks(torch.cat(drawn) @ torch.cat(real).T, same_captions(torch.cat(tokens)))
         return {f"prior_recall_at_{k}": (place < k).float() for k in RECALL}
 
     @torch.no_grad()

@@ -20,12 +20,14 @@ from genzoo.models.base import GenerativeModel
 from genzoo.models.unclip import UnCLIP
 
 BATCH = 256  # images at once
+WAY = 1  # how images are embedded; another number whenever that changes, for other files
 
 
 def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImageData) -> None:
     """Let models that are trained on embeddings know those of all images; others need none.
 
-    They are kept in half precision in a file that is named by the data and by CLIP's weights.
+    They are kept in half precision in a file that is named by the data and by CLIP's weights,
+    which have to be the final ones by now. On each machine the first process makes it.
 
     Args:
         cfg: the prepared configuration.
@@ -37,8 +39,8 @@ def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImage
         return
     model = knowing[0]
     home = cache_home(cfg.data.get("cache")) / "embeddings"
-    file = home / f"{data.fingerprint}-{_digest(model.clip)}.safetensors"
-    if not file.is_file() and distributed.rank() == 0:
+    file = home / f"{WAY}-{data.fingerprint}-{_digest(model.clip)}.safetensors"
+    if not file.is_file() and distributed.local_rank() == 0:
         with written_whole(file) as part:
             save_file({"vectors": _embedded(model, data, build.device(cfg))}, part)
     distributed.barrier()

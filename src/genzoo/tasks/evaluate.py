@@ -107,7 +107,7 @@ def _samples(
         cfg, model, data, tokenizer, measures, captions, score, device, guidance=guidance
     )
     entries = measuring.feature_entries(cfg, data, measures)
-    real = len(measures[0].real)
+    real = len(measuring.real_indices(cfg, data))
     if captions is not None:
         entries |= measuring.caption_entries(cfg, data, captions, real=real)
     if scoring is not None:

@@ -80,11 +80,12 @@ def train(
     model = build.compiled(cfg, build.build_model(cfg))
     origin = build.take_over(cfg, model) if checkpoint is None else checkpoint.origin
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
-    if checkpoint is not None and not checkpoint.weights:
-        load_into(model, checkpoint.ema, path=checkpoint.path)
-        say(f"a new training from the weights in {checkpoint.path}")
-        origin = origin or checkpoint.path.name
-        checkpoint = None
+    if checkpoint is not None:  # also to go on: what is made of a frozen part is made next
+        load_into(model, checkpoint.weights or checkpoint.ema, path=checkpoint.path)
+        if not checkpoint.weights:
+            say(f"a new training from the weights in {checkpoint.path}")
+            origin = origin or checkpoint.path.name
+            checkpoint = None
     game = isinstance(model, AdversarialModel)
     wrapper: type[Any] = AdversarialModule if game else GenerativeModule
     module: GenerativeModule = wrapper(
@@ -179,10 +180,14 @@ def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[s
 
 
 def _batches(
-    module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer, indices: list[int]
+    module: GenerativeModule,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    indices: list[int],
+    size: int = 64,
 ) -> Iterator[Batch]:
-    for start in range(0, len(indices), 64):
-        yield data.batch(indices[start : start + 64], tokenizer).to(module.device)
+    for start in range(0, len(indices), size):
+        yield data.batch(indices[start : start + size], tokenizer).to(module.device)
 
 
 def _calibration(
@@ -200,7 +205,8 @@ def _validate(
     indices = data.spread("validation", cfg.trainer.validation_images).tolist()
     objectives = module.ema.model.objectives()
     sums: dict[str, float] = {}
-    for batch in _batches(module, data, tokenizer, indices):
+    size = cfg.optimizer.batch_size // distributed.world()  # CLIP tells images from so many others
+    for batch in _batches(module, data, tokenizer, indices, size):
         noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)
         for objective, of in objectives.items():
             losses = of.losses(batch, noise=noise)

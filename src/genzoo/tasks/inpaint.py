@@ -90,7 +90,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 guidance=guidance if stage is stages[0] else identity,
             )
     assert drawn is not None
-    about = about_pictures(cfg, stages[0].model, checkpoint)
+    about = about_pictures(cfg, stages[0].model, checkpoint, sampler=stages[0].model.sampler)
     for k, image in enumerate(to_uint8(drawn).cpu()):
         whole = region.put_back(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
         text = {

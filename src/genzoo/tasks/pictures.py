@@ -117,7 +117,12 @@ def write_gallery(
         noise = Noise.of(seed, indices, "sample", device=device)
         held_out = slice(len(chosen["validation"]))
         picture = _interpolation(
-            model, real[held_out], cond[held_out], noise=noise[held_out], device=device
+            model,
+            real[held_out],
+            cond[held_out],
+            noise=noise[held_out],
+            device=device,
+            guidance=guidance,
         )
         save_png(folder / strip, picture, text={})
     content = {
@@ -135,11 +140,13 @@ def _interpolation(
     *,
     noise: Noise,
     device: torch.device,
+    guidance: Any,
     rows: int = 4,
 ) -> Tensor:
     """Rows that lead from one image and its caption to another.
 
-    They are held-out images, which are shown outside, or, where a model takes none, drawn ones.
+    They are held-out images, which are shown outside, or, where a model takes none, drawn ones,
+    guided as the samples are.
     """
     given = "images" in model.capabilities.between
     pixels = to_float(real).to(device)
@@ -149,21 +156,22 @@ def _interpolation(
     )
     shape = (real.shape[1], real.shape[2], real.shape[3])
     with torch.no_grad():
-        ways = to_uint8(model.between(start, end, shape, STEPS)).cpu()
+        steered = identity if given else guidance
+        ways = to_uint8(model.between(start, end, shape, STEPS, guidance=steered)).cpu()
     if given:
         ways = torch.cat([real[0 : 2 * rows : 2, None], ways, real[1 : 2 * rows : 2, None]], dim=1)
     return grid(ways.flatten(0, 1), columns=ways.shape[1])
 
 
 def about_pictures(
-    cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint
+    cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint, *, sampler: Any
 ) -> dict[str, str]:
     """What every picture of a command says of its making, for the file's metadata."""
     return {
         "model": cfg.model.name,
         "seed": str(cfg.seed),
         "guidance": build.guidance_words(cfg),
-        "sampler": "none" if model.sampler is None else str(model.sampler),
+        "sampler": "none" if sampler is None else str(sampler),
         "checkpoint": str(checkpoint.path),
         "software": f"genzoo {checkpoint.about['version']}",
     }

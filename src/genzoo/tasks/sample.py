@@ -64,7 +64,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             progress.at(numbers[-1] + 1)
     images = torch.cat(pictures)
     seconds = (time.perf_counter() - begin) / cfg.count
-    about = about_pictures(cfg, model, checkpoint)
+    about = about_pictures(cfg, model, checkpoint, sampler=model.sampler)
     for i, image in enumerate(images):
         text = {
             "caption": captions[i % len(captions)],

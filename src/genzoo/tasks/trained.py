@@ -56,7 +56,7 @@ class Trained:
             checkpoint.config["data"]["image_size"],
             cfg.seed,
             device,
-            about_pictures(cfg, model, checkpoint),
+            about_pictures(cfg, model, checkpoint, sampler=model.retracing),
         )
 
     @property

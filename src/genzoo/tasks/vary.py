@@ -31,6 +31,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_able(cfg, "draw versions of a picture", lambda can: can.vary)
     check_drawing(cfg)
     check_given(cfg, image="a.png")
+    if cfg.guidance.name == "classifier":  # towards what?
+        check_given(cfg, prompt='"a red heart"')
     check_captions(cfg, "prompt")
     check_share(cfg, "strength")
     check_whole(cfg, count=1, batch=1)
