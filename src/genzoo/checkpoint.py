@@ -7,26 +7,20 @@ version and git revision. Files of `genzoo.portable` and the reference's are rea
 
 from __future__ import annotations
 
-import pickle
 import re
-import warnings
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from genzoo import portable, released
+from genzoo import portable, released, released_clip
 from genzoo.config import zoo_dir
-from genzoo.errors import GenzooError, UsageError
+from genzoo.content import content_of
+from genzoo.errors import UsageError
 
 FORMAT = 1
 LAST = Path("checkpoints") / "last.ckpt"
-# What reading a damaged file may raise.
-DAMAGED = (RuntimeError, EOFError, OSError, ValueError, KeyError, SafetensorError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -112,7 +106,9 @@ def find(word: str, *, output: str | Path) -> Path:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU: one of ours, or GLIDE's as released or fine-tuned from it.
+    """Read a checkpoint onto the CPU: one of ours, or OpenAI's as released or fine-tuned from it.
+
+    Of OpenAI's CLIP either of the two files will do, beside the other one.
 
     Raises:
         GenzooError: for a damaged file.
@@ -124,6 +120,9 @@ def read(path: Path) -> Checkpoint:
     if state is not None:
         weights = released.weights(state, released.kind_of(state, path))
         return Checkpoint(path, about, {}, weights)
+    if released.half_of(content):
+        clip = released_clip.load(released_clip.in_folder(path.parent))
+        return Checkpoint(path, about, {}, clip.model.state_dict())
     if "averages" in content:
         return Checkpoint(path, about, {}, content["averages"])
     state = content["state_dict"]
@@ -136,47 +135,18 @@ def configuration(path: Path) -> dict[str, Any]:
     return config
 
 
-def content_of(path: Path) -> Any:
-    """Whatever plain data and tensors lie in a file, whoever wrote it.
-
-    Raises:
-        UsageError: for a file that would have to run code.
-        GenzooError: for a damaged file.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            about, tensors = portable.read(path)
-            return tensors if about is None else {portable.ENTRY: about, "averages": tensors}
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*TorchScript archive")  # refused below
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise UsageError(
-            f"{path} is no genzoo checkpoint, and what is in it is not executed",
-            "name a checkpoints/last.ckpt that genzoo wrote",
-        ) from error
-    except DAMAGED as error:
-        if "TorchScript" in str(error):
-            raise UsageError(
-                f"{path} is a TorchScript program, which is not executed",
-                "name one of OpenAI's ordinary CLIPs as open_clip/<model>/<file>",
-            ) from error
-        raise GenzooError(
-            f"the checkpoint {path} is damaged or truncated",
-            "use another checkpoint, or train again",
-        ) from error
-
-
 def _about(content: Any, path: Path) -> dict[str, Any]:
     state = released.recognised(content)
     if state is not None:
         return released.about(released.kind_of(state, path), path)
+    if released.half_of(content):
+        return released_clip.about(released_clip.in_folder(path.parent))
     about = content.get(portable.ENTRY) if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
             f"{path} holds {released.described(content)}, neither a genzoo checkpoint nor weights "
-            "of OpenAI's GLIDE",
-            "name a checkpoints/last.ckpt or an exported file, or one of GLIDE's networks",
+            "of OpenAI's GLIDE or its CLIP",
+            "name a checkpoints/last.ckpt, an exported file, or one of OpenAI's networks",
         )
     if about.get("format") != FORMAT:
         raise UsageError(

@@ -95,10 +95,13 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     if cfg.get("upsampler") == "auto":
         cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
     if cfg.checkpoint is not None:
-        from genzoo import checkpoint
+        from genzoo import checkpoint, released_clip
+        from genzoo.build import is_pair
 
         if cfg.checkpoint == OPENAI:
             path = _released(cfg)
+        elif is_pair(cfg.checkpoint):
+            path = released_clip.in_folder(Path(cfg.checkpoint).expanduser()).image
         else:
             path = checkpoint.find(cfg.checkpoint, output=cfg.output)
         cfg = from_checkpoint(cfg, checkpoint.configuration(path), overrides)
@@ -188,12 +191,14 @@ def _configuration(values: dict[Any, Any]) -> DictConfig:
 
 def _released(cfg: DictConfig) -> Path:
     """The file of OpenAI's network that a command asks for."""
-    from genzoo import released
+    from genzoo import released, released_clip
 
+    if cfg.model.name == "clip":
+        return released_clip.published(cfg.weights_dir).image
     if cfg.model.name != "glide":
         raise UsageError(
             f"nobody released a model={cfg.model.name} under checkpoint={OPENAI}",
-            f"write model=glide checkpoint={OPENAI}",
+            f"write model=glide or model=clip checkpoint={OPENAI}",
         )
     inpaint = cfg.model.inpaint or cfg.task.name == "inpaint"
     return released.published(released.Kind(cfg.model.stage, inpaint), cfg.weights_dir)

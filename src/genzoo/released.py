@@ -29,6 +29,7 @@ SHA256 = {
     "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
     "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
 }
+VERSION = "none (openai/glide-text2im)"  # of the program that trained them
 FIRST = "input_blocks.0.0.weight"  # a key that every network of the reference has
 CONTEXT = 128
 
@@ -199,7 +200,7 @@ def about(kind: Kind, path: Path) -> dict[str, Any]:
         "tokenizer": tokenizer(path.parent).to_json(),
         "images_seen": 0,
         "seconds": 0.0,
-        "version": "none (openai/glide-text2im)",
+        "version": VERSION,
     }
 
 

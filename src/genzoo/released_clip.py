@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from genzoo import released
-from genzoo.checkpoint import content_of
-from genzoo.config import OPENAI, build
+from genzoo.config import OPENAI, build, compose, plain
+from genzoo.content import content_of
 from genzoo.convert import clip
 from genzoo.convert.clip import KEYS
 from genzoo.data.cache import cache_home
@@ -156,6 +156,26 @@ def load(files: Files) -> CLIPMatcher:
     model.log_scale = nn.Parameter(torch.tensor([math.log(CONFIG["logit_scale"])]))
     model.eval().requires_grad_(False)
     return CLIPMatcher(model, tokenizer(files.text.parent), files.name, files.sha256)
+
+
+def about(files: Files) -> dict[str, Any]:
+    """What a checkpoint of ours would say of itself.
+
+    Raises:
+        GenzooError: where the vocabulary cannot be had.
+    """
+    typed = ["model=clip", f"data.image_size={CONFIG['image_size']}"]
+    config = plain(compose(*typed))
+    config["model"] |= arguments()
+    config["text"] |= TEXT_SECTION
+    return {
+        "config": config,
+        "origin": files.name,
+        "tokenizer": tokenizer(files.text.parent).to_json(),
+        "images_seen": 0,
+        "seconds": 0.0,
+        "version": released.VERSION,
+    }
 
 
 def arguments() -> dict[str, Any]:

@@ -6,15 +6,17 @@ The networks here are tiny ones of the same make: only the configuration differs
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,7 +27,10 @@ from genzoo.convert import clip
 from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import GenzooError, UsageError
 from genzoo.guidance import Classifier
+from genzoo.models.clip import CLIP
 from genzoo.released_clip import IMAGE, PAIRS, TEXT
+from genzoo.text.stored import read_tokenizer
+from tests.small import AGAIN
 
 TINY = {"n_timesteps": 20, "image_size": 16, "patch_size": 8, "n_vocab": 600, "max_text_len": 9}
 TINY |= {"n_embd": 6, "n_head_state_text": 4, "n_head_text": 2, "n_xf_blocks_text": 1}
@@ -191,19 +196,55 @@ class Danger:
 
 
 def test_as_a_checkpoint_it_is_refused_for_what_it_is(tiny: Path) -> None:
-    put(tiny)
+    image, _ = states()
+    torch.save(image, tiny / IMAGE)  # without the other half
     save_file({"weight": torch.zeros(2)}, tiny / "other.safetensors")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # it is deprecated, its files live on
         torch.jit.trace(torch.nn.Linear(1, 1), torch.zeros(1, 1)).save(tiny / "script.pt")
     for name, said in (
         ("script.pt", "a TorchScript program, which is not executed"),
-        (IMAGE, "holds the image encoder of a CLIP"),
-        (TEXT, "holds the text encoder of a CLIP"),
+        (IMAGE, f"(image encoder: {IMAGE}; text encoder: none)"),
         ("other.safetensors", "holds 1 entry of other names (weight)"),
     ):
         with pytest.raises(UsageError, match=re.escape(said)):
             checkpoint.read(tiny / name)
+
+
+@pytest.mark.parametrize("half", [IMAGE, TEXT])
+def test_both_files_are_one_checkpoint(tiny: Path, half: str) -> None:
+    """As a trained model it is measured, fine-tuned, built upon."""
+    read = checkpoint.read(put(tiny) / half)
+    assert read.origin == f"weights/{IMAGE}"
+    assert not read.weights  # nothing to go on from, but to begin with
+    model = build.build_model(OmegaConf.create(read.config))
+    checkpoint.load_into(model, read.ema, path=read.path)
+    theirs = released_clip.load(released_clip.in_folder(tiny))
+    images = torch.rand(2, 3, 16, 16) * 2 - 1
+    assert isinstance(model, CLIP)
+    torch.testing.assert_close(model.eval().of_images(images), theirs.of_images(images))
+    tokens, mask = read_tokenizer(read.about["tokenizer"]).encode(["Red r", "r"])
+    torch.testing.assert_close(model.of_captions(tokens, mask), theirs.of_captions(["Red r", "r"]))
+
+
+def test_it_is_measured_and_fine_tuned(
+    tiny: Path, genzoo: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    put(tiny)
+    data = ("data=shapes", "data.source.count=60", *AGAIN)
+    status, _, error = genzoo("task=evaluate", "checkpoint=weights", *data, "hydra.run.dir=found")
+    assert status == 0, error
+    found = json.loads((tmp_path / "found" / "results.json").read_text())
+    assert found["model"]["origin"] == f"weights/{IMAGE}"
+    assert "recall_at_1/image_to_text/t_19" in found["metrics"]
+    tuning = ("checkpoint=weights", *data, "budget.images=32", "optimizer.batch_size=16")
+    status, _, error = genzoo(*tuning, "hydra.run.dir=tuned")
+    assert status == 0, error
+    tuned = checkpoint.read(tmp_path / "tuned" / checkpoint.LAST)
+    assert tuned.origin == f"weights/{IMAGE}"
+    before = checkpoint.read(tiny / IMAGE).ema
+    moved = {name for name, value in tuned.weights.items() if not value.equal(before[name])}
+    assert {"image.patches.weight", "text.token_embedding.weight"} <= moved
 
 
 def test_nothing_is_executed(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
