@@ -7,26 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from experiments.guidance import rule
+from experiments.lab.clip import Judge
 from experiments.lab.entries import METRICS, Entry, entries
 from experiments.lab.sweep import Outcome
 from experiments.lab.trained import BATCH, Trained
 from genzoo import build
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
 from genzoo.guidance import Classifier, ClassifierFree, Scorer
-from genzoo.image import to_float
-from genzoo.metrics.clip_score import NAME as CLIP_SCORE
-from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
-from genzoo.metrics.suite import MetricValue
 from genzoo.models.base import identity
-from genzoo.tasks.measuring import clip_score
 
-R_PRECISION = "r_precision"
 MEASURED = (*METRICS, "inception_score")
 NAMES = {"fid": "frechet_distance", "kid": "kernel_distance"}  # what published weights call them
 OFF = {rule.FREE: 1.0, rule.HEAD: 0.0, rule.CLIP: 0.0}  # scales that guide nowhere
@@ -98,15 +92,6 @@ def guides(trained: Trained, classifier: Outcome, clip: Outcome) -> Guides:
     return Guides({rule.HEAD: head, rule.CLIP: CLIPScorer(matcher)})
 
 
-def scoring(trained: Trained, outcome: Outcome) -> tuple[CLIPScore, Matcher]:
-    """The CLIP that only scores."""
-    cfg = trained.cfg.copy()
-    cfg.metrics.clip = str(outcome.last.folder)
-    found = clip_score(cfg)
-    assert found is not None
-    return found
-
-
 @dataclass(frozen=True)
 class Bench:
     """What every picture is measured with.
@@ -116,8 +101,7 @@ class Bench:
         guides: the second models.
         real: features of training images.
         extractor: of features.
-        score: the CLIP score ...
-        matcher: ... and its CLIP.
+        judge: a CLIP that guides none.
         count: pictures for each guidance and seed.
     """
 
@@ -125,8 +109,7 @@ class Bench:
     guides: Guides
     real: RealFeatures
     extractor: FeatureExtractor
-    score: CLIPScore
-    matcher: Matcher
+    judge: Judge
     count: int
 
     def drawn(self, mode: str, scale: float, seed: int) -> Drawn:
@@ -151,40 +134,9 @@ class Bench:
             kept=(*MEASURED, *NAMES),
         )
         metrics = {NAMES.get(name, name): entry for name, entry in metrics.items()}
-        metrics |= self._by_clip(pictures, captions, metrics["frechet_distance"]["stamp"])
+        about = metrics["frechet_distance"]["stamp"]
+        metrics |= self.judge.entries(pictures, captions, about=about)
         return Drawn(mode, scale, seed, pictures, captions, seconds, metrics)
-
-    def _by_clip(
-        self, pictures: Tensor, captions: Sequence[str], about: Mapping[str, Any]
-    ) -> dict[str, Entry]:
-        """CLIP score, and R-precision; `about` is the stamp of the same pictures' features."""
-        self.score.reset()
-        for start in range(0, len(pictures), BATCH):
-            part = slice(start, start + BATCH)
-            index = torch.arange(start, start + len(captions[part]))
-            self.score.update(pictures[part], captions[part], index)
-        (score,) = self.score.compute().values()
-        found = MetricValue(self._found(pictures, captions), None, "higher")
-        shared = ("generated_images", "caption_split", "sample_seed", "guidance", "sampler", "ema",
-                  "data", "data_fingerprint", "image_size", "git", "version")  # fmt: skip
-        own = {**self.matcher.about, **{key: about[key] for key in shared}}
-        return {
-            name: {**value._asdict(), "stamp": {"metric": name, **own}}
-            for name, value in ((CLIP_SCORE, score), (R_PRECISION, found))
-        }
-
-    @torch.no_grad()
-    def _found(self, pictures: Tensor, captions: Sequence[str]) -> float:
-        """The share of pictures whose own caption fits them best, of all that were drawn.
-
-        CLIP R-precision (Park et al., Benchmark for compositional text-to-image synthesis, 2021).
-        """
-        texts = sorted(set(captions))
-        own = torch.tensor([texts.index(caption) for caption in captions])
-        said = self.matcher.of_captions(texts)
-        parts = to_float(pictures).to(said.device).split(BATCH)
-        likeliest = torch.cat([(self.matcher.of_images(p) @ said.T).argmax(1) for p in parts])
-        return float((likeliest.cpu() == own).double().mean())
 
 
 def _judge(trained: Trained, outcome: Outcome) -> object:

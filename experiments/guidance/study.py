@@ -12,6 +12,7 @@ from typing import Any
 from experiments.guidance import measure, picture, rule
 from experiments.guidance.measure import OFF, Drawn
 from experiments.lab import trained as lab
+from experiments.lab.clip import Judge
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, over_seeds, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
@@ -53,14 +54,12 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
     trained = lab.load(runs[DIFFUSION].last.folder)
     trained.model.sampler = Sampling(settings["sampler"], steps=settings["steps"])
     real, extractor = lab.real(trained, settings["extractor"], settings["real_images"])
-    score, matcher = measure.scoring(trained, runs[JUDGE])
     bench = measure.Bench(
         trained,
         measure.guides(trained, runs[CLASSIFIER], runs[GUIDE]),
         real,
         extractor,
-        score,
-        matcher,
+        Judge.of(trained, runs[JUDGE]),
         settings["images"],
     )
     everything = _everything(bench, settings)
