@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from experiments.lab import judged as lab_judged
 from experiments.lab import trained as lab
+from experiments.lab.clip import Judge
 from experiments.lab.command import Settings, Study
 from experiments.lab.entries import Entry, entries
 from experiments.lab.findings import Findings, Table, over_seeds
-from experiments.lab.judged import Judged
 from experiments.lab.sweep import Outcome, Run, StudyError
 from experiments.lab.trained import BATCH, Trained
 from experiments.unclip import picture, rule
@@ -41,8 +39,6 @@ class Drawn:
         pictures: 8 bit, one a caption.
         metrics: with their stamps.
         spread: of one caption's draws, as a share of that of real images.
-        judged: what the pictures show of their captions ...
-        stamp: ... and how that was found.
     """
 
     model: str
@@ -51,8 +47,6 @@ class Drawn:
     pictures: Tensor
     metrics: dict[str, Entry]
     spread: float
-    judged: Judged
-    stamp: Mapping[str, Any]
 
     def value(self, metric: str) -> float:
         """Of a metric."""
@@ -60,18 +54,18 @@ class Drawn:
 
 
 def plan(settings: Settings) -> list[Run]:
-    """CLIP and GLIDE at once, then unCLIP on that CLIP."""
+    """CLIP and GLIDE at once, then unCLIP on that CLIP, and a CLIP that only judges."""
     common = (*settings["shared"], *settings["overrides"])
-    stages = {name: tuple(own) for name, own in settings["stages"].items()}
+
+    def run(name: str, model: str, *own: str, after: Mapping[str, str] | None = None) -> Run:
+        overrides = (f"model={model}", *common, *settings[model], *own)
+        return Run(name, overrides, tuple(settings["stages"][name]), after=after or {})
+
     return [
-        Run("clip", ("model=clip", *common, *settings["clip"]), stages["clip"]),
-        Run("glide", ("model=glide", *common, *settings["glide"]), stages["glide"]),
-        Run(
-            "unclip",
-            ("model=unclip", *common, *settings["unclip"]),
-            stages["unclip"],
-            after={"clip": "clip"},
-        ),
+        run("clip", "clip", "seed=0"),
+        run("glide", "glide", "seed=0"),
+        run("unclip", "unclip", "seed=0", after={"clip": "clip"}),
+        run("judge", "clip", "seed=1"),
     ]
 
 
@@ -84,19 +78,21 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
     everything: list[Drawn] = []
     for name in MODELS:
         trained = lab.load(runs[name].last.folder)
-        trained.model.sampler = Sampling("dpm_solver", steps=settings["steps"])
-        real, extractor = lab.real(trained, settings["extractor"])
+        trained.model.sampler = Sampling("ddim", steps=settings["steps"])
+        real, extractor = lab.real(trained, settings["extractor"], settings["real_images"])
+        judge = Judge.of(trained, runs["judge"])
         for scale in settings["guidance"]:
             for seed in settings["seeds"]:
                 print(f"  {name} at {scale:g}, seed {seed}", flush=True)
-                everything.append(_drawn(name, trained, real, extractor, scale, seed, settings))
+                measured = partial(_drawn, name, trained, real, extractor, judge)
+                everything.append(measured(scale, seed, settings))
     pairs = [
         rule.Pair(scale, *(_point(everything, name, scale) for name in MODELS))
         for scale in settings["guidance"]
     ]
     return Findings(
         rule.verdict(pairs),
-        [_table(everything, settings)],
+        [_table(everything, settings, real=len(real))],
         {"drawn": [_numbers(own) for own in everything]},
         {
             "picture.png": partial(picture.samples, everything),
@@ -110,6 +106,7 @@ def _drawn(
     trained: Trained,
     real: RealFeatures,
     extractor: FeatureExtractor,
+    judge: Judge,
     scale: float,
     seed: int,
     settings: Settings,
@@ -127,19 +124,19 @@ def _drawn(
         sampler=str(trained.model.sampler),
         sample_seed=seed,
     )
-    captions = data.spread("validation", settings["captions"]).tolist()
+    captions = [data.captions[i] for i in indices]
+    metrics |= judge.entries(pictures, captions, about=metrics["frechet_distance"]["stamp"])
+    drawn_again = data.spread("validation", settings["captions"]).tolist()
     again = []
     for k in range(settings["draws"]):
-        drawn = trained.drawn(captions, seed=split_seed(seed, "again", k), guidance=guidance)
+        drawn = trained.drawn(drawn_again, seed=split_seed(seed, "again", k), guidance=guidance)
         again.append(extract(drawn.split(BATCH), extractor).pooled)
     spread = _apart(torch.stack(again, dim=1)) / _apart(_pairs(real))
-    judged = lab_judged.judge(trained, pictures, data.facts(indices))
-    stamp = {**lab_judged.stamp(trained, len(pictures)), "seed": seed}
-    return Drawn(name, scale, seed, pictures, metrics, spread, judged, stamp)
+    return Drawn(name, scale, seed, pictures, metrics, spread)
 
 
 def _pairs(real: RealFeatures) -> Tensor:
-    """Real images of different captions in pairs: neighbours in the data's random order."""
+    """Real images in pairs: the first half of them beside the second."""
     half = len(real) // 2
     return torch.stack([real.pooled[:half], real.pooled[half : 2 * half]], dim=1)
 
@@ -167,18 +164,17 @@ def _numbers(own: Drawn) -> dict[str, Any]:
         "seed": own.seed,
         "metrics": own.metrics,
         "spread": own.spread,
-        "attributes": own.judged.right,
-        "attributes_shuffled": own.judged.chance,
-        "attributes_stamp": own.stamp,
     }
 
 
-def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
+def _table(everything: Sequence[Drawn], settings: Settings, *, real: int) -> Table:
     columns = {
         "frechet_distance": "Fréchet distance",
         "precision": "precision",
         "recall": "recall",
         "kernel_distance": "KID",
+        "clip_score": "CLIP score",
+        "r_precision": "R-precision",
     }
     rows = []
     for name in MODELS:
@@ -190,20 +186,18 @@ def _table(everything: Sequence[Drawn], settings: Settings) -> Table:
                     f"{scale:g}",
                     *(over_seeds([one.value(metric) for one in own]) for metric in columns),
                     over_seeds([one.spread for one in own]),
-                    f"{statistics.fmean(one.judged.right for one in own):.1%}",
-                    f"{statistics.fmean(one.judged.chance for one in own):.1%}",
                 ]
             )
     seeds = ", ".join(map(str, settings["seeds"]))
     note = (
-        f"{settings['images']} pictures for held-out captions against all training images; "
-        f"dpm_solver with {settings['steps']} steps; means over sampling seeds {seeds}, in "
+        f"{settings['images']} pictures for held-out captions against {real:,} training images; "
+        f"ddim with {settings['steps']} steps; means over sampling seeds {seeds}, in "
         f"brackets the values. *Spread*: mean distance of {settings['draws']} draws of a caption "
-        "in features, as a share of that of real images of different captions. *Attributes*: "
-        "shares of shape, colour, size and position that are as the caption says, *shuffled* as "
-        "another caption says."
+        "in features, as a share of that of any two real images. *R-precision*: the share of "
+        "pictures whose own caption fits them best, of all that were drawn, by a CLIP on which "
+        "nothing was built, as the CLIP score is."
     )
-    heads = ["model", "guidance", *columns.values(), "spread", "attributes", "shuffled"]
+    heads = ["model", "guidance", *columns.values(), "spread"]
     return Table("GLIDE and unCLIP by the scale of guidance", heads, rows, note)
 
 

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+import torch
 import yaml
 from PIL import Image
+from torch import Tensor
 
 from experiments.composition import rule as composition
 from experiments.flow_inverse import rule as inverse
@@ -20,11 +24,13 @@ from experiments.guidance import rule as guidance
 from experiments.guidance.picture import front
 from experiments.guidance.study import STUDY as GUIDANCE
 from experiments.inpainting import rule as inpainting
+from experiments.lab.clip import SHARED, Judge
 from experiments.lab.command import SCALES
 from experiments.lab.judged import Judged
 from experiments.latent_space import rule as space
 from experiments.steps import rule as steps
 from experiments.unclip import rule as unclip
+from genzoo.metrics.clip_score import CLIPScore
 
 ROOT = Path(__file__).parents[2]
 STUDIES = (
@@ -302,6 +308,33 @@ def test_the_front_has_what_nothing_beats() -> None:
     places = [(0.2, 0.9), (0.5, 0.5), (0.4, 0.4), (0.5, 0.3)]
     assert front(places, right=1, up=1) == [(0.2, 0.9), (0.5, 0.5)]
     assert front(places, right=-1, up=1) == [(0.2, 0.9)]
+
+
+def test_r_precision_is_the_share_of_captions_found_again() -> None:
+    directions = {"red": [1.0, 0.0], "green": [0.0, 1.0]}
+
+    class Colours:
+        about: ClassVar[dict[str, str]] = {"clip": "colours"}
+
+        def of_captions(self, captions: Sequence[str]) -> Tensor:
+            return torch.tensor([directions[caption] for caption in captions])
+
+        def of_images(self, images: Tensor) -> Tensor:
+            return (images[:, :2].mean((2, 3)) + 1) / 2
+
+    def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
+        return torch.ones(len(images))
+
+    score = CLIPScore(similarity, lambda captions: torch.zeros(len(captions)).bool())
+    pictures = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
+    pictures[:3, 0] = 255  # three red ones, and a green one
+    pictures[3, 1] = 255
+    judge = Judge(score, Colours())  # type: ignore[arg-type]
+    about = dict.fromkeys(SHARED)
+    found = judge.entries(pictures, ["red", "red", "green", "green"], about=about)
+    assert found["r_precision"]["value"] == 0.75
+    assert found["clip_score"]["value"] == 100
+    assert found["r_precision"]["stamp"]["clip"] == "colours"
 
 
 @pytest.mark.parametrize("scale", SCALES)
