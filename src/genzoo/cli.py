@@ -114,7 +114,7 @@ def _run() -> int:
 
     from genzoo import launch
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # of its cache of fonts nobody asked
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
     launch.failures.clear()
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
         launch.job

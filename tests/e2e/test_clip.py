@@ -103,6 +103,8 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     stamp = measured(tmp_path / "unclip")["clip_score"]["stamp"]
     assert stamp["clip"] == "clip"  # type: ignore[index]
     assert stamp["long_captions"] == "cut, 0 % of them"  # type: ignore[index]
+    guided = "classifier_free 3.0; prior 2.0, 3 steps, best of 2"
+    assert stamp["guidance"] == guided  # type: ignore[index]
     assert results(tmp_path / "unclip")["model"]["origin"] == "clip"
     by_image = ("guidance=classifier", "guidance.checkpoint=clip", "guidance.scale=5")
     sample = ("task=sample", "prompt=a red heart", "count=2")
