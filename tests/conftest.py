@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 # Before torch is imported anywhere.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -22,6 +23,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 
 from genzoo.types import Batch  # noqa: E402
+from tests.shell import Command, Result  # noqa: E402
 
 _connect = socket.socket.connect
 
@@ -86,5 +88,15 @@ def genzoo(
             status = int(error.code or 0)
         captured = capsys.readouterr()
         return status, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Callable[..., Result]:
+    """A command in a process of its own: arguments and those of `Command` -> how it ended."""
+
+    def run(*arguments: str, timeout: float = 240.0, **options: Any) -> Result:
+        return Command(*arguments, **{"cwd": tmp_path, **options}).wait(timeout=timeout)
 
     return run
