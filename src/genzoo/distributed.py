@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -71,3 +71,42 @@ def from_first(value: T) -> T:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+class Vote:
+    """Whether any process wants something, known one call later.
+
+    Clocks and signals differ between processes, and what they lead to has to be done by all at
+    once. Waiting for all answers at every training step would cost each step a round trip and
+    leave a GPU idle, so the answers travel while the next step is computed. They travel between
+    CPUs, and no GPU waits. All processes call this equally often.
+    """
+
+    def __init__(self) -> None:
+        self._asked: tuple[Any, Any] | None = None
+
+    def __call__(self, wanted: bool) -> bool:
+        """What any process wanted at the call before; a process by itself knows at once.
+
+        After a yes the next call says no: what was wanted has been done.
+        """
+        if world() == 1:
+            return wanted
+        import torch
+        import torch.distributed as dist
+
+        if self._asked is not None and self.close():
+            return True
+        answer = torch.tensor([wanted], dtype=torch.uint8)
+        work = dist.all_reduce(answer, op=dist.ReduceOp.MAX, async_op=True)
+        self._asked = answer, work
+        return False
+
+    def close(self) -> bool:
+        """What was wanted at the last call; to be awaited before the processes part."""
+        if self._asked is None:
+            return False
+        answer, work = self._asked
+        work.wait()
+        self._asked = None
+        return bool(answer)

@@ -66,6 +66,7 @@ class Budget(AfterStep):
     def __init__(self, *, images: int | None, minutes: float | None) -> None:
         self.images, self.minutes = images, minutes
         self.interrupted = False
+        self._stop = distributed.Vote()
         self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -81,18 +82,21 @@ class Budget(AfterStep):
         self._restore()
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
-        stop = self.interrupted or self.done(module)
-        if trainer.world_size > 1:  # clocks differ: all stop together, or one would wait for ever
-            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
-        if stop:
+        # Clocks differ: all stop together, or one would wait for ever. All count the same images.
+        if self._stop(self.interrupted or self._late(module)) or self._enough(module):
+            self._stop.close()
             trainer.should_stop = True
 
     def done(self, module: pl.LightningModule) -> bool:
         """Whether the budget is used up."""
         assert isinstance(module, GenerativeModule)
-        images = self.images is not None and module.images_seen >= self.images
-        minutes = self.minutes is not None and module.elapsed() >= 60 * self.minutes
-        return images or minutes
+        return self._enough(module) or self._late(module)
+
+    def _enough(self, module: GenerativeModule) -> bool:
+        return self.images is not None and module.images_seen >= self.images
+
+    def _late(self, module: GenerativeModule) -> bool:
+        return self.minutes is not None and module.elapsed() >= 60 * self.minutes
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self.interrupted:
@@ -258,6 +262,7 @@ class Saver(AfterStep):
     ) -> None:
         self.path, self.minutes = path, minutes
         self.calibration, self.health = calibration, health
+        self._due = distributed.Vote()
         self._saved = time.monotonic()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -266,9 +271,9 @@ class Saver(AfterStep):
         pl_module.start_clock()
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
-        due = time.monotonic() - self._saved >= 60 * self.minutes
-        if trainer.world_size > 1:
-            due = trainer.strategy.broadcast(due)
+        due = self._due(time.monotonic() - self._saved >= 60 * self.minutes)
+        if trainer.should_stop:
+            self._due.close()
         if (due and not self.health.suspect) or trainer.should_stop:
             self.save(trainer, module)
 
