@@ -51,7 +51,10 @@ class Region:
             )
         rows, columns = np.flatnonzero(redraw.any(1)), np.flatnonzero(redraw.any(0))
         if not len(rows):
-            raise UsageError("nothing in the mask is white", "paint white what is to be redrawn")
+            raise UsageError(
+                "nothing in the mask is white, or painted on transparent ground",
+                "paint what is to be redrawn",
+            )
         height, width = rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0]
         wanted = max(round(CONTEXT * max(height, width)), smallest)
         side = int(max(height, width, min(wanted, max(redraw.shape))))

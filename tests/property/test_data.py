@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from genzoo.data.folder import on_white, square
+from genzoo.data.pictures import on_white, square
 from genzoo.data.scene import Scene, invent
 from genzoo.data.shape_score import score
 from genzoo.data.shapes import Shapes, matches, parse

@@ -1,7 +1,6 @@
 """A folder of images with captions: a metadata file, or a text file beside each image.
 
-Files of any origin may lie there: nothing outside the folder is opened, no format that runs
-programs is decoded, and what is too large is not decoded at all.
+Files of any origin may lie there: nothing outside the folder is opened.
 """
 
 from __future__ import annotations
@@ -11,19 +10,15 @@ import hashlib
 import json
 import os
 import stat
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
-
+from genzoo.data.pictures import on_white, read, square
 from genzoo.data.source import Damaged, Item, Pixels
 from genzoo.errors import GenzooError, UsageError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm")
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 class Folder:
@@ -53,10 +48,10 @@ class Folder:
 
     def fingerprint(self) -> str:
         """Over names, captions, sizes and times of change: reading every image would be slow."""
-        digest = hashlib.blake2b(f"folder-1 {self.max_pixels}".encode(), digest_size=16)
+        digest = hashlib.blake2b(f"folder-2 {self.max_pixels}".encode(), digest_size=16)
         for name, caption in self._pairs:
             digest.update(json.dumps([name, caption, *self._state(name)]).encode())
-        return f"folder-1 {digest.hexdigest()}"
+        return f"folder-2 {digest.hexdigest()}"
 
     def items(self) -> Sequence[Item]:
         """One item a caption, in the order of the metadata file or of the names."""
@@ -65,19 +60,7 @@ class Folder:
     def draw(self, i: int, size: int) -> Pixels:
         """The i-th image upright on white, cut to its central square and resized."""
         path = self._inside(self._pairs[i][0])
-        try:
-            with warnings.catch_warnings():
-                # Its own limit is checked below; warnings about odd metadata help nobody here.
-                warnings.simplefilter("ignore")
-                with Image.open(path, formats=FORMATS) as image:
-                    if image.width * image.height > self.max_pixels:
-                        raise Damaged(f"{image.width} x {image.height} pixels are too many")
-                    return square(on_white(ImageOps.exif_transpose(image)), size)
-        except Damaged:
-            raise
-        except Exception as error:  # decoders of damaged files raise nearly anything
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise Damaged(f"cannot be decoded: {reason.replace(str(path), path.name)}") from error
+        return square(on_white(read(path, max_pixels=self.max_pixels)), size)
 
     @cached_property
     def _pairs(self) -> list[tuple[str, str]]:
@@ -115,26 +98,6 @@ class Folder:
         except Damaged:
             return -1, -1
         return found.st_size, found.st_mtime_ns
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """Any mode of picture as RGB; what is transparent becomes white."""
-    if image.mode.startswith("I"):  # 16 bits a channel, which `convert` would cut off
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
-    if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
-
-
-def square(image: Image.Image, size: int) -> Pixels:
-    """The central square of a picture at `size` x `size` pixels, antialiased."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    # Cut first: the filter of `resize(box=...)` takes in pixels from beyond the box.
-    centre = image.crop((left, top, left + side, top + side))
-    return np.array(centre.resize((size, size), Image.Resampling.BICUBIC))
 
 
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:

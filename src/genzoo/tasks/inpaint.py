@@ -20,7 +20,7 @@ from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
 from genzoo.noise import Noise
 from genzoo.region import Region
-from genzoo.tasks.given import channels_first, open_picture
+from genzoo.tasks.given import channels_first, open_mask, open_picture
 from genzoo.tasks.pictures import about_pictures
 from genzoo.tasks.sample import checked_label, condition
 from genzoo.text.stored import read_tokenizer
@@ -63,14 +63,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
     writable(folder)
     check_drawing(cfg)
     check_given(cfg, image="a.png", mask="m.png", prompt='"a red heart"')
-    picture = np.asarray(open_picture(cfg.image).convert("RGB"))
-    redraw = np.asarray(open_picture(cfg.mask).convert("L")) > 127
+    picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)
     base, checkpoint = build.trained_model(cfg)
     stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
     enlarging = build.trained_upsampler(cfg, checkpoint)
     if enlarging is not None:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
     region = Region.around(picture, redraw, smallest=stages[-1].size)
+    say(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
     device = build.device(cfg)
     guidance = build.build_guidance(cfg)
     label = checked_label(cfg, base, guidance)
