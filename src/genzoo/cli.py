@@ -13,8 +13,7 @@ from typing import NoReturn
 
 from genzoo.config import ENCODERS, FROM_CHECKPOINT, SIZE, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
-
-CAPTIONS = ("prompt", "end_prompt", "source", "target")  # keys whose values are free text
+from genzoo.typed import RULE, as_typed, is_sweep
 
 HELP = """\
 genzoo: families of image generators, trained on the same captions and compared.
@@ -42,6 +41,9 @@ Often used (key=value):
   trainer.gpus=8                or auto, or 0 for the CPU; trainer.processes=2 on the CPU
   hydra.run.dir=                where this run is written
   debug=traceback               show where an error came from
+
+{values}
+Exit status: 0 all went well, 1 it failed, 2 it was typed wrongly, 130 it was interrupted.
 
 All keys with their values: python -m genzoo --cfg job
 Hydra's own switches:       python -m genzoo --hydra-help
@@ -73,10 +75,9 @@ def main() -> None:
 
 
 def literal(arguments: list[str]) -> list[str]:
-    """The arguments with captions, `runs` and a checkpoint's keys as people mean them.
+    """The arguments as Hydra is to read them: text quoted, and a checkpoint's keys let through.
 
-    To Hydra a comma separates the values of a sweep. In a caption it is a comma, and between runs
-    it separates runs; only in a sweep (-m), and inside quotes or brackets, Hydra's rules hold.
+    What a value means is said in `genzoo.typed`.
 
     Hydra knows the keys of the model that is typed or the default. With a checkpoint, and in a
     sweep over models, other ones' are meant, so they are let through here and looked up when the
@@ -86,27 +87,14 @@ def literal(arguments: list[str]) -> list[str]:
     arguments = [re.sub(r"^model[./]size=", f"{SIZE}=", a) for a in arguments]
     arguments = [re.sub(r"^model/encoders=", f"{ENCODERS}=", a) for a in arguments]
     typed = {key: value for key, _, value in (argument.partition("=") for argument in arguments)}
-    sweep = "-m" in typed or "--multirun" in typed
+    sweep = is_sweep(arguments, experiments=config_dir() / "experiment")
     one_model = re.fullmatch(r"\w+", typed.get("model", "")) is not None
     if typed.get("checkpoint", "null") != "null" or (sweep and not one_model):
         known = {"model"} if one_model else set()  # to Hydra
         known |= typed.keys() - {"model"}
         sections = tuple(f"{name}." for name in FROM_CHECKPOINT if name not in known)
         arguments = [f"++{a}" if a.startswith(sections) else a for a in arguments]
-    if sweep:
-        return arguments
-    return [_literal(argument) for argument in arguments]
-
-
-def _literal(argument: str) -> str:
-    key, equals, value = argument.partition("=")
-    if key in CAPTIONS and equals and value != "null" and value[:1] not in ("'", '"'):
-        escaped = re.sub(r"(\\*)'", r"\1\1\'", value)
-        escaped = re.sub(r"(\\+)$", r"\1\1", escaped)
-        return f"{key}='{escaped}'"
-    if key == "runs" and "," in value and value[:1] not in ("[", "'", '"'):
-        return f"runs=[{value}]"
-    return argument
+    return arguments if sweep else [as_typed(argument) for argument in arguments]
 
 
 def _run() -> int:
@@ -137,7 +125,7 @@ def help_text() -> str:
         for group in ("model", "data")
         if (match := re.search(rf"^  - {group}: (\w+)", defaults, re.MULTILINE))
     }
-    return HELP.format(groups=lines, **chosen)
+    return HELP.format(groups=lines, values=RULE, **chosen)
 
 
 def explain(error: Exception) -> NoReturn:
@@ -177,7 +165,8 @@ def _usage(error: Exception) -> UsageError | None:
     if name in ("OverrideParseException", "ConfigCompositionException"):
         first = next((line.strip() for line in text.splitlines() if line.strip()), name)
         return UsageError(
-            first, "write key=value, and quote what has spaces or commas: 'prompt=\"a, b\"'"
+            first,
+            "write key=value; text with spaces or commas wants quotes here: 'key=\"a, b\"'",
         )
     if isinstance(error, OSError) and error.filename:
         return UsageError(

@@ -24,6 +24,7 @@ from genzoo import cpu, distributed
 from genzoo.config import OPENAI, check_forced, from_checkpoint, plain, target, with_size
 from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
+from genzoo.typed import to_type
 
 ERROR = "error.txt"  # in the folder of a job that failed in a sweep
 
@@ -90,8 +91,10 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     sweep's folder name, or None).
     """
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
-    overrides = list(HydraConfig.get().overrides.task)
-    typed = [override.removeprefix("++") for override in overrides]  # see cli.literal
+    # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
+    overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    assert isinstance(overrides, list)
+    typed = [to_type(override.removeprefix("++")) for override in overrides]  # see cli.literal
     if cfg.get("upsampler") == "auto":
         cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
     if cfg.checkpoint is not None:

@@ -46,7 +46,7 @@ def test_fit_evaluate_sample_compare(tmp_path: Path) -> None:
     assert first["metrics"] == second["metrics"]
 
     genzoo(
-        tmp_path, "task=sample", "checkpoint=outputs/a", 'prompt="a red heart, small"', "count=3",
+        tmp_path, "task=sample", "checkpoint=outputs/a", "prompt=a red heart, small", "count=3",
         "hydra.run.dir=outputs/c",
     )  # fmt: skip
     samples = tmp_path / "outputs" / "c" / "samples"
