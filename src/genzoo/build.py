@@ -13,7 +13,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo import distributed, openclip, released, released_clip
-from genzoo.check import gpu_count
+from genzoo.check import check_precision, gpu_count
 from genzoo.checkpoint import LAST, Checkpoint, find, load_into, read
 from genzoo.config import OPENAI, build
 from genzoo.console import Progress, say
@@ -25,6 +25,7 @@ from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.clip import CLIP, CLIPMatcher
 from genzoo.models.unclip import UnCLIP, trained_parts
 from genzoo.noise import split_seed
+from genzoo.precision import Precision
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
@@ -360,6 +361,17 @@ def device(cfg: DictConfig) -> torch.device:
     if gpu_count(cfg.trainer.gpus) == 0:
         return torch.device("cpu")
     return torch.device("cuda", distributed.local_rank())
+
+
+def precision(cfg: DictConfig) -> Precision:
+    """How the networks of a command compute, in training and when they draw.
+
+    Raises:
+        UsageError: for a precision that cannot be.
+    """
+    check_precision(cfg)
+    gpus = gpu_count(cfg.trainer.gpus)
+    return Precision.choose(cfg.trainer.precision, gpu=gpus > 0, tf32=cfg.trainer.tf32)
 
 
 def seed_everything(seed: int) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from genzoo import distributed
 from genzoo.config import compose, groups, target
 from genzoo.errors import Unsupported, UsageError
+from genzoo.precision import native_bf16
 from genzoo.types import Capabilities
 
 # Why Lightning's strategies do not fit what a run needs, where they do not.
@@ -31,6 +32,7 @@ def check(cfg: DictConfig) -> None:
     capabilities: Capabilities = target(cfg.model._target_).capabilities
     _check_processes(cfg, gpus)
     _check_strategy(cfg, capabilities, gpus)
+    check_precision(cfg)
     check_drawing(cfg)
     _check_budget(cfg)
     writable(Path(cfg.run.folder))
@@ -110,6 +112,35 @@ def _check_strategy(cfg: DictConfig, capabilities: Capabilities, gpus: int) -> N
         raise UsageError(
             "strategy=fsdp shards over several processes, and there is one",
             "ask for more with trainer.gpus= or trainer.processes=, or leave strategy= away",
+        )
+
+
+def check_precision(cfg: DictConfig) -> None:
+    """Refuse a precision that loses what training needs, or that this machine has not.
+
+    Raises:
+        UsageError: with one that works.
+    """
+    name, can = cfg.trainer.precision, "write auto, 32-true, bf16-mixed or 16-mixed"
+    if name in ("bf16-true", "16-true"):
+        raise UsageError(
+            f"trainer.precision={name} would round the weights themselves, and most steps of "
+            "training are smaller than that",
+            f"write {name.replace('true', 'mixed')}",
+        )
+    if name not in ("auto", "32-true", "bf16-mixed", "16-mixed"):
+        raise UsageError(f"there is no trainer.precision={name}", can)
+    if not isinstance(cfg.trainer.tf32, bool):
+        raise UsageError(f"trainer.tf32={cfg.trainer.tf32} is no choice", "write true or false")
+    if name == "16-mixed" and cfg.strategy.name == "fsdp":
+        raise UsageError(
+            "strategy=fsdp cannot scale gradients, which trainer.precision=16-mixed needs",
+            "write trainer.precision=bf16-mixed, or leave strategy= away",
+        )
+    if name == "bf16-mixed" and gpu_count(cfg.trainer.gpus) and not native_bf16():
+        raise UsageError(
+            "trainer.precision=bf16-mixed, and this machine's GPU has no bfloat16",
+            "write trainer.precision=16-mixed",
         )
 
 

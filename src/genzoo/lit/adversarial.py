@@ -84,7 +84,7 @@ class AdversarialModule(GenerativeModule):
             for name, value in losses.parts.items():
                 mean = value.detach().mean() / len(batches)
                 signals[name] = signals[name] + mean if name in signals else mean
-        self._step(optimizer, DISCRIMINATOR)
+        self._step(optimizer)
         if self.trainer.world_size > 1:
             signals = {
                 name: self.trainer.strategy.reduce(value, reduce_op="mean")
@@ -102,20 +102,28 @@ class AdversarialModule(GenerativeModule):
             losses = self.model.generator_losses(batch, generated, noise=self.noise(batch))
             self._backward(losses, len(batches), GENERATOR)
         self.model.discriminator.requires_grad_(True)
-        self._step(optimizer, GENERATOR)
+        self._step(optimizer)
 
     def _backward(self, losses: Losses, parts: int, side: str) -> None:
         self.manual_backward(losses.total.mean() / parts)
         values = named(losses, side, of=2)
         self.meter.add({name: value.mean() for name, value in values.items()})
 
-    def _step(self, optimizer: LightningOptimizer, side: str) -> None:
+    def _step(self, optimizer: LightningOptimizer) -> None:
+        optimizer.step()
+        optimizer.zero_grad()
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip, and note the norm; whatever scaled the gradients is undone by now.
+
+        Where the scaled ones overflowed there is no norm, and the step is left out.
+        """
+        side = DISCRIMINATOR if optimizer is self.trainer.optimizers[0] else GENERATOR
         network: nn.Module = getattr(self.model, side)
         limit = self.optimizer_settings["clip"]
         norm = nn.utils.clip_grad_norm_(network.parameters(), limit or float("inf"))
-        self.meter.add({f"{side}/gradient_norm": norm})
-        optimizer.step()
-        optimizer.zero_grad()
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        self.meter.add({f"{side}/gradient_norm": norm}, finite_only=scaled)
 
 
 def _due(turn: int, every: float) -> bool:

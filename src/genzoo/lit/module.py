@@ -29,18 +29,29 @@ class Meter:
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
+        self._counts: dict[str, int | Tensor] = {}
 
-    def add(self, values: Mapping[str, Tensor]) -> None:
-        """Add one step's scalars."""
+    def add(self, values: Mapping[str, Tensor], *, finite_only: bool = False) -> None:
+        """Add one step's scalars.
+
+        Args:
+            values: by name.
+            finite_only: whether those that are no numbers are left out, as belonging to a step
+                that was not made.
+        """
         for name, value in values.items():
             value = value.detach()
+            count: int | Tensor = 1
+            if finite_only:
+                count = made = value.isfinite()
+                value = torch.where(made, value, 0.0)
             self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
+            self._counts[name] = self._counts.get(name, 0) + count
 
     def read(self) -> dict[str, float]:
-        """The means since the last reading."""
-        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        """The means since the last reading; of what was never added there is none."""
+        counts = {name: int(count) for name, count in self._counts.items()}
+        means = {name: float(self._sums[name]) / count for name, count in counts.items() if count}
         self._sums, self._counts = {}, {}
         return means
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from omegaconf import DictConfig
+from pytorch_lightning.plugins.precision.precision import Precision as LightningPrecision
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from genzoo import distributed
+from genzoo import build, distributed
 from genzoo.check import gpu_count
+from genzoo.lit.mixed import Mixed
+from genzoo.precision import Precision
 
 
 def build_trainer(
@@ -41,8 +42,7 @@ def build_trainer(
         devices=gpus or cfg.trainer.processes,
         num_nodes=cfg.trainer.nodes,
         strategy=_strategy(cfg, game),
-        precision=precision(cfg.trainer.precision, gpus=gpus),
-        plugins=[environment],
+        plugins=[environment, _plugin(build.precision(cfg))],
         max_epochs=-1,  # the data stream has no end; the budget ends training
         gradient_clip_val=None if game else cfg.optimizer.clip,
         accumulate_grad_batches=1 if game else cfg.optimizer.accumulate,
@@ -56,11 +56,10 @@ def build_trainer(
     )
 
 
-def precision(name: str, *, gpus: int) -> Any:
-    """Lightning's name of a precision; `auto` is bf16-mixed where a GPU has it."""
-    if name != "auto":
-        return name
-    return "bf16-mixed" if gpus and torch.cuda.is_bf16_supported() else "32-true"
+def _plugin(precision: Precision) -> LightningPrecision:
+    if precision.dtype is None:
+        return LightningPrecision()
+    return Mixed(precision.name, precision.device)  # type: ignore[arg-type]
 
 
 def _strategy(cfg: DictConfig, game: bool) -> str | Strategy:
