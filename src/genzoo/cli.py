@@ -36,6 +36,7 @@ Often used (key=value):
   seed=0                        of training and of sampling
   budget.images= budget.minutes=    images seen or minutes of training, whichever comes first
   data.image_size=32            pixels; data.root= a folder where the data needs one
+  prompt=                       a caption, or a text file of captions: prompt=captions.txt
   checkpoint=                   a file, a run folder, `last`, or zoo/<name>; task=fit continues
                                 from it
   trainer.gpus=8                or auto, or 0 for the CPU; trainer.processes=2 on the CPU

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.shell import Result
+from tests.small import SMALL
 
 Shell = Callable[..., Result]
 BASE = ("trainer.gpus=0", "logger=none")
@@ -92,3 +94,44 @@ def test_masks_that_do_not_fit_or_ask_for_nothing(shell: Shell, tmp_path: Path) 
         "the mask has 48 x 31 pixels and the image 48 x 32",
     )
     one_line(shell(*INPAINT, "image=a.png", "mask=clear.png"), "painted on transparent ground")
+
+
+SAMPLE = (*BASE, "task=sample", "checkpoint=zoo/unclip_16", "count=2", "model.prior.draws=1",
+          "sampler=ddim", "sampler.steps=2")  # fmt: skip
+
+
+def test_long_captions_are_said_and_recorded(shell: Shell, tmp_path: Path) -> None:
+    long = " ".join(["red heart"] * 60)
+    (tmp_path / "captions.txt").write_bytes(f"{long}\r\n\r\na cat\r\na dog".encode("utf-16"))
+    result = shell(*SAMPLE, "prompt=captions.txt", "hydra.run.dir=out")
+    assert result.status == 0, result
+    assert "prompt= reads 3 captions from captions.txt" in result.out
+    assert "count=2 draws the first 2 of 3 captions" in result.out
+    assert result.out.count("prompt: 1 of 2 captions are longer than the") == 1
+    texts = [Image.open(tmp_path / f"out/samples/0000{k}.png").text for k in (0, 1)]  # type: ignore[attr-defined]
+    assert [text["caption"] for text in texts] == [long, "a cat"]
+    assert int(texts[0]["prompt_tokens_cut"]) > 20
+    assert texts[1]["prompt_tokens_cut"] == "0"
+
+
+def test_what_ends_in_txt(shell: Shell, tmp_path: Path) -> None:
+    one_line(shell(*SAMPLE, "prompt=prompts.txt"), "prompt=prompts.txt", "there is none")
+    result = shell(*SAMPLE, "prompt=reads readme.txt", "hydra.run.dir=out")
+    assert result.status == 0, result
+    assert Image.open(tmp_path / "out/samples/00000.png").text["caption"] == "reads readme.txt"  # type: ignore[attr-defined]
+    os.mkfifo(tmp_path / "pipe.txt")
+    one_line(shell(*SAMPLE, "prompt=pipe.txt", timeout=120), "pipe.txt", "no plain file")
+    (tmp_path / "two.txt").write_text("a\nb\n")
+    picture(tmp_path / "a.png")
+    vary = (*BASE, "task=vary", "checkpoint=zoo/unclip_16", "image=a.png", "prompt=two.txt")
+    one_line(shell(*vary), "two.txt has 2 captions, and prompt= takes one")
+
+
+def test_training_says_and_records_how_many_captions_it_cuts(shell: Shell, tmp_path: Path) -> None:
+    result = shell("model=vae", *SMALL, "text.context=3", "hydra.run.dir=a")
+    assert result.status == 0, result
+    assert result.out.count("are longer than the 3 tokens that are read, and cut by up to") == 1
+    found = json.loads((tmp_path / "a/results.json").read_text())["captions"]
+    assert found["tokens"] == 3
+    assert 0 < found["cut_share"] < 1
+    assert found["most_tokens_cut"] > 0

@@ -18,6 +18,7 @@ from genzoo.data.source import Judging, Source
 from genzoo.data.splits import split
 from genzoo.errors import UsageError
 from genzoo.image import to_float
+from genzoo.text.length import Cut, tokens_cut
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Batch, Condition
 
@@ -195,6 +196,24 @@ class TextImageData:
             texts = [_filled(form, text) for form in self.templates for text in self._distinct]
             self._tokens = tokenizer, *tokenizer.encode(texts)
         return self._tokens[1:]
+
+    def cut(self, tokenizer: Tokenizer) -> Cut:
+        """How many captions, in all their wordings, are too long for a tokenizer."""
+        _, mask = self.tokens(tokenizer)
+        full = mask.all(dim=1).nonzero()[:, 0].tolist()  # no other one is cut
+        template, text = np.divmod(np.array(full, dtype=np.int64), len(self._distinct))
+        worded = [
+            _filled(self.templates[k], self._distinct[i])
+            for k, i in zip(template.tolist(), text.tolist(), strict=True)
+        ]
+        beyond = np.array(tokens_cut(worded, tokenizer), dtype=np.int64)
+        shown = torch.bincount(self._which, minlength=len(self._distinct)).numpy()
+        return Cut(
+            captions=int(shown[text[beyond > 0]].sum()),
+            of=len(self) * len(self.templates),
+            most=int(beyond.max(initial=0)),
+            context=tokenizer.context,
+        )
 
     def texts(self, name: str) -> list[str]:
         """The captions of a split in every template, as a tokenizer learns from them."""

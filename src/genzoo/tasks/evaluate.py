@@ -15,6 +15,7 @@ from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.tasks import measuring
+from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.measuring import Entry
 from genzoo.tasks.pictures import write_gallery
 from genzoo.tasks.results import Cost, write_results
@@ -31,6 +32,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     with Tracker(cfg) as tracker:
         tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=cost.images_seen)
         model = model.to(build.device(cfg))
+        say_cut_of(model, data, tokenizer)
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
 
@@ -81,7 +83,9 @@ def evaluate(
                 device=device,
                 guidance=guidance,
             )
-        write_results(cfg, model, data, entries, cost, seconds_per_image=seconds)
+        write_results(
+            cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
+        )
         if draw_retrieval(entries, folder / "retrieval.png"):
             say(f"  {folder / 'retrieval.png'}: retrieval against the step of the noise")
         tracker.summary({name: entry["value"] for name, entry in entries.items()})

@@ -25,6 +25,7 @@ from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
 from genzoo.tasks import embedding
+from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.tasks.results import Cost
@@ -96,6 +97,7 @@ def train(
         about={**_about(cfg, data, tokenizer), "origin": origin},
     )
     embedding.remember(cfg, (module.model, module.ema.model), data)
+    say_cut_of(module.model, data, tokenizer)
     say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
     start = 0

@@ -20,6 +20,7 @@ from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
 from genzoo.noise import Noise
 from genzoo.region import Region
+from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
 from genzoo.tasks.given import channels_first, open_mask, open_picture
 from genzoo.tasks.pictures import about_pictures
 from genzoo.tasks.sample import checked_label, condition
@@ -63,22 +64,25 @@ def run(cfg: DictConfig) -> dict[str, float]:
     writable(folder)
     check_drawing(cfg)
     check_given(cfg, image="a.png", mask="m.png", prompt='"a red heart"')
+    prompt = caption_of(cfg.prompt, key="prompt") or ""
     picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)
     base, checkpoint = build.trained_model(cfg)
     stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
     enlarging = build.trained_upsampler(cfg, checkpoint)
     if enlarging is not None:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
+    cut = say_cut(stages[0].tokenizer, prompt=prompt)
     region = Region.around(picture, redraw, smallest=stages[-1].size)
     say(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
     device = build.device(cfg)
     guidance = build.build_guidance(cfg)
+    say_cut_by_guide(guidance, [prompt])
     label = checked_label(cfg, base, guidance)
     drawn: Tensor | None = None
     with torch.no_grad():
         for stage in stages:
             square, known = region.seen(stage.size)
-            captions = [str(cfg.prompt)] * cfg.count
+            captions = [prompt] * cfg.count
             cond = condition(captions, stage.tokenizer, label=label).to(device)
             if drawn is not None:
                 cond = replace(cond, low_res=requantised(drawn))
@@ -94,7 +98,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     for k, image in enumerate(to_uint8(drawn).cpu()):
         whole = region.put_back(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
         text = {
-            "caption": str(cfg.prompt),
+            "caption": prompt,
+            **cut,
             "number": str(k),
             "image": str(cfg.image),
             "mask": str(cfg.mask),

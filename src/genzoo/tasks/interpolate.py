@@ -19,6 +19,7 @@ from genzoo.console import say
 from genzoo.errors import UsageError
 from genzoo.image import to_float, to_uint8
 from genzoo.models.base import End
+from genzoo.tasks.captions import caption_of, say_cut
 from genzoo.tasks.given import open_square
 from genzoo.tasks.pictures import save_strip
 from genzoo.tasks.trained import Trained
@@ -46,11 +47,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
         check_given(cfg, prompt='"a red heart"', end_prompt='"a blue heart"')
     check_captions(cfg, "prompt", "end_prompt")
     check_whole(cfg, steps=2)
+    prompt, end_prompt = (caption_of(cfg[key], key=key) for key in ("prompt", "end_prompt"))
     size = cfg.data.image_size
     given = [open_square(path, size) for path in (cfg.image, cfg.end) if path is not None]
     trained = Trained.of(cfg)
     # What only the first picture is said to show, the second one shows as well.
-    captions = cfg.prompt, cfg.prompt if cfg.end_prompt is None else cfg.end_prompt
+    captions = prompt, prompt if end_prompt is None else end_prompt
+    cut = say_cut(trained.tokenizer, prompt=prompt, end_prompt=end_prompt)
     # Both ends have the noise of picture number 0: captions alone make the difference.
     start, end = (
         End(
@@ -70,7 +73,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         to_uint8(way[0]).cpu(),
         before=given[:1],
         after=given[1:],
-        text=trained.about | {name: str(value or "") for name, value in own.items()},
+        text=trained.about | cut | {name: str(value or "") for name, value in own.items()},
     )
     say(f"{cfg.steps} steps: {folder / 'strip.png'}")
     return {}

@@ -17,6 +17,7 @@ from genzoo.checkpoint import Checkpoint
 from genzoo.data.dataset import TextImageData
 from genzoo.models.base import GenerativeModel, parameter_count
 from genzoo.tasks.measuring import Entry
+from genzoo.text.length import Cut
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,19 @@ def write_results(
     cost: Cost,
     *,
     seconds_per_image: float | None,
+    cut: Cut,
 ) -> None:
-    """Write the file into the run's folder, whole or not at all."""
+    """Write the file into the run's folder, whole or not at all.
+
+    Args:
+        cfg: the prepared configuration.
+        model: that was measured.
+        data: it was trained on.
+        entries: the metrics.
+        cost: what the training took.
+        seconds_per_image: of drawing.
+        cut: how many captions of the data are too long to be read whole.
+    """
     can = model.capabilities
     device = build.device(cfg)
     results = {
@@ -74,6 +86,7 @@ def write_results(
             "images_per_second": cost.images_seen / max(cost.seconds, 1e-9),
             "peak_memory_bytes": peak_memory(device),
         },
+        "captions": {"tokens": cut.context, "cut_share": cut.share, "most_tokens_cut": cut.most},
         "sampling": {"seconds_per_image": seconds_per_image},
         "command": cfg.run.command,
         "provenance": {

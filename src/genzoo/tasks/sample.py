@@ -20,7 +20,9 @@ from genzoo.errors import UsageError
 from genzoo.image import save_png, to_float
 from genzoo.models.base import GenerativeModel
 from genzoo.noise import split_seed
+from genzoo.tasks.captions import captions_of, reads_captions, say_cut, say_cut_by_guide
 from genzoo.tasks.pictures import about_pictures, draw, save_grid
+from genzoo.text.length import tokens_cut
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Condition
@@ -42,6 +44,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
     guidance = build.build_guidance(cfg)
     label = checked_label(cfg, model, guidance)
     captions = _captions(cfg)
+    cut = tokens_cut(captions, tokenizer)
+    if reads_captions(model):
+        say_cut(tokenizer, prompt=captions[: cfg.count])
+    elif cfg.prompt is not None:
+        say(f"model={cfg.model.name} reads no captions: prompt= changes nothing")
+    say_cut_by_guide(guidance, captions[: cfg.count])
+    if larger is not None and larger.tokenizer.context < tokenizer.context:
+        say_cut(larger.tokenizer, upsampler=captions[: cfg.count])
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
     with Progress("drawing", cfg.count) as progress:
@@ -68,6 +78,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     for i, image in enumerate(images):
         text = {
             "caption": captions[i % len(captions)],
+            "prompt_tokens_cut": str(cut[i % len(captions)]),
             "label": str(label),
             "number": str(i),
             "upsampler": "none" if enlarging is None else str(enlarging[1].path),
@@ -107,19 +118,10 @@ def _captions(cfg: DictConfig) -> list[str]:
     if cfg.prompt is None:
         data = build.build_data(cfg)
         return [data.captions[int(i)] for i in data.split("validation")]
-    if str(cfg.prompt).endswith(".txt"):
-        path = Path(cfg.prompt).expanduser()
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(
-                f"cannot read the captions in {path} ({error})", "name a text file in UTF-8"
-            ) from error
-        captions = [line.strip() for line in lines if line.strip()]
-        if not captions:
-            raise UsageError(f"{path} has no captions", "write one caption a line")
-        return captions
-    return [str(cfg.prompt)]
+    captions = captions_of(cfg.prompt, key="prompt")
+    if len(captions) > cfg.count:
+        say(f"count={cfg.count} draws the first {cfg.count} of {len(captions):,} captions")
+    return captions
 
 
 def checked_label(cfg: DictConfig, model: GenerativeModel, guidance: Any) -> int | None:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from genzoo.check import check_able, check_drawing, check_given, check_share, check_whole, writable
 from genzoo.console import say
 from genzoo.image import to_float, to_uint8
+from genzoo.tasks.captions import caption_of, say_cut
 from genzoo.tasks.given import open_square
 from genzoo.tasks.pictures import save_strip
 from genzoo.tasks.trained import Trained
@@ -24,25 +25,27 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_given(cfg, image="a.png", source='"a red heart"', target='"a blue heart"')
     check_share(cfg, "strength")
     check_whole(cfg, steps=2)
+    source, target = (caption_of(cfg[key], key=key) for key in ("source", "target"))
     given = open_square(cfg.image, cfg.data.image_size)
     trained = Trained.of(cfg)
+    cut = say_cut(trained.tokenizer, source=source, target=target)
     with torch.no_grad():
         way = trained.model.textdiff(
             to_float(given)[None].to(trained.device),
-            trained.condition(cfg.source),
-            trained.condition(cfg.target),
+            trained.condition(source),
+            trained.condition(target),
             cfg.steps,
             strength=float(cfg.strength),
             noise=trained.noise(0),
             guidance=trained.guidance,
         )
-    own = {"source": cfg.source, "target": cfg.target, "image": cfg.image}
+    own = {"source": source, "target": target, "image": cfg.image}
     own["strength"] = cfg.strength
     save_strip(
         folder,
         to_uint8(way[0]).cpu(),
         before=[given],
-        text=trained.about | {name: str(value) for name, value in own.items()},
+        text=trained.about | cut | {name: str(value) for name, value in own.items()},
     )
     say(f"{cfg.steps} steps: {folder / 'strip.png'}")
     return {}

@@ -19,6 +19,7 @@ from genzoo.check import (
 )
 from genzoo.console import Progress, say
 from genzoo.image import save_png, to_float, to_uint8
+from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
 from genzoo.tasks.given import open_square
 from genzoo.tasks.pictures import save_grid
 from genzoo.tasks.trained import Trained
@@ -36,15 +37,18 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_captions(cfg, "prompt")
     check_share(cfg, "strength")
     check_whole(cfg, count=1, batch=1)
+    prompt = caption_of(cfg.prompt, key="prompt")
     given = open_square(cfg.image, cfg.data.image_size)
     trained = Trained.of(cfg)
+    cut = say_cut(trained.tokenizer, prompt=prompt)
+    say_cut_by_guide(trained.guidance, [prompt or ""])
     pictures = []
     with Progress("drawing", cfg.count) as progress, torch.no_grad():
         for start in range(0, cfg.count, cfg.batch):
             numbers = range(start, min(start + cfg.batch, cfg.count))
             versions = trained.model.vary(
                 to_float(given).to(trained.device).expand(len(numbers), -1, -1, -1),
-                trained.condition(cfg.prompt, len(numbers)),
+                trained.condition(prompt, len(numbers)),
                 strength=float(cfg.strength),
                 noise=trained.noise(*numbers),
                 guidance=trained.guidance,
@@ -54,8 +58,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
     images = torch.cat(pictures)
     for i, image in enumerate(images):
         own = {
-            "caption": str(cfg.prompt or ""),
+            "caption": prompt or "",
             "image": str(cfg.image),
+            **cut,
             "strength": str(cfg.strength),
             "number": str(i),
         }
