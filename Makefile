@@ -25,8 +25,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 install: $(INSTALLED) ## create .venv and install genzoo and what its tests need
 
 demo: $(INSTALLED) ## train and compare on embedded data; says where the report lies
-	$(BIN)/python -m genzoo -m experiment=demo hydra.sweep.dir=outputs/demo/live
-	$(BIN)/python -m genzoo -m experiment=demo_zoo hydra.sweep.dir=outputs/demo/zoo
+	$(BIN)/python -m genzoo -m experiment=demo hydra.sweep.dir=outputs/demo/live overwrite=true
+	$(BIN)/python -m genzoo -m experiment=demo_zoo hydra.sweep.dir=outputs/demo/zoo overwrite=true
 	$(BIN)/python -m genzoo task=compare runs=outputs/demo hydra.run.dir=outputs/demo
 
 test: $(INSTALLED) lint types layers unit ## everything that must pass: lint, types, layers, tests
@@ -61,13 +61,18 @@ bench-peers: $(VENV)/.installed-peers ## GAN, flow, diffusion against other libr
 study: $(INSTALLED) ## test a claim: NAME=gan_balance; SCALE=cpu|gpu; results in experiments/
 	$(BIN)/python -m experiments.$(NAME) --scale $(or $(SCALE),cpu)
 
-ZOO := $(BIN)/python -m genzoo experiment=zoo
-zoo: $(INSTALLED) ## train the small models that come with genzoo anew: hours
-	$(ZOO) model=glide model.inpaint=true budget.images=500000 hydra.run.dir=outputs/zoo/glide
-	$(ZOO) model=glide data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/glide_16
-	$(ZOO) model=diffusion data.image_size=16 model.unet.patch=2 hydra.run.dir=outputs/zoo/diffusion_16
-	$(ZOO)_clip model=clip hydra.run.dir=outputs/zoo/clip_16
-	$(ZOO)_unclip model=unclip clip=outputs/zoo/clip_16 hydra.run.dir=outputs/zoo/unclip_16
+# A model that has been trained is left alone, an interrupted training goes on: a stop costs little.
+DONE := finished: true
+define train_for_zoo
+	@grep -qs '$(DONE)' outputs/zoo/$(1)/config.yaml && echo "outputs/zoo/$(1): trained" || \
+		$(BIN)/python -m genzoo experiment=zoo$(2) hydra.run.dir=outputs/zoo/$(1)
+endef
+zoo: $(INSTALLED) ## train the small models that come with genzoo: hours; anew where outputs/zoo is gone
+	$(call train_for_zoo,glide, model=glide model.inpaint=true budget.images=500000)
+	$(call train_for_zoo,glide_16, model=glide data.image_size=16 model.unet.patch=2)
+	$(call train_for_zoo,diffusion_16, model=diffusion data.image_size=16 model.unet.patch=2)
+	$(call train_for_zoo,clip_16,_clip model=clip)
+	$(call train_for_zoo,unclip_16,_unclip model=unclip clip=outputs/zoo/clip_16)
 	for name in glide glide_16 diffusion_16 clip_16 unclip_16; do \
 		$(BIN)/python -m genzoo task=export checkpoint=outputs/zoo/$$name file=zoo/$$name.safetensors || exit 1; \
 	done

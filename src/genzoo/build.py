@@ -264,8 +264,9 @@ def _chosen(section: DictConfig, nothing: Any) -> Any:
 
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:
-    """The checkpoint that the configuration names, if any."""
-    return None if cfg.checkpoint is None else read(Path(cfg.checkpoint))
+    """The checkpoint that an unfinished run goes on from, or that the configuration names."""
+    word = cfg.run.get("resume") or cfg.checkpoint
+    return None if word is None else read(Path(word))
 
 
 def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:

@@ -14,13 +14,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genzoo import portable, released, released_clip
+from genzoo import portable, released, released_clip, runfolder
 from genzoo.config import zoo_dir
 from genzoo.content import content_of
 from genzoo.errors import UsageError
 
 FORMAT = 1
-LAST = Path("checkpoints") / "last.ckpt"
+LAST = runfolder.LAST
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ Often used (key=value):
   checkpoint=                   a file, a run folder, `last`, or zoo/<name>; task=fit continues
                                 from it
   trainer.gpus=8                or auto, or 0 for the CPU; trainer.processes=2 on the CPU
-  hydra.run.dir=                where this run is written
+  hydra.run.dir=                where this run is written. The same command again goes on with a
+                                run there that has not finished; a finished one is not touched
+  overwrite=true                remove what an earlier run wrote there, and begin anew
   debug=traceback               show where an error came from
 
 {values}

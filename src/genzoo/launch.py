@@ -20,10 +20,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import cpu, distributed
+from genzoo import cpu, distributed, runfolder
 from genzoo.config import OPENAI, check_forced, from_checkpoint, plain, target, with_size
 from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
+from genzoo.files import write_whole
+from genzoo.runfolder import Refused, locked
 from genzoo.typed import to_type
 
 ERROR = "error.txt"  # in the folder of a job that failed in a sweep
@@ -48,8 +50,9 @@ class Failures:
         """A job of a sweep failed: say so, keep the line in its folder, go on with the next."""
         known = isinstance(error, GenzooError)
         line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
-        with contextlib.suppress(OSError):
-            (folder / ERROR).write_text(line + "\n", encoding="utf-8")
+        if not isinstance(error, Refused) and not runfolder.finished(folder):
+            with contextlib.suppress(OSError):
+                (folder / ERROR).write_text(line + "\n", encoding="utf-8")
         print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
         self.status = max(self.status, error.status if isinstance(error, GenzooError) else 1)
 
@@ -71,11 +74,12 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
     """Run one job of a single run or of a sweep; a failed job does not end the sweep."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     sweep = HydraConfig.get().mode.name == "MULTIRUN"
-    (folder / ERROR).unlink(missing_ok=True)
     if sweep and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
         label(folder.name)  # others may speak at the same time
     try:
-        return run(prepare(cfg, folder, sweep=sweep))
+        with _held(folder):
+            _keep_composed(cfg, folder)
+            return run(prepare(cfg, folder, sweep=sweep))
     except Exception as error:
         if sweep and cfg.debug != "traceback":
             failures.add(error, folder=folder)
@@ -84,11 +88,26 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
         return None
 
 
+def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """The run's folder, held by the process that starts the others, or by the first of them."""
+    return contextlib.nullcontext() if distributed.rank() else locked(folder)
+
+
+def _keep_composed(cfg: DictConfig, folder: Path) -> None:
+    """What Hydra composed, for a job that comes no further than this; nothing in a used folder."""
+    if distributed.rank() or (folder / runfolder.CONFIG).exists():
+        return
+    place = folder / ".hydra"
+    place.mkdir(exist_ok=True)
+    write_whole(place / "config.yaml", OmegaConf.to_yaml(cfg))
+    write_whole(place / "overrides.yaml", OmegaConf.to_yaml(HydraConfig.get().overrides.task))
+
+
 def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     """The job's configuration, resolved, checked, and completed by what only this job knows.
 
-    Besides the configuration it has the section `run`: `folder`, `command` and `group` (the
-    sweep's folder name, or None).
+    Besides the configuration it has the section `run`: `folder`, `command`, `group` (the sweep's
+    folder name, or None), and what `genzoo.runfolder` adds.
     """
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
@@ -208,17 +227,28 @@ def _released(cfg: DictConfig) -> Path:
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Carry out a prepared job, in as many processes as it asks for."""
-    folder = Path(cfg.run.folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    """Carry out a prepared job, in as many processes as it asks for.
+
+    Returns:
+        Its metrics by name.
+
+    Raises:
+        Refused: where its folder holds another run.
+    """
+    first = distributed.rank() == 0
+    begun = runfolder.begin(cfg) if first else True
     if distributed.launched():  # by torchrun: each rank composed its own folder, the first counts
         distributed.join(gpu=_gpus(cfg) > 0)
-        cfg.run.folder = distributed.from_first(cfg.run.folder)
-    OmegaConf.save(cfg, folder / "config.yaml")
+        begun, cfg.run = distributed.from_first((begun, OmegaConf.to_container(cfg.run)))
+    if not begun:
+        return _numbers(Path(cfg.run.folder) / "results.json")
     processes = process_count(cfg)
     if cfg.task.distributed and processes > 1 and not distributed.launched():
-        return _spawn(folder / "config.yaml", processes)
-    values: dict[str, float] = target(cfg.task._target_)(cfg)
+        values = _spawn(Path(cfg.run.folder) / runfolder.CONFIG, processes)
+    else:
+        values = target(cfg.task._target_)(cfg.copy())
+    if first:
+        runfolder.end(cfg)
     return values
 
 
@@ -270,6 +300,8 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
 def _numbers(results: Path) -> dict[str, float]:
     import json
 
+    if not results.exists():  # of a task that measures nothing
+        return {}
     metrics: dict[str, Any] = json.loads(results.read_text())["metrics"]
     return {name: entry["value"] for name, entry in metrics.items()}
 

@@ -15,6 +15,7 @@ MOST = 4  # differences that a label names
 # while it runs. Everything else that differs sets two entries apart.
 INCIDENTAL = (
     *("seed", "run", "task", "runs", "checkpoint", "output", "debug", "logger", "cpu", "hydra"),
+    "overwrite",
     *("experiment", "prompt", "count", "data.root", "data.cache", "data.workers"),
     *("trainer.log_images", "trainer.monitor_images", "trainer.validation_images"),
     *("trainer.checkpoint_minutes", "metrics.batch", "metrics.weights"),

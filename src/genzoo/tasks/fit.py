@@ -51,7 +51,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
         # What is measured is what was saved; the weights in memory may be sharded.
         distributed.barrier()
-        cfg.checkpoint = str(Path(cfg.run.folder) / LAST)
+        cfg.checkpoint, cfg.run.resume = str(Path(cfg.run.folder) / LAST), None
         model, trained = build.trained_model(cfg)
         cost = Cost.of(trained)
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
@@ -106,6 +106,9 @@ def train(
     else:
         start = module.images_seen = checkpoint.about["images_seen"]
         module.seconds = checkpoint.about["seconds"]
+        if budget.done(module) and cfg.run.get("resume"):  # it ended while it was measured
+            tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=start)
+            return module
         if budget.done(module):
             raise UsageError(
                 f"{checkpoint.path} has used up its budget: {start:,} images, "

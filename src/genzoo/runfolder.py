@@ -1,0 +1,268 @@
+"""Whose a run's folder is: nobody's, a finished run's, or one's own to go on with.
+
+A run has finished when its command has come to its end; its config.yaml says so then
+(`run.finished`). This holds for every task. Where an earlier genzoo wrote the folder, a
+results.json says it. What happens when a command is given a folder with a run in it:
+
+- it is running: refused. The process that works in a folder holds a lock on it.
+- it has not finished, and the configuration is the same: a training goes on from its last
+  checkpoint; what has none, and every other task, begins anew.
+- it has not finished, and the configuration is another one: refused, with what differs.
+- it has finished: refused; in a sweep a finished job with the same configuration is left alone.
+- the folder's own checkpoint is named, and the task is fit: it goes on from there.
+- a comparison of the same runs: it is made anew.
+- `overwrite=true`: what the earlier run wrote is removed, and the run begins anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.console import say
+from genzoo.errors import UsageError
+from genzoo.files import write_whole
+
+CONFIG = "config.yaml"
+LAST = Path("checkpoints") / "last.ckpt"
+LOCK = ".lock"
+
+# All that tasks write into a run's folder; what `overwrite=true` removes, and no more.
+WRITTEN = (
+    CONFIG, "results.json", "error.txt", "rank_error.txt", "curves.jsonl", "curves.csv",
+    "retrieval.png", "comparison.html", "comparison.md", "comparison.json", "comparison.png",
+    "checkpoints/last.ckpt", "checkpoints/*.new", "gallery/gallery.json", "gallery/*.png",
+    "progress/*.png", "samples/*.png", "versions/*.png", "inpainted/*.png",
+    "interpolation/*.png", "textdiff/*.png", ".hydra/*.yaml",
+)  # fmt: skip
+# Of these one alone makes a folder that of a run.
+RESULTS = ("results.json", str(LAST), "curves.jsonl")
+# What does not change what a run computes.
+APART = ("run", "overwrite", "debug", "output", "logger", "cpu", "weights_dir")
+
+
+class Refused(UsageError):
+    """A folder is not this command's to write to."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder and hold it as long as this process works there.
+
+    The system lets go of the lock when the process ends, however it ends. Between the machines
+    of a cluster it holds where their shared file system passes `flock` on.
+
+    Raises:
+        Refused: when another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            who = os.pread(file, 200, 0).decode(errors="replace").strip()
+            raise Refused(
+                f"{folder} is in use by {who or 'another process'}",
+                "wait until it has ended, or choose another folder",
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            say(f"{folder} cannot be locked ({error.strerror}): start no second run there")
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without it
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        with _not_in_children(file):
+            yield
+    finally:
+        os.close(file)
+
+
+@contextlib.contextmanager
+def _not_in_children(file: int) -> Iterator[None]:
+    """Let forked processes (of a data loader) close the file: the lock is this process's."""
+    here = [file]
+
+    def close() -> None:
+        if here:
+            with contextlib.suppress(OSError):
+                os.close(here[0])
+
+    os.register_at_fork(after_in_child=close)
+    try:
+        yield
+    finally:
+        here.clear()
+
+
+def begin(cfg: DictConfig) -> bool:
+    """Take the folder over for a run, or refuse to, by the rule above.
+
+    `cfg.run.resume` is set to the checkpoint of the folder that an unfinished training goes on
+    from, and config.yaml is written.
+
+    Args:
+        cfg: the prepared configuration.
+
+    Returns:
+        False for a job of a sweep that has finished before and is left alone.
+
+    Raises:
+        Refused: with what lies there and what to type instead.
+    """
+    folder = Path(cfg.run.folder)
+    last = folder / LAST
+    cfg.run.resume, cfg.run.finished = None, False
+    own = cfg.checkpoint is not None and Path(cfg.checkpoint) == last.resolve()
+    if cfg.overwrite:
+        if own or _needed(folder, cfg):
+            raise Refused(
+                f"overwrite=true would remove what the command needs from {folder}",
+                "write to another folder",
+            )
+        clear(folder)
+    elif _of_a_run(folder):
+        saved = _saved(folder)
+        fit = cfg.task.name == "fit"
+        if not (own and fit) and not _same(cfg, saved, folder):
+            return False
+        if fit and last.exists() and not finished(folder):
+            cfg.run.resume = str(last)
+            say(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
+        elif fit and not own:
+            say(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
+    (folder / "error.txt").unlink(missing_ok=True)
+    save(cfg)
+    return True
+
+
+def save(cfg: DictConfig) -> None:
+    """Write config.yaml."""
+    write_whole(Path(cfg.run.folder) / CONFIG, OmegaConf.to_yaml(cfg))
+
+
+def end(cfg: DictConfig) -> None:
+    """The run has come to its end: say so in its config.yaml."""
+    cfg.run.finished = True
+    save(cfg)
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has come to its end; False where there is none."""
+    state = (_saved(folder).get("run") or {}).get("finished")
+    return (folder / "results.json").exists() if state is None else bool(state)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run wrote into its folder, and nothing else there."""
+    for pattern in WRITTEN:
+        for file in folder.glob(pattern):
+            file.unlink()
+    for name in {Path(pattern).parent for pattern in WRITTEN} - {Path()}:
+        with contextlib.suppress(OSError):  # not there, or holds files of the person's own
+            (folder / name).rmdir()
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys that two configurations both have, with other values, as they would be typed.
+
+    A key that only one of them has belongs to another version of genzoo, or to a part that
+    differs by name.
+    """
+    found = []
+    for key in before.keys() & now.keys() - (set() if prefix else set(APART)):
+        old, new = before[key], now[key]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}={_word(new)} (there: {_word(old)})")
+    return sorted(found)
+
+
+def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the folder's run is this one, to be begun or gone on with.
+
+    Returns:
+        False for a finished job of a sweep.
+
+    Raises:
+        Refused: for any other one, and for a finished one.
+    """
+    now = OmegaConf.to_container(cfg, resolve=False)  # it is resolved
+    assert isinstance(now, dict)
+    if _lies_at(saved.get("checkpoint"), folder):  # it has gone on from itself before
+        now = {key: value for key, value in now.items() if key != "checkpoint"}
+    other = differences(saved, {str(key): value for key, value in now.items()})
+    same = bool(saved) and not other
+    if same and cfg.task.name == "compare":
+        return True
+    task = (saved.get("task") or {}).get("name", "fit")
+    what = f"a run of task={task}" if saved else "what another run left"
+    further = f"checkpoint={folder} hydra.run.dir={folder}" if (folder / LAST).exists() else None
+    if finished(folder) or not saved:
+        if same and cfg.run.group is not None:
+            say(f"{folder.name} has finished before and is left alone")
+            return False
+        further = further and f"train it further with {further} budget.images=..."
+        raise Refused(
+            f"{folder} holds {what.replace('a run', 'a finished run')}", _remedy(cfg, further)
+        )
+    if not same:
+        shown = ", ".join(other[:4]) + (f" and {len(other) - 4} more" if len(other) > 4 else "")
+        further = f"go on with it by {further}" if further and task == "fit" else None
+        raise Refused(
+            f"{folder} holds {what} that has not finished, with another configuration: {shown}",
+            _remedy(cfg, further),
+        )
+    return True
+
+
+def _remedy(cfg: DictConfig, further: str | None) -> str:
+    clearing = None if _needed(Path(cfg.run.folder), cfg) else "clear it with overwrite=true"
+    return ", ".join(way for way in (further, clearing, "or choose another folder") if way)
+
+
+def _saved(folder: Path) -> dict[str, Any]:
+    """The configuration of the run in a folder; empty where there is none that can be read."""
+    try:
+        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _needed(folder: Path, cfg: DictConfig) -> bool:
+    """Whether the command reads something in its folder that would be removed."""
+    if cfg.task.name == "compare":
+        return _of_a_run(folder) and (_saved(folder).get("task") or {}).get("name") != "compare"
+    words = [cfg.checkpoint, cfg.get("clip"), cfg.get("upsampler"), cfg.get("image")]
+    words += [cfg.guidance.get("checkpoint"), cfg.metrics.get("clip"), cfg.get("mask")]
+    return any(_lies_at(word, folder, below=True) for word in words)
+
+
+def _of_a_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (CONFIG, *RESULTS))
+
+
+def _lies_at(word: Any, folder: Path, *, below: bool = False) -> bool:
+    if not isinstance(word, str):
+        return False
+    path = Path(word).expanduser().resolve()
+    place = folder.resolve()
+    return path.is_relative_to(place) if below else path == place / LAST
+
+
+def _word(value: Any) -> str:
+    """A value as it would be typed."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)
