@@ -202,7 +202,9 @@ def test_what_else_writes_folders(shell: Shell, tmp_path: Path) -> None:
     assert shell(*sample, "prompt=y", "overwrite=true").status == 0
     for _ in range(2):  # a comparison of the same runs is made anew
         assert shell("task=compare", "runs=a", "logger=none", "hydra.run.dir=c").status == 0
-    one_line(shell("task=compare", "runs=drawn,a", "logger=none", "hydra.run.dir=c"), "task=compare")
+    one_line(
+        shell("task=compare", "runs=drawn,a", "logger=none", "hydra.run.dir=c"), "task=compare"
+    )
     one_line(shell("task=compare", "runs=a", "logger=none", "hydra.run.dir=a"), "another folder")
     one_line(
         shell("task=compare", "runs=a", "logger=none", "hydra.run.dir=a", "overwrite=true"),
