@@ -26,7 +26,7 @@ def check(cfg: DictConfig) -> None:
 
     Raises:
         UsageError: for GPUs that are not there, a strategy or guidance that the model cannot do,
-            a missing budget or a folder that cannot be written.
+            or a folder that cannot be written.
     """
     gpus = gpu_count(cfg.trainer.gpus)
     capabilities: Capabilities = target(cfg.model._target_).capabilities
@@ -34,7 +34,6 @@ def check(cfg: DictConfig) -> None:
     _check_strategy(cfg, capabilities, gpus)
     check_precision(cfg)
     check_drawing(cfg)
-    _check_budget(cfg)
     writable(Path(cfg.run.folder))
 
 
@@ -51,13 +50,11 @@ def gpu_count(asked: int | str) -> int:
     there = torch.cuda.device_count()
     if asked == "auto":
         return there
-    if not isinstance(asked, int) or asked < 0:
-        raise UsageError(f"trainer.gpus={asked} is no number of GPUs", "write a number or auto")
-    if asked > there:
+    if int(asked) > there:
         have = "no GPU" if there == 0 else f"{there} GPU{'s' if there > 1 else ''}"
         instead = "trainer.gpus=0 to run on the CPU" if there == 0 else f"trainer.gpus={there}"
         raise UsageError(f"trainer.gpus={asked}, but this machine has {have}", f"write {instead}")
-    return asked
+    return int(asked)
 
 
 def writable(folder: Path) -> None:
@@ -79,8 +76,6 @@ def writable(folder: Path) -> None:
 
 
 def _check_processes(cfg: DictConfig, gpus: int) -> None:
-    if cfg.trainer.processes < 1 or cfg.trainer.nodes < 1:
-        raise UsageError("trainer.processes and trainer.nodes count from 1", "write at least 1")
     if cfg.trainer.processes > 1 and gpus > 0:
         raise UsageError(
             f"trainer.processes={cfg.trainer.processes} is for CPUs, and {gpus} GPU(s) are in use",
@@ -166,6 +161,11 @@ def check_drawing(cfg: DictConfig) -> None:
             f"model={cfg.model.name} draws in one go and has no sampler={cfg.sampler.name}",
             "leave sampler= away",
         )
+    steps, process = cfg.sampler.get("steps"), cfg.model.get("process")
+    if isinstance(steps, str) and process is not None and "steps" in process:
+        from genzoo.diffusion.schedule import spaced
+
+        spaced(process.steps, steps)
 
 
 def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool]) -> None:
@@ -252,18 +252,3 @@ def check_share(cfg: DictConfig, name: str) -> None:
         raise UsageError(
             f"{name}={cfg[name]} is no share", f"write a number from 0 to 1: {name}=0.5"
         )
-
-
-def _check_budget(cfg: DictConfig) -> None:
-    if cfg.optimizer.batch_size < 1:
-        raise UsageError(
-            f"optimizer.batch_size={cfg.optimizer.batch_size} trains on nothing", "write 1 or more"
-        )
-    if cfg.task.name == "fit" and cfg.budget.images is None and cfg.budget.minutes is None:
-        raise UsageError(
-            "there is no end to the training", "give budget.images= or budget.minutes="
-        )
-    for key in ("images", "minutes"):
-        value = cfg.budget[key]
-        if value is not None and value <= 0:
-            raise UsageError(f"budget.{key}={value} is not positive", "give a number above 0")

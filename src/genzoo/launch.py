@@ -26,6 +26,7 @@ from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
 from genzoo.files import write_whole
 from genzoo.runfolder import Refused, locked
+from genzoo.schema import check_together, check_values
 from genzoo.typed import to_type
 
 ERROR = "error.txt"  # in the folder of a job that failed in a sweep
@@ -109,6 +110,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     Besides the configuration it has the section `run`: `folder`, `command`, `group` (the sweep's
     folder name, or None), and what `genzoo.runfolder` adds.
     """
+    check_values(cfg)
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
@@ -142,6 +144,8 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
 
         cfg = with_size(cfg, gpus=gpu_count(cfg.trainer.gpus), typed=overrides)
         say(f"model.size=auto: {cfg.model.size}")
+    check_values(cfg)  # also those that came out of a checkpoint
+    check_together(cfg)
     values = plain(cfg)
     values["run"] = {
         "folder": str(folder.resolve()),

@@ -1,0 +1,134 @@
+"""What goes with what: conditions on several keys at once, each with its remedy.
+
+No family is named here. Networks are told by their keys: what has a width and heads shares the one
+out to the other, wherever in a model it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+Conflict = tuple[str, str]  # the problem and its remedy
+Tree = Mapping[str, Any]
+
+
+def conflicts(cfg: Tree) -> Iterator[Conflict]:
+    """All that does not go together in a resolved configuration."""
+    for key, node in _nodes(cfg["model"], "model"):
+        yield from _heads(key, node)
+        yield from _unet(key, node)
+    yield from _process(cfg)
+    if cfg["task"]["name"] in ("fit", "evaluate"):
+        yield from _metrics(cfg["metrics"])
+    if cfg["task"]["name"] == "fit":
+        yield from _training(cfg)
+
+
+def _nodes(node: Tree, key: str) -> Iterator[tuple[str, Tree]]:
+    yield key, node
+    for name, inner in node.items():
+        if isinstance(inner, Mapping):
+            yield from _nodes(inner, f"{key}.{name}")
+
+
+def _heads(key: str, node: Tree) -> Iterator[Conflict]:
+    width, heads = node.get("width"), node.get("heads")
+    if width is not None and heads is not None and "multiples" not in node and width % heads:
+        yield (
+            f"{key}.width={width} cannot be shared out to {key}.heads={heads}",
+            f"write a width that {heads} divides, such as {_nearest(width, heads)}",
+        )
+
+
+def _unet(key: str, node: Tree) -> Iterator[Conflict]:
+    if "multiples" not in node or "width" not in node:
+        return
+    width, multiples = node["width"], node["multiples"]
+    blocks, groups, per_head = (node.get(name) for name in ("blocks", "groups", "head_channels"))
+    if isinstance(blocks, list) and len(blocks) != len(multiples):
+        yield (
+            f"{key}.blocks has {len(blocks)} entries and {key}.multiples {len(multiples)}",
+            "give one a level, or one number for all",
+        )
+    channels = [multiple * width for multiple in multiples]
+    odd = [count for count in channels if groups and count % groups]
+    if groups and odd:
+        yield (
+            f"{key}.width={width} gives {odd[0]} channels, which cannot be normalised in "
+            f"{key}.groups={groups}",
+            f"write a width that {groups} divides, such as {_nearest(width, groups)}",
+        )
+    levels = {level for level in range(len(channels)) if 2**level in node.get("attention", ())}
+    attending = [channels[level] for level in sorted({*levels, len(channels) - 1})]
+    odd = [count for count in attending if per_head and count % per_head]
+    if per_head and odd:
+        yield (
+            f"{key}.width={width} gives {odd[0]} channels, which cannot be shared out to heads "
+            f"of {key}.head_channels={per_head}",
+            f"write a width that {per_head} divides, such as {_nearest(width, per_head)}",
+        )
+
+
+def _process(cfg: Tree) -> Iterator[Conflict]:
+    model, sampler = cfg["model"], cfg.get("sampler") or {}
+    decoder = model.get("decoder") or {}
+    process = model.get("process") or decoder.get("process") or {}
+    prior = model.get("prior") or {}
+    wanted = [
+        ("sampler.steps", sampler.get("steps"), process),
+        ("model.prior.steps", prior.get("steps"), prior.get("process") or {}),
+    ]
+    if process.get("learned_variance") or process.get("prediction") != "x0":  # it has a bound
+        wanted.append(("model.likelihood_steps", model.get("likelihood_steps"), process))
+    for key, steps, of in wanted:
+        whole = of.get("steps")
+        if isinstance(steps, int) and isinstance(whole, int) and steps > whole:
+            yield (
+                f"{key}={steps} are more than the process has, which is {whole}",
+                f"write {key}={whole} or fewer",
+            )
+    size, low = cfg["data"]["image_size"], model.get("low_size")
+    if model.get("stage") == "upsample" and low is not None and low >= size:
+        yield (
+            f"model.low_size={low} is not below data.image_size={size}, to which it is enlarged",
+            "write a smaller model.low_size= or a larger data.image_size=",
+        )
+
+
+def _metrics(metrics: Tree) -> Iterator[Conflict]:
+    if not metrics["extractors"]:
+        return
+    images, real = metrics["images"], metrics["real_images"]
+    nearest, wide = metrics["neighbours"], metrics["density_neighbours"]
+    needed = {"splits": metrics["splits"], "neighbours": nearest + 1}
+    key, least = max(needed.items(), key=lambda item: item[1])
+    if images < least:
+        yield (
+            f"metrics.images={images} are too few for metrics.{key}={metrics[key]}",
+            f"write metrics.images={least} or more",
+        )
+    key = "neighbours" if nearest > wide else "density_neighbours"
+    if real is not None and real <= metrics[key]:
+        yield (
+            f"metrics.real_images={real} are too few for metrics.{key}={metrics[key]}",
+            f"write metrics.real_images={metrics[key] + 1} or more",
+        )
+
+
+def _training(cfg: Tree) -> Iterator[Conflict]:
+    images, minutes = cfg["budget"]["images"], cfg["budget"]["minutes"]
+    if images is None and minutes is None:
+        yield "there is no end to the training", "give budget.images= or budget.minutes="
+    batch, parts = cfg["optimizer"]["batch_size"], cfg["optimizer"]["accumulate"]
+    if images is not None and images <= batch * (parts - 1):
+        yield (
+            f"budget.images={images} is used up before the first step, which takes "
+            f"optimizer.accumulate={parts} batches of {batch}",
+            f"write budget.images={batch * parts} or more, or a smaller optimizer.accumulate=",
+        )
+
+
+def _nearest(value: int, unit: int) -> int:
+    """The multiple that is nearest, and not 0."""
+    return max(1, round(value / unit)) * unit
