@@ -42,6 +42,7 @@ KEYS: dict[str, Rule] = {
     "clip": PATH | NULL,
     "weights_dir": PATH | NULL,
     "output": PATH,
+    "overwrite": FLAG,
     "debug": word("traceback") | NULL,
     # Of commands.
     "batch": COUNT,
@@ -88,6 +89,7 @@ KEYS: dict[str, Rule] = {
     "trainer.nodes": COUNT,
     "trainer.precision": text("a precision such as bf16-mixed"),
     "trainer.processes": COUNT,
+    "trainer.tf32": FLAG,
     "trainer.validation_images": COUNT,
     # The machine and the dashboard.
     "cpu.keep_memory": FLAG,
