@@ -87,19 +87,18 @@ def guided(x: Tensor, model_output: Tensor, scale: float) -> Tensor:
     """The reference guides both halves alike and leaves each its variance."""
     schedule = Schedule.discrete("squaredcos_cap_v2", 10)
     half = len(x) // 2
-    steps = torch.full((half,), 6)
 
     class Both:
-        def __call__(self, x_t: Tensor, steps: Tensor) -> Prediction:
-            return self.both(x_t, steps)[0]
+        def __call__(self, x_t: Tensor, step: int) -> Prediction:
+            return self.both(x_t, step)[0]
 
-        def both(self, x_t: Tensor, steps: Tensor) -> tuple[Prediction, Prediction]:
+        def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
             eps = model_output[:, :3]
-            level = schedule.level(steps, x_t)
+            level = schedule.level(step, x_t)
             return read("eps", eps[:half], x_t, level), read("eps", eps[half:], x_t, level)
 
     denoise = guide.classifier_free(Both(), scale=scale, schedule=schedule)
-    eps = denoise(x[:half], steps).eps
+    eps = denoise(x[:half], 6).eps
     return torch.cat([eps.repeat(2, 1, 1, 1), model_output[:, 3:]], dim=1)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ from genzoo.diffusion.predict import (
     read_with_variance,
     step_back,
 )
-from genzoo.diffusion.schedule import Level, Schedule, at, between, spaced
+from genzoo.diffusion.schedule import Level, Schedule, between, spaced
+from genzoo.diffusion.table import Table
 from genzoo.errors import UsageError
 from genzoo.models.clip import unit
 from tests.parity.golden_cases import Case, cases
@@ -42,25 +44,25 @@ def schedule_of(described: Mapping[str, Any]) -> Schedule:
 def test_tables(case: Case) -> None:
     for call in case.about["calls"]:
         s = schedule_of(call["diffusion"])
-        signal, after = s.alpha**2, torch.cat([s.alpha[1:] ** 2, torch.zeros(1)])
+        alpha, sigma = s.alpha.values, s.sigma.values
         tables = {
-            "betas": s.betas,
-            "alphas_cumprod": signal,
-            "alphas_cumprod_prev": s.alpha_before**2,
-            "alphas_cumprod_next": after,
-            "sqrt_alphas_cumprod": s.alpha,
-            "sqrt_one_minus_alphas_cumprod": s.sigma,
-            "log_one_minus_alphas_cumprod": (s.sigma**2).log(),
-            "sqrt_recip_alphas_cumprod": 1 / s.alpha,
-            "sqrt_recipm1_alphas_cumprod": s.sigma / s.alpha,
-            "posterior_variance": s.posterior_variance,
-            "posterior_log_variance_clipped": s.posterior_log_variance,
-            "posterior_mean_coef1": s.posterior_x0,
-            "posterior_mean_coef2": s.posterior_xt,
+            "betas": s.betas.values,
+            "alphas_cumprod": alpha**2,
+            "alphas_cumprod_prev": s.alpha_before.values**2,
+            "alphas_cumprod_next": np.append(alpha[1:] ** 2, 0),
+            "sqrt_alphas_cumprod": alpha,
+            "sqrt_one_minus_alphas_cumprod": sigma,
+            "log_one_minus_alphas_cumprod": np.log(sigma**2),
+            "sqrt_recip_alphas_cumprod": 1 / alpha,
+            "sqrt_recipm1_alphas_cumprod": sigma / alpha,
+            "posterior_variance": s.posterior_variance.values,
+            "posterior_log_variance_clipped": s.posterior_log_variance.values,
+            "posterior_mean_coef1": s.posterior_x0.values,
+            "posterior_mean_coef2": s.posterior_xt.values,
         }
         for name in case.about["table_names"]:
-            case.check(f"out.{call['id']}.{name}", tables[name])
-        case.check(f"out.{call['id']}.timestep_map", s.times)
+            case.check(f"out.{call['id']}.{name}", torch.from_numpy(tables[name]))
+        case.check(f"out.{call['id']}.timestep_map", torch.from_numpy(s.times.values))
     for raw in case.about.get("raw_schedules", []):
         betas = between(
             raw["beta_schedule"],
@@ -68,7 +70,7 @@ def test_tables(case: Case) -> None:
             start=raw["beta_start"],
             end=raw["beta_end"],
         )
-        case.check(f"out.{raw['id']}.betas", betas)
+        case.check(f"out.{raw['id']}.betas", torch.from_numpy(betas))
 
 
 @pytest.mark.parametrize("case", cases("respacing"))
@@ -101,7 +103,7 @@ def one_step(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     x0 = changed_x0(case, told.get("denoised_fn"))(prediction.x0)
     prediction = prediction.with_x0(x0.clamp(-1, 1) if told.get("clip_denoised", True) else x0)
     if "gradient" in given:
-        original = schedule.times[t].view(-1, 1, 1, 1)
+        original = schedule.times.told(t, x).view(-1, 1, 1, 1)
         prediction = replace(prediction, score=given["gradient"] * (original / 1000) + 0.1 * x)
     if call["op"] == "p_mean_variance":
         step = step_back(prediction, schedule, t)
@@ -110,19 +112,30 @@ def one_step(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
             "variance": step.log_variance.exp(),
             "log_variance": step.log_variance,
             "pred_xstart": prediction.x0,
-            "model_timesteps": schedule.times[t],
+            "model_timesteps": schedule.times.told(t, x),
         }
-    if call["op"] == "p_sample":
-        drawn = sampler.ancestral_step(prediction, schedule, t, given["noise"])
-    else:
+    if call["op"] != "p_sample":
         prediction = prediction.scored()
-        if call["op"] == "ddim_sample":
-            eta, fresh = told["eta"], given["noise"]
-            drawn = sampler.ddim_step(prediction, schedule, t, fresh, eta=eta)
-        else:
-            assert call["op"] == "ddim_reverse_sample"
-            drawn = sampler.ddim_step_up(prediction, schedule, t)
-    return {"sample": drawn, "pred_xstart": prediction.x0}
+    # The case's rows are at steps of their own; a sampler's are all at the same one.
+    drawn = [drawn_row(call, prediction, schedule, given, row) for row in range(len(x))]
+    return {"sample": torch.cat(drawn), "pred_xstart": prediction.x0}
+
+
+def drawn_row(
+    call: Mapping[str, Any],
+    prediction: Prediction,
+    schedule: Schedule,
+    given: Mapping[str, Tensor],
+    row: int,
+) -> Tensor:
+    own, k = slice(row, row + 1), int(given["t"][row])
+    if call["op"] == "p_sample":
+        return sampler.ancestral_step(prediction[own], schedule, k, given["noise"][own])
+    if call["op"] == "ddim_sample":
+        eta, fresh = call["literals"]["eta"], given["noise"][own]
+        return sampler.ddim_step(prediction[own], schedule, k, fresh, eta=eta)
+    assert call["op"] == "ddim_reverse_sample"
+    return sampler.ddim_step_up(prediction[own], schedule, k)
 
 
 def closed_form(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -133,18 +146,19 @@ def closed_form(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     x_t = given.get("x_t")
     if call["op"] == "q_mean_variance":
         assert x_0 is not None
-        variance = at(s.sigma**2, t, x_0).expand_as(x_0)
-        return {"mean": at(s.alpha, t, x_0) * x_0, "variance": variance,
-                "log_variance": at((s.sigma**2).log(), t, x_0).expand_as(x_0)}  # fmt: skip
+        variance = Table(s.sigma.values**2)
+        log_variance = Table(np.log(variance.values)).rows(t, x_0).expand_as(x_0)
+        return {"mean": s.alpha.at(t, x_0) * x_0, "log_variance": log_variance,
+                "variance": variance.rows(t, x_0).expand_as(x_0)}  # fmt: skip
     if call["op"] == "q_sample":
         assert x_0 is not None
         return {"x_t": noised(x_0, given["noise"], s.level(t, x_0))}
     assert x_t is not None
-    alpha, sigma = at(s.alpha, t, x_t), at(s.sigma, t, x_t)
+    alpha, sigma = s.alpha.rows(t, x_t), s.sigma.rows(t, x_t)
     prediction = Prediction(x_t if x_0 is None else x_0, x_t, alpha, sigma)
     if call["op"] == "q_posterior_mean_variance":
         step = step_back(prediction, s, t)
-        variance = at(s.posterior_variance, t, x_t).expand_as(x_t)
+        variance = s.posterior_variance.rows(t, x_t).expand_as(x_t)
         return {"mean": step.mean, "variance": variance, "log_variance": step.log_variance}
     if call["op"] == "predict_xstart_from_eps":
         return {"x_start": read("eps", given["eps"], x_t, s.level(t, x_t)).x0}
@@ -180,19 +194,18 @@ class Network:
         self.shown = Shown()
         self.told: list[Tensor] = []
 
-    def __call__(self, x_t: Tensor, steps: Tensor) -> Prediction:
-        return self._read(x_t, steps, self.reading[: len(x_t)], self.shown)
+    def __call__(self, x_t: Tensor, step: int) -> Prediction:
+        return self._read(x_t, step, self.reading[: len(x_t)], self.shown)
 
-    def both(self, x_t: Tensor, steps: Tensor) -> tuple[Prediction, Prediction]:
-        x, t = x_t.repeat(2, 1, 1, 1), steps.repeat(2)
-        together = self._read(x, t, self.reading, self.shown)
+    def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
+        together = self._read(x_t.repeat(2, 1, 1, 1), step, self.reading, self.shown)
         return together[: len(x_t)], together[len(x_t) :]
 
-    def _read(self, x: Tensor, t: Tensor, reading: Reading, shown: Shown) -> Prediction:
-        times = self.schedule.times[t]
+    def _read(self, x: Tensor, step: int, reading: Reading, shown: Shown) -> Prediction:
+        times = self.schedule.times.told(step, x)
         self.told.append(times)
         out = self.model(x, times, reading, shown)
-        return read_with_variance("eps", out, x, self.schedule, t)
+        return read_with_variance("eps", out, x, self.schedule, step)
 
 
 def by_clip(case: Case, told: Mapping[str, Any]) -> guide.LogLikelihood:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -115,9 +116,9 @@ TRIED: dict[str, Callable[..., object]] = {
     ),
     r"noise_schedule '(.*)'": lambda name: Schedule.discrete(name, 10),
     r"timestep_respacing '(.*)'.*": lambda choice: Schedule.discrete("linear", 1000, choice),
-    r"betas containing 0": lambda: Schedule.of_betas(torch.tensor([0.0, 0.1]).double()),
-    r"betas greater than 1": lambda: Schedule.of_betas(torch.tensor([0.1, 1.1]).double()),
-    r"beta exactly 1": lambda: Schedule.of_betas(torch.tensor([0.1, 1.0]).double()),
+    r"betas containing 0": lambda: Schedule.of_betas(np.array([0.0, 0.1])),
+    r"betas greater than 1": lambda: Schedule.of_betas(np.array([0.1, 1.1])),
+    r"beta exactly 1": lambda: Schedule.of_betas(np.array([0.1, 1.0])),
     r"network output with C instead of 2C channels": lambda: read_with_variance(
         "eps", x_t(), x_t(), process(), torch.tensor([1, 1])
     ),

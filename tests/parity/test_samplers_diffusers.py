@@ -49,8 +49,9 @@ class Replayed:
 def doubled(scheduler: Any, name: str) -> Any:
     """Their tables are float32; in ours' precision the two can be held against each other."""
     whole = Schedule.discrete(name, STEPS)
-    scheduler.betas, scheduler.alphas_cumprod = whole.betas, whole.alpha**2
-    scheduler.alphas = 1 - whole.betas
+    scheduler.betas = torch.from_numpy(whole.betas.values)
+    scheduler.alphas_cumprod = torch.from_numpy(whole.alpha.values**2)
+    scheduler.alphas = 1 - scheduler.betas
     return scheduler
 
 
@@ -60,8 +61,9 @@ def kept(name: str, scheduler: Any) -> Schedule:
 
 
 def denoiser(schedule: Schedule) -> Denoiser:
-    def denoise(x: Tensor, steps: Tensor) -> Prediction:
-        return read("eps", network(x, schedule.times[steps]), x, schedule.level(steps, x))
+    def denoise(x: Tensor, step: int) -> Prediction:
+        level = schedule.level(step, x)
+        return read("eps", network(x, level.time), x, level)
 
     return denoise
 
@@ -81,7 +83,7 @@ def test_ddim(name: str, eta: float) -> None:
     )
     doubled(scheduler, name).set_timesteps(20)
     schedule, x = kept(name, scheduler), start()
-    assert schedule.times.tolist() == list(range(0, STEPS, 50))  # what "ddim20" keeps
+    assert schedule.times.values.tolist() == list(range(0, STEPS, 50))  # what "ddim20" keeps
     noise = Replayed(x)
     expected = theirs(
         scheduler, x, eta=eta, use_clipped_model_output=True, generator=Replayed(x).generator
@@ -106,8 +108,9 @@ def test_ddpm_with_learned_variance(name: str) -> None:
     def both(x: Tensor, time: Tensor) -> Tensor:
         return torch.cat([network(x, time), torch.sin(x)], dim=1)
 
-    def denoise(x: Tensor, steps: Tensor) -> Prediction:
-        return read_with_variance("eps", both(x, schedule.times[steps]), x, schedule, steps)
+    def denoise(x: Tensor, step: int) -> Prediction:
+        out = both(x, schedule.times.told(step, x))
+        return read_with_variance("eps", out, x, schedule, step)
 
     expected, generator = x, Replayed(x).generator
     for t in scheduler.timesteps:
@@ -145,6 +148,6 @@ def test_heun() -> None:
     scheduler.set_timesteps(10)  # a whole-numbered stride: 0, 111, ..., 999
     times = sorted({int(t) for t in scheduler.timesteps})
     schedule, x = Schedule.discrete(name, STEPS).keep(times), start()
-    expected = theirs(scheduler, x / float(schedule.alpha[-1]))
+    expected = theirs(scheduler, x / schedule.alpha[-1])
     got = sampler.final(sampler.heun(denoiser(schedule), x, schedule, Replayed(x)))
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)

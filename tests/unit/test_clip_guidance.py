@@ -36,8 +36,8 @@ def condition(text: str) -> Condition:
 def ideal(schedule: Schedule) -> guide.Denoiser:
     """Of standard normal images, which knows nothing of captions."""
 
-    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
-        level = schedule.level(steps, x_t)
+    def denoise(x_t: Tensor, step: int) -> Prediction:
+        level = schedule.level(step, x_t)
         total = level.alpha**2 + level.sigma**2
         return Prediction(level.alpha / total * x_t, x_t, level.alpha, level.sigma)
 
@@ -51,26 +51,26 @@ def test_the_score_is_the_slope_of_the_similarity(noise_aware: bool) -> None:
     scorer = CLIPScorer(matcher(noise_aware=noise_aware))
     likelihood = Classifier(scorer, 2.0).towards(cond)
     x_t = torch.randn(COUNT, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    steps = torch.full((COUNT,), 4)
+    step = 4
     scored = guide.scored(
         denoise, likelihood=likelihood, noise_aware=noise_aware, schedule=schedule
     )
-    found = scored(x_t, steps)
+    found = scored(x_t, step)
     assert found.score is not None
     assert not found.x0.requires_grad
-    torch.testing.assert_close(found.x0, denoise(x_t, steps).x0)
+    torch.testing.assert_close(found.x0, denoise(x_t, step).x0)
 
     def value(x: Tensor) -> Tensor:
-        level = schedule.level(steps, x)
+        level = schedule.level(step, x)
         texts = scorer.matcher.of_captions(cond.caption)
         judged = scorer.matcher.of_images(
-            x if noise_aware else denoise(x, steps).x0, level if noise_aware else None
+            x if noise_aware else denoise(x, step).x0, level if noise_aware else None
         )
         return 2 * scorer.matcher.scale * (judged * texts).sum(1)
 
     towards = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(1))
-    step = 1e-2
-    rise = (value(x_t + step * towards) - value(x_t - step * towards)) / (2 * step)
+    far = 1e-2
+    rise = (value(x_t + far * towards) - value(x_t - far * towards)) / (2 * far)
     slope = (found.score * towards).sum((1, 2, 3))
     torch.testing.assert_close(slope, rise, rtol=0.02, atol=0.02)
 

@@ -64,15 +64,14 @@ def test_the_bound_of_gaussian_data_is_near_its_entropy() -> None:
     x_0 = ((x_0.clamp(-1, 1) + 1) * 127.5).round() / 127.5 - 1
     bits = prior_term(x_0, schedule)
     for k in range(1000):
-        t = torch.full((2,), k)
-        level = schedule.level(t, x_0)
+        level = schedule.level(k, x_0)
         x_t = noised(x_0, torch.randn(x_0.shape, generator=generator, dtype=torch.float64), level)
         gain = level.alpha * s**2 / (level.alpha**2 * s**2 + level.sigma**2)
         left = s**2 * level.sigma**2 / (level.alpha**2 * s**2 + level.sigma**2)
         variance = schedule.posterior_variance[k] + schedule.posterior_x0[k] ** 2 * left
         log_variance = variance.log().expand_as(x_t)
         prediction = Prediction(gain * x_t, x_t, level.alpha, level.sigma, log_variance)
-        bits = bits + bound_term(prediction, x_0, schedule, t)
+        bits = bits + bound_term(prediction, x_0, schedule, k)
     entropy = 0.5 * math.log2(2 * math.pi * math.e * s**2) - math.log2(2 / 255)
     assert (bits > entropy - 0.05).all()
     assert (bits < entropy + 0.05).all()

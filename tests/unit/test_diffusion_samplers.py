@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -41,11 +42,10 @@ PROCESSES: dict[str, Callable[[], Process]] = {
 }  # fmt: skip
 
 
-def ideal(schedule: Schedule) -> Callable[[Tensor, Tensor], Prediction]:
+def ideal(schedule: Schedule) -> Callable[[Tensor, int], Prediction]:
     """The mean of the image given x_t."""
 
-    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
-        k = int(steps[0])
+    def denoise(x_t: Tensor, k: int) -> Prediction:
         alpha, sigma = schedule.alpha[k], schedule.sigma[k]
         gain = (
             alpha
@@ -55,7 +55,7 @@ def ideal(schedule: Schedule) -> Callable[[Tensor, Tensor], Prediction]:
             )
         )
         x0 = MEAN + (x_t.flatten(1) - alpha * MEAN) @ gain.T
-        level = schedule.level(steps, x_t)
+        level = schedule.level(k, x_t)
         return Prediction(x0.view_as(x_t), x_t, level.alpha, level.sigma)
 
     return denoise
@@ -117,8 +117,8 @@ def test_errors_shrink_as_fast_as_the_order_says(name: str, order: int) -> None:
 
     def deviation(steps: int) -> float:
         # The last step, to no noise, is of first order always: it begins at next to none.
-        sigma = torch.logspace(-4, 1, steps, dtype=torch.float64)
-        schedule = Schedule(torch.ones_like(sigma), sigma, sigma)
+        sigma = np.logspace(-4, 1, steps)
+        schedule = Schedule(np.ones_like(sigma), sigma, sigma)
         _, covariance = moments(DETERMINISTIC[name], schedule, draws=0)
         return float((covariance - exact(schedule)).abs().max())
 
@@ -139,8 +139,8 @@ def test_a_sample_depends_on_its_own_noise_alone() -> None:
 
     schedule = PROCESSES["cosine"]().schedule(10)
 
-    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
-        level = schedule.level(steps, x_t)
+    def denoise(x_t: Tensor, step: int) -> Prediction:
+        level = schedule.level(step, x_t)
         return Prediction(x_t.tanh(), x_t, level.alpha, level.sigma)
 
     def drawn(rows: slice) -> Iterator[Tensor]:

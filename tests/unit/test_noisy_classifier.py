@@ -96,8 +96,8 @@ def test_guided_samples_are_likelier(
     cond = condition([1] * 6)
     sampling = Sampling(method, steps=20)
 
-    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
-        level = schedule.level(steps, x_t)  # the ideal one for standard normal images
+    def denoise(x_t: Tensor, step: int) -> Prediction:
+        level = schedule.level(step, x_t)  # the ideal one for standard normal images
         total = level.alpha**2 + level.sigma**2
         return Prediction(level.alpha / total * x_t, x_t, level.alpha, level.sigma)
 

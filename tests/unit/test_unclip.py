@@ -275,8 +275,8 @@ def test_noise_that_leads_to_an_image_is_of_the_size_of_noise(process: str, batc
     schedule = decoder.process.schedule(INVERSION)
     wrong = 0.06 * torch.randn(batch.image.shape, generator=torch.Generator().manual_seed(0))
 
-    def denoise(x_t: Tensor, steps: Tensor) -> Prediction:
-        level = schedule.level(steps, x_t)
+    def denoise(x_t: Tensor, step: int) -> Prediction:
+        level = schedule.level(step, x_t)
         return Prediction(batch.image + wrong, x_t, level.alpha, level.sigma)
 
     noise = final(ddim_reversed(denoise, batch.image, schedule))

@@ -11,13 +11,12 @@ from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from genzoo.diffusion.predict import Denoiser, Images, Prediction
 from genzoo.diffusion.schedule import Level, Schedule
 
-Steps = Int[Tensor, " b"]
 LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
 
 
@@ -25,7 +24,7 @@ LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
 class Pair(Denoiser, Protocol):
     """A denoiser that also answers without its condition."""
 
-    def both(self, x_t: Images, steps: Steps) -> tuple[Prediction, Prediction]:
+    def both(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
         """With the condition and without it, by one evaluation of the network."""
 
 
@@ -47,12 +46,11 @@ def classifier_free(
     """
     if scale == 1.0:
         return denoise
-    share = schedule.sigma**2 / (schedule.alpha**2 + schedule.sigma**2)
 
-    def guided(x_t: Images, steps: Steps) -> Prediction:
-        if not interval[0] <= float(share[int(steps[0])]) <= interval[1]:
-            return denoise(x_t, steps)
-        c, u = denoise.both(x_t, steps)
+    def guided(x_t: Images, step: int) -> Prediction:
+        if not interval[0] <= schedule.share[step] <= interval[1]:
+            return denoise(x_t, step)
+        c, u = denoise.both(x_t, step)
         return c.with_x0(u.x0 + scale * (c.x0 - u.x0))
 
     return guided
@@ -61,8 +59,8 @@ def classifier_free(
 def clamped(denoise: Denoiser) -> Denoiser:
     """Images confined to [-1, 1]."""
 
-    def confined(x_t: Images, steps: Steps) -> Prediction:
-        prediction = denoise(x_t, steps)
+    def confined(x_t: Images, step: int) -> Prediction:
+        prediction = denoise(x_t, step)
         return prediction.with_x0(prediction.x0.clamp(-1, 1))
 
     return confined
@@ -74,8 +72,8 @@ def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
     arXiv 2205.11487.
     """
 
-    def confined(x_t: Images, steps: Steps) -> Prediction:
-        prediction = denoise(x_t, steps)
+    def confined(x_t: Images, step: int) -> Prediction:
+        prediction = denoise(x_t, step)
         sizes = prediction.x0.abs().flatten(1).float()
         limit = sizes.quantile(quantile, dim=1).clamp(min=1.0).view(-1, 1, 1, 1)
         limit = limit.to(x_t.dtype)
@@ -87,8 +85,8 @@ def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
 def known_region(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]) -> Denoiser:
     """The known part of an image put in its place; `mask` is 1 where it is known."""
 
-    def filled(x_t: Images, steps: Steps) -> Prediction:
-        prediction = denoise(x_t, steps)
+    def filled(x_t: Images, step: int) -> Prediction:
+        prediction = denoise(x_t, step)
         return prediction.with_x0(prediction.x0 * (1 - mask) + image * mask)
 
     return filled
@@ -106,13 +104,13 @@ def scored(
         schedule: of the steps.
     """
 
-    def with_score(x_t: Images, steps: Steps) -> Prediction:
-        level = schedule.level(steps, x_t)
-        prediction = denoise(x_t, steps) if noise_aware else None
+    def with_score(x_t: Images, step: int) -> Prediction:
+        level = schedule.level(step, x_t)
+        prediction = denoise(x_t, step) if noise_aware else None
         with torch.enable_grad():
             x = x_t.detach().requires_grad_()
             if prediction is None:
-                prediction = denoise(x, steps)
+                prediction = denoise(x, step)
             judged = x if noise_aware else prediction.x0
             (slope,) = torch.autograd.grad(likelihood(judged, level).sum(), x)
         return replace(prediction.detached(), x_t=x_t, score=slope)

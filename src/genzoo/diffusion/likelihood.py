@@ -9,18 +9,19 @@ import math
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from genzoo.diffusion.predict import Images, Prediction, Step, step_back
-from genzoo.diffusion.schedule import Schedule, at
+from genzoo.diffusion.schedule import Schedule
+from genzoo.diffusion.table import Steps
 
 HALF = 1 / 255  # half the distance of two grey levels in [-1, 1]
 NATS = math.log(2.0)  # in a bit
 
 
 def bound_term(
-    prediction: Prediction, x_0: Images, schedule: Schedule, steps: Int[Tensor, " b"]
+    prediction: Prediction, x_0: Images, schedule: Schedule, steps: Steps
 ) -> Float[Tensor, " b"]:
     """One term of the bound, in bits per dimension.
 
@@ -28,19 +29,25 @@ def bound_term(
     the posterior that knows the image.
     """
     step = step_back(prediction, schedule, steps)
+    if isinstance(steps, int) and steps == 0:
+        return _first(x_0, step)
     known = step_back(replace(prediction, x0=x_0, log_variance=None, score=None), schedule, steps)
-    distance = _divergence(known, step).flatten(1).mean(1)
-    first = -_log_level(x_0, step).flatten(1).mean(1)
-    return torch.where(steps == 0, first, distance) / NATS
+    distance = _divergence(known, step).flatten(1).mean(1) / NATS
+    if isinstance(steps, int):
+        return distance
+    return torch.where(steps == 0, _first(x_0, step), distance)
 
 
 def prior_term(x_0: Images, schedule: Schedule) -> Float[Tensor, " b"]:
     """The distance of the noisiest x_t to pure noise, in bits per dimension."""
-    last = torch.full((len(x_0),), len(schedule) - 1, device=x_0.device)
-    mean = at(schedule.alpha, last, x_0) * x_0
-    log_variance = 2 * at(schedule.sigma.log(), last, x_0).expand_as(x_0)
+    log_variance = torch.full_like(x_0, 2 * math.log(schedule.sigma[-1]))
     pure = Step(torch.zeros_like(x_0), torch.zeros_like(x_0))
-    return _divergence(Step(mean, log_variance), pure).flatten(1).mean(1) / NATS
+    last = Step(schedule.alpha[-1] * x_0, log_variance)
+    return _divergence(last, pure).flatten(1).mean(1) / NATS
+
+
+def _first(x_0: Images, step: Step) -> Float[Tensor, " b"]:
+    return -_log_level(x_0, step).flatten(1).mean(1) / NATS
 
 
 def _divergence(p: Step, q: Step) -> Tensor:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.diffusion.schedule import Level, Schedule, at
+from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.diffusion.table import Steps
 from genzoo.errors import UsageError
 
 Images = Float[Tensor, "b c h w"]
@@ -72,9 +73,12 @@ class Prediction:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """What samplers ask: image and noise in x_t at each row's step of a schedule."""
+    """What samplers ask: image and noise in x_t at a step of a schedule.
 
-    def __call__(self, x_t: Images, steps: Int[Tensor, " b"]) -> Prediction: ...
+    All rows are at the same step, and Python counts: nothing has to be read off a device.
+    """
+
+    def __call__(self, x_t: Images, step: int) -> Prediction: ...
 
 
 # An image from a network's output, x_t, alpha and sigma.
@@ -114,7 +118,7 @@ def read_with_variance(
     out: Float[Tensor, "b k h w"],
     x_t: Images,
     schedule: Schedule,
-    steps: Int[Tensor, " b"],
+    steps: Steps,
 ) -> Prediction:
     """The image, and the variance of the step back, from an output with twice the channels.
 
@@ -132,8 +136,8 @@ def read_with_variance(
         )
     mean, share = out.split(channels, dim=1)
     prediction = read(kind, mean, x_t, schedule.level(steps, x_t))
-    upper = at(schedule.betas.log(), steps, x_t)
-    lower = at(schedule.posterior_log_variance, steps, x_t)
+    upper = schedule.log_betas.at(steps, x_t)
+    lower = schedule.posterior_log_variance.at(steps, x_t)
     part = (share + 1) / 2
     return replace(prediction, log_variance=part * upper + (1 - part) * lower)
 
@@ -151,18 +155,18 @@ class Step:
     log_variance: Images
 
 
-def step_back(prediction: Prediction, schedule: Schedule, steps: Int[Tensor, " b"]) -> Step:
+def step_back(prediction: Prediction, schedule: Schedule, steps: Steps) -> Step:
     """p(x before | x_t): the posterior given the predicted image (DDPM, equations 6 and 7).
 
     A variance that is not learned is the posterior's; a score shifts the mean by as much as the
     variance allows (ADM, arXiv 2105.05233, algorithm 1).
     """
     x_t = prediction.x_t
-    mean = at(schedule.posterior_x0, steps, x_t) * prediction.x0
-    mean = mean + at(schedule.posterior_xt, steps, x_t) * x_t
+    mean = schedule.posterior_x0.at(steps, x_t) * prediction.x0
+    mean = mean + schedule.posterior_xt.at(steps, x_t) * x_t
     log_variance = prediction.log_variance
     if log_variance is None:
-        log_variance = at(schedule.posterior_log_variance, steps, x_t).expand_as(x_t)
+        log_variance = schedule.posterior_log_variance.rows(steps, x_t).expand_as(x_t)
     if prediction.score is not None:
         mean = mean + log_variance.exp() * prediction.score
     return Step(mean, log_variance)

@@ -11,6 +11,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
@@ -61,10 +62,8 @@ class Process(ABC):
         """
 
     @abstractmethod
-    def predict(
-        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
-        """What a network says at each row's step of a schedule."""
+    def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
+        """What a network says at a step of a schedule."""
 
 
 class Discrete(Process):
@@ -127,13 +126,11 @@ class Discrete(Process):
     def schedule(self, steps: int | str | Sequence[int]) -> Schedule:
         return Schedule.discrete(self.name, self.steps, str(steps))
 
-    def predict(
-        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
-        out = network(x_t, schedule.times.to(steps.device)[steps]).float()
+    def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
+        out = network(x_t, schedule.times.told(step, x_t)).float()
         if self.learned_variance:
-            return read_with_variance(self.prediction, out, x_t, schedule, steps)
-        return read(self.prediction, out, x_t, schedule.level(steps, x_t))
+            return read_with_variance(self.prediction, out, x_t, schedule, step)
+        return read(self.prediction, out, x_t, schedule.level(step, x_t))
 
 
 class RectifiedFlow(Process):
@@ -162,15 +159,13 @@ class RectifiedFlow(Process):
         return Losses(error, {"error": error})
 
     def schedule(self, steps: int | str) -> Schedule:
-        t = torch.linspace(0, 1, _count(steps) + 1, dtype=torch.float64)[1:]
+        t = np.linspace(0, 1, _count(steps) + 1)[1:]
         t = self.shift * t / (1 + (self.shift - 1) * t)
         return Schedule(1 - t, t, 1000 * t)
 
-    def predict(
-        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
-        level = schedule.level(steps, x_t)
-        return read("flow", network(x_t, level.time.to(x_t.dtype)).float(), x_t, level)
+    def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
+        level = schedule.level(step, x_t)
+        return read("flow", network(x_t, level.time).float(), x_t, level)
 
 
 class EDM(Process):
@@ -213,20 +208,18 @@ class EDM(Process):
         return Losses(error, {"error": error})
 
     def schedule(self, steps: int | str) -> Schedule:
-        part = torch.linspace(0, 1, _count(steps), dtype=torch.float64)
+        part = np.linspace(0, 1, _count(steps))
         low, high = self.smallest ** (1 / self.rho), self.largest ** (1 / self.rho)
         sigma = (low + part * (high - low)) ** self.rho  # equation 5, the least noisy first
-        return Schedule(torch.ones_like(sigma), sigma, sigma.log() / 4)
+        return Schedule(np.ones_like(sigma), sigma, np.log(sigma) / 4)
 
-    def predict(
-        self, network: Network, x_t: Images, schedule: Schedule, steps: Int[Tensor, " b"]
-    ) -> Prediction:
-        return self._read(network, x_t, schedule.level(steps, x_t))
+    def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
+        return self._read(network, x_t, schedule.level(step, x_t))
 
     def _read(self, network: Network, x_t: Images, level: Level) -> Prediction:
         sigma, size = level.sigma, self.sigma_data
         total = (sigma**2 + size**2).sqrt()
-        out = network(x_t / total, 250 * level.time.to(x_t.dtype)).float()
+        out = network(x_t / total, 250 * level.time).float()
         x0 = (size / total) ** 2 * x_t + sigma * size / total * out
         return Prediction(x0, x_t, level.alpha, sigma)
 

@@ -1,8 +1,9 @@
 """From noise to images: each sampler is a generator of the states on the way.
 
-A sampler sees no text, no network and no guidance: it asks a denoiser. Each takes
+A sampler sees no text, no network and no guidance: it asks a denoiser. It counts its steps in
+Python, where each step's weights are plain numbers too, and never waits for a device. Each takes
 
-    denoise: what it asks, at every row's step of the schedule;
+    denoise: what it asks, at a step of the schedule;
     x: where it begins, noise of the size of the schedule's last time;
     schedule: the times, in as many steps as are to be made;
     noise: `normal(c, h, w)` gives fresh numbers, a stream a sample.
@@ -12,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import sqrt
 from typing import Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Int
 from torch import Tensor
 
 from genzoo.diffusion.predict import Denoiser, Images, Prediction, step_back
-from genzoo.diffusion.schedule import Schedule, at
+from genzoo.diffusion.schedule import Schedule
 
-Steps = Int[Tensor, " b"]
 LEAST_NOISE = 0.05  # sigma of a variance of 1, where the way from an image to its noise begins
 
 
@@ -56,38 +55,40 @@ def final(states: Iterator[State]) -> Images:
 
 def ancestral(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
     """Every step is drawn from the learned Gaussian (DDPM, arXiv 2006.11239, algorithm 2)."""
-    for t in _down(schedule, x):
-        prediction = denoise(x, t)
-        x = ancestral_step(prediction, schedule, t, noise.normal(*x.shape[1:]))
+    for k in _down(schedule):
+        prediction = denoise(x, k)
+        x = ancestral_step(prediction, schedule, k, noise.normal(*x.shape[1:]))
         yield State(x, prediction.x0)
 
 
-def ancestral_step(prediction: Prediction, schedule: Schedule, t: Steps, fresh: Images) -> Images:
+def ancestral_step(prediction: Prediction, schedule: Schedule, k: int, fresh: Images) -> Images:
     """One step of `ancestral`; the last one is not noised."""
-    step = step_back(prediction, schedule, t)
-    return step.mean + _but_last(t, fresh) * (0.5 * step.log_variance).exp() * fresh
+    step = step_back(prediction, schedule, k)
+    return step.mean + (0.5 * step.log_variance).exp() * fresh if k else step.mean
 
 
 def ddim(
     denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal, *, eta: float = 0.0
 ) -> Iterator[State]:
     """Steps whose noise is a share `eta` of the posterior's (DDIM, arXiv 2010.02502, eq. 12)."""
-    for t in _down(schedule, x):
-        prediction = denoise(x, t).scored()
-        fresh = noise.normal(*x.shape[1:]) if eta else torch.zeros_like(x)
-        x = ddim_step(prediction, schedule, t, fresh, eta=eta)
+    for k in _down(schedule):
+        prediction = denoise(x, k).scored()
+        fresh = noise.normal(*x.shape[1:]) if eta else None
+        x = ddim_step(prediction, schedule, k, fresh, eta=eta)
         yield State(x, prediction.x0)
 
 
 def ddim_step(
-    prediction: Prediction, schedule: Schedule, t: Steps, fresh: Images, *, eta: float
+    prediction: Prediction, schedule: Schedule, k: int, fresh: Images | None, *, eta: float
 ) -> Images:
-    """One step of `ddim`, from a prediction in which the score is already part of the noise."""
-    x = prediction.x_t
-    std = eta * at(schedule.posterior_variance.sqrt(), t, x)
-    rest = (at(schedule.sigma_before, t, x) ** 2 - std**2).clamp(min=0).sqrt()
-    mean = at(schedule.alpha_before, t, x) * prediction.x0 + rest * prediction.eps
-    return mean + _but_last(t, x) * std * fresh
+    """One step of `ddim`, from a prediction in which the score is already part of the noise.
+
+    Without `fresh` numbers, and at the last step, nothing is added.
+    """
+    variance = eta**2 * schedule.posterior_variance[k]
+    rest = sqrt(max(schedule.sigma_before[k] ** 2 - variance, 0.0))
+    mean = schedule.alpha_before[k] * prediction.x0 + rest * prediction.eps
+    return mean if k == 0 or fresh is None else mean + sqrt(variance) * fresh
 
 
 def dpm_solver(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
@@ -95,18 +96,17 @@ def dpm_solver(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) 
 
     The last step, to no noise at all, is one of first order.
     """
-    log_snr = (schedule.alpha / schedule.sigma).log()  # half of it, the paper's lambda
+    log_snr = schedule.log_snr  # half of it, the paper's lambda
     before: Images | None = None
-    for t in _down(schedule, x):
-        x0 = denoise(x, t).scored().x0
-        k = int(t[0])
+    for k in _down(schedule):
+        x0 = denoise(x, k).scored().x0
         direction = x0
         if before is not None and k > 0:
             ratio = (log_snr[k] - log_snr[k + 1]) / (log_snr[k - 1] - log_snr[k])
-            direction = x0 + (x0 - before) / (2 * float(ratio))
+            direction = x0 + (x0 - before) / (2 * ratio)
         shrink = schedule.sigma_before[k] / schedule.sigma[k]
         grow = schedule.alpha_before[k] - schedule.alpha[k] * shrink
-        x = float(shrink) * x + float(grow) * direction
+        x = shrink * x + grow * direction
         before = x0
         yield State(x, x0)
 
@@ -116,15 +116,14 @@ def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Ite
 
     One evaluation where a step begins at noise alone, or ends at none.
     """
-    for t in _down(schedule, x):
-        k = int(t[0])
-        here = denoise(x, t).scored()
-        alpha, after = float(schedule.alpha[k]), float(schedule.alpha_before[k])
-        sigma_after = float(schedule.sigma_before[k])
+    for k in _down(schedule):
+        here = denoise(x, k).scored()
+        alpha, after = schedule.alpha[k], schedule.alpha_before[k]
+        sigma_after = schedule.sigma_before[k]
         x = after * here.x0 + sigma_after * here.eps
         if k > 0 and alpha > 0:
-            ahead = denoise(x, t - 1).scored()
-            width = sigma_after - after * float(schedule.sigma[k]) / alpha
+            ahead = denoise(x, k - 1).scored()
+            width = sigma_after - after * schedule.sigma[k] / alpha
             x = x + width * (ahead.eps - here.eps) / 2
         yield State(x, here.x0)
 
@@ -135,29 +134,22 @@ def ddim_reversed(denoise: Denoiser, images: Images, schedule: Schedule) -> Iter
     It begins at a little noise, with the image as it is: where a network says the image, noise is
     what it gets wrong of it divided by sigma, which next to no noise is many times too large.
     """
-    share = schedule.sigma / (schedule.alpha**2 + schedule.sigma**2).sqrt()
-    first = min(int((share < LEAST_NOISE).sum()), len(schedule) - 1)
-    x = float(schedule.alpha[first]) * images
-    for t in reversed(list(_down(schedule, x))[: len(schedule) - first]):
-        prediction = denoise(x, t)
-        x = ddim_step_up(prediction, schedule, t)
+    little = int((schedule.share.values < LEAST_NOISE**2).sum())
+    first = min(little, len(schedule) - 1)
+    x = schedule.alpha[first] * images
+    for k in range(first, len(schedule)):
+        prediction = denoise(x, k)
+        x = ddim_step_up(prediction, schedule, k)
         yield State(x, prediction.x0)
 
 
-def ddim_step_up(prediction: Prediction, schedule: Schedule, t: Steps) -> Images:
+def ddim_step_up(prediction: Prediction, schedule: Schedule, k: int) -> Images:
     """One step of `ddim_reversed`; the last one leads to noise alone."""
-    alpha = torch.cat([schedule.alpha[1:], schedule.alpha.new_zeros(1)])
-    sigma = torch.cat([schedule.sigma[1:], schedule.sigma.new_ones(1)])
-    x0, eps = prediction.x0, prediction.eps
-    return at(alpha, t, x0) * x0 + at(sigma, t, x0) * eps
+    if k + 1 == len(schedule):
+        return prediction.eps
+    return schedule.alpha[k + 1] * prediction.x0 + schedule.sigma[k + 1] * prediction.eps
 
 
-def _down(schedule: Schedule, x: Images) -> Iterator[Steps]:
-    """The steps from the noisiest time, one number a row."""
-    for k in reversed(range(len(schedule))):
-        yield torch.full((len(x),), k, device=x.device)
-
-
-def _but_last(t: Steps, like: Images) -> Tensor:
-    """0 for rows at their last step, 1 for the others."""
-    return (t != 0).to(like.dtype).view(-1, *[1] * (like.ndim - 1))
+def _down(schedule: Schedule) -> Iterator[int]:
+    """The steps from the noisiest time."""
+    return reversed(range(len(schedule)))

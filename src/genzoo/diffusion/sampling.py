@@ -100,7 +100,7 @@ class Sampling:
             noise_aware=noise_aware,
             schedule=schedule,
         )
-        return self.confined(lambda x_t, steps: scored(x_t, steps).scored())
+        return self.confined(lambda x_t, step: scored(x_t, step).scored())
 
     def draw(
         self, denoise: Denoiser, *, start: Images, schedule: Schedule, noise: Normal
@@ -109,5 +109,5 @@ class Sampling:
         method: Callable[..., object] = SAMPLERS[self.method]
         if self.method == "ddim":
             method = partial(sampler.ddim, eta=self.eta)
-        x = start * (self.temperature * float(schedule.sigma[-1]))
+        x = start * (self.temperature * schedule.sigma[-1])
         return sampler.final(method(denoise, x, schedule, noise))  # type: ignore[arg-type]

@@ -3,8 +3,7 @@
 Ho et al. (arXiv 2006.11239), Nichol & Dhariwal (arXiv 2102.09672); steps are chosen exactly as
 OpenAI's released GLIDE does.
 
-Tables are float64 and are cast after a step's entry is taken: differences of neighbouring entries
-would be lost in float32. They stay on the CPU, even where a network is built without memory.
+Tables are made in NumPy, on the host always: also where a network is built without memory.
 """
 
 from __future__ import annotations
@@ -13,34 +12,37 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
-import torch
-from jaxtyping import Float, Float64, Int, Shaped
+import numpy as np
+from jaxtyping import Float, Shaped
+from numpy.typing import NDArray
 from torch import Tensor
 
+from genzoo.diffusion.table import Steps, Table
 from genzoo.errors import UsageError
 
-Table = Float64[Tensor, " n"]
+Numbers = NDArray[np.float64]
 LARGEST_BETA = 0.999  # of the cosine schedule
 
 
-def linear(steps: int) -> Table:
+def linear(steps: int) -> Numbers:
     """Variances that grow evenly, from 1e-4 to 0.02 for a thousand steps (DDPM, section 4)."""
     scale = 1000 / steps
-    return torch.linspace(scale * 0.0001, scale * 0.02, steps, dtype=torch.float64, device="cpu")
+    return np.linspace(scale * 0.0001, scale * 0.02, steps)
 
 
-def cosine(steps: int) -> Table:
+def cosine(steps: int) -> Numbers:
     """The share of signal falls like a squared cosine (improved DDPM, equation 17)."""
 
     def signal(part: float) -> float:
         return math.cos((part + 0.008) / 1.008 * math.pi / 2) ** 2
 
     betas = [1 - signal((k + 1) / steps) / signal(k / steps) for k in range(steps)]
-    return torch.tensor(betas, dtype=torch.float64, device="cpu").clamp(max=LARGEST_BETA)
+    return np.minimum(betas, LARGEST_BETA)
 
 
-def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) -> Table:
+def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) -> Numbers:
     """Variances between two given ones, as DDPM's first code spaced them.
 
     Args:
@@ -54,27 +56,24 @@ def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) ->
         UsageError: for another name.
     """
 
-    def spread(first: float, last: float, count: int) -> Table:
-        return torch.linspace(first, last, count, dtype=torch.float64, device="cpu")
+    def warmup(share: float) -> Numbers:
+        rising = np.linspace(start, end, int(steps * share))
+        return np.concatenate([rising, np.full(steps - len(rising), end)])
 
-    def warmup(share: float) -> Table:
-        rising = spread(start, end, int(steps * share))
-        return torch.cat([rising, rising.new_full((steps - len(rising),), end)])
-
-    ways: dict[str, Callable[[], Table]] = {
-        "linear": lambda: spread(start, end, steps),
-        "quad": lambda: spread(start**0.5, end**0.5, steps) ** 2,
+    ways: dict[str, Callable[[], Numbers]] = {
+        "linear": lambda: np.linspace(start, end, steps),
+        "quad": lambda: np.linspace(start**0.5, end**0.5, steps) ** 2,
         "warmup10": lambda: warmup(0.1),
         "warmup50": lambda: warmup(0.5),
-        "const": lambda: spread(end, end, steps),
-        "jsd": lambda: 1 / spread(float(steps), 1.0, steps),
+        "const": lambda: np.full(steps, end),
+        "jsd": lambda: 1 / np.linspace(steps, 1.0, steps),
     }
     if name not in ways:
         raise UsageError(f"there is no schedule called {name}", f"use one of {', '.join(ways)}")
     return ways[name]()
 
 
-SCHEDULES: dict[str, Callable[[int], Table]] = {"linear": linear, "squaredcos_cap_v2": cosine}
+SCHEDULES: dict[str, Callable[[int], Numbers]] = {"linear": linear, "squaredcos_cap_v2": cosine}
 
 
 def spaced(steps: int, choice: str | Sequence[int]) -> list[int]:
@@ -136,38 +135,36 @@ def _whole(text: str, choice: str) -> int:
         ) from None
 
 
-@dataclass(frozen=True)
 class Schedule:
     """x_t = alpha_t x_0 + sigma_t eps at a number of times, the least noisy first.
 
     Step t leads from x_t to the x of the time before, and step 0 to x_0 itself.
 
-    Attributes:
-        alpha: weight of the image.
+    Args:
+        alpha: weight of the image at each time.
         sigma: weight of the noise.
         times: what a network is told of each time.
+
+    Raises:
+        UsageError: for less than two times.
     """
 
-    alpha: Table
-    sigma: Table
-    times: Shaped[Tensor, " n"]
-
-    def __post_init__(self) -> None:
-        if len(self.alpha) < 2:
+    def __init__(self, alpha: Numbers, sigma: Numbers, times: NDArray[Any]) -> None:
+        if len(alpha) < 2:
             raise UsageError("a process needs two steps at least", "choose more")
+        self.alpha, self.sigma, self.times = Table(alpha), Table(sigma), Table(times)
 
     @classmethod
-    def of_betas(cls, betas: Table, times: Shaped[Tensor, " n"] | None = None) -> Schedule:
+    def of_betas(cls, betas: Numbers) -> Schedule:
         """The process that adds noise of so much variance a step and keeps the variance at 1.
 
         Raises:
             UsageError: where one does not lie in (0, 1].
         """
-        if not (betas > 0).all() or not (betas <= 1).all():
+        if not ((betas > 0) & (betas <= 1)).all():
             raise UsageError("every beta has to lie in (0, 1]", "check the schedule")
-        signal = (1 - betas).cumprod(0)
-        steps = torch.arange(len(betas), device="cpu") if times is None else times
-        return cls(signal.sqrt(), (1 - signal).sqrt(), steps)
+        signal = np.cumprod(1 - betas)
+        return cls(np.sqrt(signal), np.sqrt(1 - signal), np.arange(len(betas)))
 
     @classmethod
     def discrete(
@@ -187,51 +184,76 @@ class Schedule:
 
     def keep(self, kept: Sequence[int]) -> Schedule:
         """The process that visits only some of the times."""
-        index = torch.tensor(sorted(kept))
-        return Schedule(self.alpha[index], self.sigma[index], self.times[index])
+        index = sorted(kept)
+        return Schedule(*(table.values[index] for table in (self.alpha, self.sigma, self.times)))
 
     def __len__(self) -> int:
         return len(self.alpha)
 
-    def level(self, steps: Int[Tensor, " b"], like: Float[Tensor, "b ..."]) -> Level:
+    def level(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Level:
         """The noise of each row's step, in the precision of `like`."""
-        time = self.times.to(steps.device)[steps]
-        return Level(at(self.alpha, steps, like), at(self.sigma, steps, like), time)
+        alpha, sigma = self.alpha.rows(steps, like), self.sigma.rows(steps, like)
+        return Level(alpha, sigma, self.times.told(steps, like))
+
+    @cached_property
+    def share(self) -> Table:
+        """Of the noise in the variance, from 0 to 1."""
+        alpha, sigma = self.alpha.values, self.sigma.values
+        return Table(sigma**2 / (alpha**2 + sigma**2))
+
+    @cached_property
+    def angle(self) -> Table:
+        """Between image and noise, from 0 to pi / 2."""
+        return Table(np.arctan2(self.sigma.values, self.alpha.values))
+
+    @cached_property
+    def log_snr(self) -> Table:
+        """Logarithm of alpha / sigma, minus infinity where there is noise alone."""
+        with np.errstate(divide="ignore"):
+            return Table(np.log(self.alpha.values / self.sigma.values))
 
     @cached_property
     def alpha_before(self) -> Table:
         """Alpha of the time that step t leads to."""
-        return torch.cat([self.alpha.new_ones(1), self.alpha[:-1]])
+        return Table(np.append(1.0, self.alpha.values[:-1]))
 
     @cached_property
     def sigma_before(self) -> Table:
         """Sigma of the time that step t leads to."""
-        return torch.cat([self.sigma.new_zeros(1), self.sigma[:-1]])
+        return Table(np.append(0.0, self.sigma.values[:-1]))
 
     @cached_property
     def betas(self) -> Table:
         """Variance that is added on the way from the time before (DDPM's beta_t)."""
-        return self.sigma**2 - (self.alpha / self.alpha_before * self.sigma_before) ** 2
+        kept = self.alpha.values / self.alpha_before.values * self.sigma_before.values
+        return Table(self.sigma.values**2 - kept**2)
+
+    @cached_property
+    def log_betas(self) -> Table:
+        """Logarithm of that variance."""
+        return Table(np.log(self.betas.values))
 
     @cached_property
     def posterior_variance(self) -> Table:
         """Of the x before, given x_t and x_0 (DDPM, equation 7)."""
-        return self.betas * (self.sigma_before / self.sigma) ** 2
+        return Table(self.betas.values * (self.sigma_before.values / self.sigma.values) ** 2)
 
     @cached_property
     def posterior_log_variance(self) -> Table:
         """The first one would be minus infinity; it takes the second one's place."""
-        return torch.cat([self.posterior_variance[1:2], self.posterior_variance[1:]]).log()
+        variance = self.posterior_variance.values
+        return Table(np.log(np.append(variance[1], variance[1:])))
 
     @cached_property
     def posterior_x0(self) -> Table:
         """Weight of x_0 in the mean of the x before, given x_t and x_0."""
-        return self.betas * self.alpha_before / self.sigma**2
+        return Table(self.betas.values * self.alpha_before.values / self.sigma.values**2)
 
     @cached_property
     def posterior_xt(self) -> Table:
         """Weight of x_t in that mean."""
-        return self.alpha / self.alpha_before * (self.sigma_before / self.sigma) ** 2
+        shrink = (self.sigma_before.values / self.sigma.values) ** 2
+        return Table(self.alpha.values / self.alpha_before.values * shrink)
 
 
 @dataclass(frozen=True)
@@ -258,11 +280,3 @@ class Level:
             self.sigma.repeat(count, 1, 1, 1),
             self.time.repeat(count),
         )
-
-
-def at(
-    table: Table, steps: Int[Tensor, " b"], like: Float[Tensor, "b ..."]
-) -> Float[Tensor, "b ..."]:
-    """Each row's entry of a table, in the precision and with the dimensions of `like`."""
-    entries = table.to(steps.device)[steps].to(like.dtype)
-    return entries.view(-1, *[1] * (like.ndim - 1))

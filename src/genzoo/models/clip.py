@@ -175,8 +175,7 @@ class CLIP(Judge):
     def _steps(self, level: Level) -> Int[Tensor, " b"]:
         """The steps of its own process that are as noisy."""
         assert isinstance(self.process, Discrete)
-        whole = self.process.whole
-        own = torch.atan2(whole.sigma, whole.alpha).to(level.sigma.device)
+        own = self.process.whole.angle.on(level.sigma.device)
         angle = torch.atan2(level.sigma, level.alpha).flatten().to(own.dtype)
         return (angle[:, None] - own).abs().argmin(dim=1)
 
@@ -233,8 +232,7 @@ class CLIP(Judge):
         if t is None:
             return self.of_images(batch.image)
         assert isinstance(self.process, Discrete)
-        steps = torch.full((len(batch),), t, device=batch.image.device)
-        level = self.process.whole.level(steps, batch.image)
+        level = self.process.whole.level(t, batch.image)
         _, x_t = with_noise(batch.image, level, noise=noise.child(f"{t}"))
         return self.of_images(x_t, level)
 

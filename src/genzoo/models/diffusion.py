@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from genzoo.diffusion import guide
@@ -51,25 +51,23 @@ class NetworkDenoiser:
     nothing: Reading | None = None
     shown: Shown | None = None
 
-    def __call__(self, x_t: Images, steps: Int[Tensor, " b"]) -> Prediction:
-        return self._ask(x_t, steps, self.reading, self.shown)
+    def __call__(self, x_t: Images, step: int) -> Prediction:
+        return self._ask(x_t, step, self.reading, self.shown)
 
-    def both(self, x_t: Images, steps: Int[Tensor, " b"]) -> tuple[Prediction, Prediction]:
+    def both(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
         """With the captions and without, by one evaluation."""
         assert self.nothing is not None
         reading = self.reading.with_rows(self.nothing)
         shown = None if self.shown is None else self.shown.twice()
-        together = self._ask(x_t.repeat(2, 1, 1, 1), steps.repeat(2), reading, shown)
+        together = self._ask(x_t.repeat(2, 1, 1, 1), step, reading, shown)
         return together[: len(x_t)], together[len(x_t) :]
 
-    def _ask(
-        self, x_t: Images, steps: Tensor, reading: Reading, shown: Shown | None
-    ) -> Prediction:
+    def _ask(self, x_t: Images, step: int, reading: Reading, shown: Shown | None) -> Prediction:
         def network(x: Tensor, times: Tensor) -> Tensor:
             out: Tensor = self.network(x, times, reading, shown)
             return out
 
-        return self.process.predict(network, x_t, self.schedule, steps)
+        return self.process.predict(network, x_t, self.schedule, step)
 
 
 class Diffusion(GenerativeModel):
@@ -269,9 +267,8 @@ class Diffusion(GenerativeModel):
         bits = prior_term(x_0, schedule)
         fresh = noise.child("chain")
         for k in range(len(schedule)):
-            t = torch.full((len(x_0),), k, device=x_0.device)
-            x_t = noised(x_0, fresh.normal(*x_0.shape[1:]), schedule.level(t, x_0))
-            bits = bits + bound_term(denoise(x_t, t), x_0, schedule, t)
+            x_t = noised(x_0, fresh.normal(*x_0.shape[1:]), schedule.level(k, x_0))
+            bits = bits + bound_term(denoise(x_t, k), x_0, schedule, k)
         return -bits * NATS * x_0[0].numel()
 
     def _mixed(self, cond: Condition, other: Condition, share: float) -> Reading:

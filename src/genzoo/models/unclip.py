@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from genzoo.contrastive.loss import ranks, same_captions
@@ -116,20 +116,20 @@ class _PriorDenoiser:
     schedule: Schedule
     said: Said
 
-    def __call__(self, x_t: Tensor, steps: Int[Tensor, " b"]) -> Prediction:
-        return self._ask(x_t, steps, self.said)
+    def __call__(self, x_t: Tensor, step: int) -> Prediction:
+        return self._ask(x_t, step, self.said)
 
-    def both(self, x_t: Tensor, steps: Int[Tensor, " b"]) -> tuple[Prediction, Prediction]:
+    def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
         """With the captions and without, by one evaluation."""
         said = self.said.then(self.said.without())
-        together = self._ask(x_t.repeat(2, 1, 1, 1), steps.repeat(2), said)
+        together = self._ask(x_t.repeat(2, 1, 1, 1), step, said)
         return together[: len(x_t)], together[len(x_t) :]
 
-    def _ask(self, x_t: Tensor, steps: Tensor, said: Said) -> Prediction:
+    def _ask(self, x_t: Tensor, step: int, said: Said) -> Prediction:
         def network(x: Tensor, times: Tensor) -> Tensor:
             return self.network(x, times, said)
 
-        return self.process.predict(network, x_t, self.schedule, steps)
+        return self.process.predict(network, x_t, self.schedule, step)
 
 
 class UnCLIP(GenerativeModel):
