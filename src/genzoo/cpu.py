@@ -12,21 +12,35 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 # Parameters of mallopt, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
-OPENMP = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # read when torch is imported
+# Variables that OpenMP reads when torch is imported, and the settings that stand for them.
+OPENMP = {
+    "OMP_WAIT_POLICY": "wait_policy",
+    "GOMP_SPINCOUNT": "spin",
+    "OMP_NUM_THREADS": "threads",
+}
+# What this process has set itself, and what stood there before: a later job of a sweep is not held
+# to an earlier one's choice.
+_ours: dict[str, tuple[str, str | None]] = {}
 
 
-def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
+def apply(
+    settings: Mapping[str, Any], *, processes: int = 1, typed: Collection[str] = ()
+) -> list[str]:
     """Set what the section `cpu` of the configuration asks for.
+
+    A variable that the environment has already stays as it is, unless the setting was typed.
 
     Args:
         settings: `keep_memory`, `wait_policy`, `spin` and `threads` of the configuration.
         processes: how many processes share this machine's cores.
+        typed: keys of `settings` that a person gave a value for; `threads` counts whenever it has
+            one.
 
     Returns:
         What was done, in words, one entry a switch.
@@ -34,22 +48,45 @@ def apply(settings: Mapping[str, Any], *, processes: int = 1) -> list[str]:
     done, before = [], {name: os.environ.get(name) for name in OPENMP}
     if settings["keep_memory"] and keep_freed_memory():
         done.append("malloc keeps freed blocks")
-    policy = settings["wait_policy"]
-    if policy and os.environ.setdefault("OMP_WAIT_POLICY", str(policy)) == policy:
-        done.append(f"OpenMP waits {policy}")
-    spin = settings["spin"]
-    if spin is not None and os.environ.setdefault("GOMP_SPINCOUNT", str(spin)) == str(spin):
-        done.append(f"after {spin} turns")
-    threads = settings["threads"]
-    if threads is None and processes > 1:
-        threads = max(1, len(os.sched_getaffinity(0)) // processes)
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-        done.append(f"{threads} threads a process")
+    shared = max(1, len(os.sched_getaffinity(0)) // processes) if processes > 1 else None
+    words = {
+        "OMP_WAIT_POLICY": "OpenMP waits {}",
+        "GOMP_SPINCOUNT": "after {} turns",
+        "OMP_NUM_THREADS": "{} threads a process",
+    }
+    for name, key in OPENMP.items():
+        given, value = _given(name), settings[key]
+        wanted = key in typed or (key == "threads" and value is not None)
+        if value is None and key == "threads":
+            value = shared
+        if value is None or (given is not None and not wanted):
+            if given is not None:
+                done.append(f"{name}={given} as in the environment")
+            _restore(name, given)
+            continue
+        os.environ[name] = str(value)
+        _ours[name] = str(value), given
+        instead = given not in (None, str(value))
+        done.append(words[name].format(value) + (f" instead of {name}={given}" if instead else ""))
     changed = any(os.environ.get(name) != value for name, value in before.items())
     if "torch" in sys.modules and changed:
         done.append("(torch was imported before: the OpenMP switches come too late)")
     return done
+
+
+def _given(name: str) -> str | None:
+    """What the environment says, whatever an earlier job of this process has set."""
+    now = os.environ.get(name)
+    ours, before = _ours.get(name, (None, None))
+    return before if name in _ours and now == ours else now
+
+
+def _restore(name: str, given: str | None) -> None:
+    _ours.pop(name, None)
+    if given is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = given
 
 
 def keep_freed_memory() -> bool:

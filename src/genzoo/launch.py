@@ -111,10 +111,11 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     folder name, or None), and what `genzoo.runfolder` adds.
     """
     check_values(cfg)
-    done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes)  # before torch is imported
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     assert isinstance(overrides, list)
+    own = {o.lstrip("+").partition("=")[0].removeprefix("cpu.") for o in overrides}
+    done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes, typed=own)  # before torch's import
     typed = [to_type(override.removeprefix("++")) for override in overrides]  # see cli.literal
     if cfg.get("upsampler") == "auto":
         cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
