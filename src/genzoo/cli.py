@@ -11,8 +11,10 @@ import re
 import sys
 from typing import NoReturn
 
+from genzoo import signals
 from genzoo.config import ENCODERS, FROM_CHECKPOINT, SIZE, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
+from genzoo.signals import Interrupted
 from genzoo.typed import RULE, as_typed, is_sweep
 
 HELP = """\
@@ -54,7 +56,11 @@ Hydra's own switches:       python -m genzoo --hydra-help
 
 
 def main() -> None:
-    """Run the command line and exit with 0, 1 (it failed), 2 (it was typed wrongly) or 130."""
+    """Run the command line and exit.
+
+    With 0, 1 (it failed), 2 (it was typed wrongly), or after a signal 128 and its number: 130
+    for Ctrl-C, 143 for SIGTERM.
+    """
     arguments = sys.argv[1:] = literal(sys.argv[1:])
     if any(argument in ("--help", "-h") for argument in arguments):
         print(help_text())  # noqa: T201 - the one place whose output is the result
@@ -67,9 +73,11 @@ def main() -> None:
     traceback = "debug=traceback" in arguments
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors through to the lines below
     try:
-        status = _run()
-    except KeyboardInterrupt:
-        fail("interrupted", status=130)
+        with signals.listening():
+            status = _run()
+    except (KeyboardInterrupt, Interrupted) as error:
+        name = "" if str(error) in ("", "SIGINT") else f" by {error}"
+        fail(f"interrupted{name}", status=error.status if isinstance(error, Interrupted) else 130)
     except Exception as error:
         if traceback:
             raise

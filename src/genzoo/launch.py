@@ -9,8 +9,10 @@ each of which reads that file. If one dies, the agent ends the others.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,16 +22,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import cpu, distributed, runfolder
+from genzoo import cpu, distributed, runfolder, signals
 from genzoo.config import OPENAI, check_forced, from_checkpoint, plain, target, with_size
 from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
 from genzoo.files import write_whole
 from genzoo.runfolder import Refused, locked
 from genzoo.schema import check_together, check_values
+from genzoo.signals import ENDING, Interrupted
 from genzoo.typed import to_type
 
 ERROR = "error.txt"  # in the folder of a job that failed in a sweep
+# Seconds that ranks have after a signal to write their checkpoint. Schedulers, who give less, end
+# them by themselves.
+ENOUGH = "300"
 
 
 class Failures:
@@ -274,6 +280,8 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", ENOUGH)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it is said below
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -284,17 +292,18 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
         local_addr="localhost",
         run_id=str(os.getpid()),
         monitor_interval=0.2,
+        signals_to_handle=",".join(number.name for number in (*ENDING, signal.SIGQUIT)),
     )
     error_file = config.parent / "rank_error.txt"
     error_file.unlink(missing_ok=True)
     try:
         elastic_launch(settings, sys.executable)("-m", "genzoo.launch", str(config))
     except SignalException as error:
-        raise KeyboardInterrupt from error
+        raise Interrupted(error.sigval) from error
     except ChildFailedError as error:
         number, failure = error.get_first_failure()
-        if failure.exitcode == 130:
-            raise KeyboardInterrupt from error
+        if failure.exitcode - 128 in ENDING:  # the ranks themselves got a signal
+            raise Interrupted(failure.exitcode - 128) from error
         line = error_file.read_text().strip() if error_file.exists() else failure.message
         kind = UsageError if failure.exitcode == UsageError.status else GenzooError
         raise kind(f"process {number} of {processes} failed: {line}", "all were ended") from error
@@ -316,6 +325,7 @@ def _rank(config: Path) -> None:
     cfg = OmegaConf.load(config)
     assert isinstance(cfg, DictConfig)
     cpu.apply(cfg.cpu, processes=distributed.world())
+    signals.listen()
     try:
         distributed.join(gpu=_gpus(cfg) > 0)
         target(cfg.task._target_)(cfg)
@@ -323,10 +333,8 @@ def _rank(config: Path) -> None:
     except BaseException as error:
         if cfg.debug == "traceback" or isinstance(error, SystemExit):
             raise
-        status = error.status if isinstance(error, GenzooError) else 1
-        if isinstance(error, KeyboardInterrupt):
-            status = 130
-        else:
+        status = error.status if isinstance(error, (GenzooError, Interrupted)) else 1
+        if not isinstance(error, Interrupted):
             line = (
                 str(error)
                 if isinstance(error, GenzooError)

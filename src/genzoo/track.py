@@ -31,6 +31,7 @@ class Tracker:
         self.folder = Path(cfg.run.folder)
         self.active = distributed.rank() == 0
         self._curves = self.folder / "curves.jsonl"
+        self.points = 0  # of the curves so far
         self._wandb = None
         if self.active:
             self._wandb = _start_wandb(
@@ -59,11 +60,20 @@ class Tracker:
         lines = [line for line in curves.read_text().splitlines() if line.strip()]
         kept = [line for line in lines if json.loads(line)["images"] <= images]
         self._curves.write_text("".join(f"{line}\n" for line in kept))
+        self.points = len(kept)
+
+    def keep(self, points: int) -> None:
+        """Keep only the first ones: what a checkpoint knew of, no point that comes again."""
+        if self.active and points < self.points:
+            lines = self._curves.read_text().splitlines()[:points]
+            self._curves.write_text("".join(f"{line}\n" for line in lines))
+            self.points = points
 
     def restart(self) -> None:
         """Begin the curves anew."""
         if self.active:
             self._curves.unlink(missing_ok=True)
+            self.points = 0
 
     def curve(self, values: Mapping[str, float], *, images: int, seconds: float) -> None:
         """A point of the learning curves."""
@@ -72,6 +82,7 @@ class Tracker:
         record = {"images": images, "seconds": round(seconds, 3), **values}
         with self._curves.open("a") as file:
             file.write(json.dumps(record) + "\n")
+        self.points += 1
         if self._wandb is not None:
             self._wandb.log(record)
 

@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from genzoo import signals
 from genzoo.data.dataset import TextImageData
 from genzoo.data.stream import ShuffledStream
 from genzoo.text.tokenizer import Tokenizer
@@ -74,6 +75,7 @@ class TextImageDataModule(pl.LightningDataModule):
             collate_fn=_as_is,  # type: ignore[arg-type]
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            worker_init_fn=signals.in_worker,
             pin_memory=torch.cuda.is_available(),
         )
 

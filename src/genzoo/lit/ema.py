@@ -41,6 +41,11 @@ class EMA(nn.Module, Generic[M]):
         own: list[Tensor] = list(self.model.parameters())
         new: list[Tensor] = [parameter.detach() for parameter in model.parameters()]
         torch._foreach_lerp_(own, new, weight)
+        self.copy_buffers(model)
+
+    @torch.no_grad()
+    def copy_buffers(self, model: nn.Module) -> None:
+        """Take over what is no weight."""
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)
 

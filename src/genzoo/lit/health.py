@@ -16,6 +16,10 @@ LEAST_DIVERSITY = 0.05  # of samples, as a share of real images'
 LOOKS = 3  # in a row at which samples may be all alike
 
 
+class Unhealthy(GenzooError):
+    """Weights, losses or samples are not worth keeping; the last checkpoint is."""
+
+
 class Health:
     """What must hold during a training; tells the person where to go on when it does not.
 
@@ -25,18 +29,18 @@ class Health:
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
-        self._alike = 0
+        self.alike = 0  # looks in a row at samples that were so
 
     @property
     def suspect(self) -> bool:
         """Whether the last samples were all alike: no state to keep as the last good one."""
-        return self._alike > 0
+        return self.alike > 0
 
     def check_losses(self, values: Mapping[str, float], *, images: int) -> None:
         """Raise if a loss is no number.
 
         Raises:
-            GenzooError: names the loss and the checkpoint to go back to.
+            Unhealthy: names the loss and the checkpoint to go back to.
         """
         for name, value in values.items():
             if not math.isfinite(value):
@@ -46,7 +50,7 @@ class Health:
         """Raise if a weight is no number; called before a checkpoint is written.
 
         Raises:
-            GenzooError: names the first such weight and the checkpoint to go back to.
+            Unhealthy: names the first such weight and the checkpoint to go back to.
         """
         for name, parameter in model.named_parameters():
             if not bool(parameter.detach().isfinite().all()):
@@ -60,22 +64,22 @@ class Health:
             images: seen so far.
 
         Raises:
-            GenzooError: says that the model collapsed, and names the checkpoint to go back to.
+            Unhealthy: says that the model collapsed, and names the checkpoint to go back to.
         """
-        self._alike = self._alike + 1 if not diversity >= LEAST_DIVERSITY else 0
-        if self._alike >= LOOKS:
+        self.alike = self.alike + 1 if not diversity >= LEAST_DIVERSITY else 0
+        if self.alike >= LOOKS:
             raise self._error(
                 f"the model collapsed: {LOOKS} times in a row its samples were all alike, "
                 f"by {images:,} images"
             )
 
-    def _error(self, problem: str) -> GenzooError:
+    def _error(self, problem: str) -> Unhealthy:
         lower = "a lower optimizer.lr="
         if self.checkpoint.exists():
-            return GenzooError(
+            return Unhealthy(
                 problem, f"go on from checkpoint={self.checkpoint.parents[1]} with {lower}"
             )
-        return GenzooError(problem, f"start again with {lower}")
+        return Unhealthy(problem, f"start again with {lower}")
 
 
 def diversity(samples: Tensor, real: Tensor) -> float:

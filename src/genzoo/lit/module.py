@@ -55,6 +55,14 @@ class Meter:
         self._sums, self._counts = {}, {}
         return means
 
+    def state(self) -> dict[str, dict[str, Any]]:
+        """What has been added since the last reading, for a checkpoint."""
+        return {"sums": dict(self._sums), "counts": dict(self._counts)}
+
+    def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
+        """Go on from a state."""
+        self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
+
 
 def named(losses: Losses, objective: str, *, of: int) -> dict[str, Tensor]:
     """The total and the parts by the names of their curves, with the objective's if it has rivals.
@@ -105,6 +113,9 @@ class GenerativeModule(pl.LightningModule):
         self._since: float | None = None
         self._step_images = 0
         self._steps = 0
+        self.whole = True  # whether no batch has been seen since the last step
+        self.stepping = False  # whether a step is changing weights
+        self._before: dict[str, Any] = {}  # what a checkpoint says of the time before this step
 
     def configure_model(self) -> None:
         """Shard weights and their average under strategy=fsdp (FSDP2: each tensor by itself)."""
@@ -146,6 +157,8 @@ class GenerativeModule(pl.LightningModule):
                 group.update({key: settings[key] for key in SETTINGS})
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        if self.whole:
+            self._before, self.whole = self._progress(), False
         # Layers with randomness of their own (dropout) draw from torch's generator: seeded by the
         # images seen, a resumed run draws what the uninterrupted one would have drawn.
         torch.manual_seed(split_seed(self.seed, "layers", self.images_seen, self.global_rank))
@@ -168,7 +181,7 @@ class GenerativeModule(pl.LightningModule):
         return loss
 
     def count(self, batch: Batch) -> None:
-        """After a step: count its images and let the moving average follow."""
+        """After a batch: count its images; after a step let the moving average follow."""
         images = len(batch) * self.trainer.world_size
         self._step_images += images
         self.images_seen += images
@@ -178,6 +191,7 @@ class GenerativeModule(pl.LightningModule):
         self.reshard()
         self.ema.update(self.model, images_seen=self.images_seen, step_images=self._step_images)
         self._step_images = 0
+        self.whole, self.stepping = True, False
 
     def reshard(self) -> None:
         """Put gathered weights away again, where weights are sharded."""
@@ -199,13 +213,31 @@ class GenerativeModule(pl.LightningModule):
         running = 0.0 if self._since is None else time.monotonic() - self._since
         return self.seconds + running
 
+    def kept_images(self) -> int:
+        """The images that a checkpoint written now counts: those of whole steps."""
+        kept: int = (self._progress() if self.whole else self._before)["images_seen"]
+        return kept
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The last whole step's state.
+
+        Batches whose gradients wait for a step are seen again after a resumption.
+        """
+        progress = self._progress() if self.whole else self._before
+        checkpoint["meter"] = progress["meter"]
         checkpoint["genzoo"] = {
             **self.about,
-            "images_seen": self.images_seen,
+            "images_seen": progress["images_seen"],
             "seconds": self.elapsed(),
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.images_seen = checkpoint["genzoo"]["images_seen"]
         self.seconds = checkpoint["genzoo"]["seconds"]
+        if "meter" in checkpoint:
+            self.meter.restore(checkpoint["meter"])
+        # Lightning would go on counting batches in the middle of a step; the images seen say all.
+        checkpoint.pop("loops", None)
+
+    def _progress(self) -> dict[str, Any]:
+        return {"images_seen": self.images_seen, "meter": self.meter.state()}

@@ -37,7 +37,7 @@ def build_trainer(
         TorchElasticEnvironment() if distributed.launched() else LightningEnvironment()
     )
     _quiet()
-    return pl.Trainer(
+    trainer = pl.Trainer(
         accelerator="gpu" if gpus else "cpu",
         devices=gpus or cfg.trainer.processes,
         num_nodes=cfg.trainer.nodes,
@@ -54,6 +54,10 @@ def build_trainer(
         use_distributed_sampler=False,
         default_root_dir=cfg.run.folder,
     )
+    # Signals are genzoo's to act upon (`genzoo.signals`); Lightning's handler would start a
+    # collective wherever the training happens to be.
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    return trainer
 
 
 def _plugin(precision: Precision) -> LightningPrecision:

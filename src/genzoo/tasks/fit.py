@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import build, distributed, provenance
+from genzoo import build, distributed, provenance, signals
 from genzoo.checkpoint import FORMAT, LAST, Checkpoint, load_into
 from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
@@ -24,6 +26,7 @@ from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
+from genzoo.signals import Interrupted
 from genzoo.tasks import embedding
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
@@ -40,21 +43,33 @@ CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """Train, save, evaluate; returns the metrics by name."""
-    data = build.build_data(cfg)
-    # What cannot guide or score is refused before the training, not after it.
-    build.build_guidance(cfg)
-    if cfg.metrics.clip is not None:
-        build.build_matcher(cfg.metrics.clip, cfg)
-    checkpoint = build.load_checkpoint(cfg)
-    tokenizer = build.build_tokenizer(cfg, data, checkpoint)
+    with _advice("the training had not begun; give the same command again"):
+        data = build.build_data(cfg)
+        # What cannot guide or score is refused before the training, not after it.
+        build.build_guidance(cfg)
+        if cfg.metrics.clip is not None:
+            build.build_matcher(cfg.metrics.clip, cfg)
+        checkpoint = build.load_checkpoint(cfg)
+        tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     with Tracker(cfg) as tracker:
         train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
-        # What is measured is what was saved; the weights in memory may be sharded.
-        distributed.barrier()
-        cfg.checkpoint, cfg.run.resume = str(Path(cfg.run.folder) / LAST), None
-        model, trained = build.trained_model(cfg)
-        cost = Cost.of(trained)
-        return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
+        with _advice(f"the training is complete; {_go_on(cfg)}, or measure it: task=evaluate"):
+            # What is measured is what was saved; the weights in memory may be sharded.
+            distributed.barrier()
+            cfg.checkpoint, cfg.run.resume = str(Path(cfg.run.folder) / LAST), None
+            model, trained = build.trained_model(cfg)
+            cost = Cost.of(trained)
+            return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
+
+
+@contextmanager
+def _advice(line: str) -> Iterator[None]:
+    """Say how to go on where a signal ends what is within."""
+    try:
+        yield
+    except Interrupted:
+        say(line)
+        raise
 
 
 def train(
@@ -75,7 +90,7 @@ def train(
         checkpoint: to continue from; to begin with its weights, where it has no more; or None.
 
     Raises:
-        KeyboardInterrupt: after Ctrl-C, when the checkpoint has been written.
+        Interrupted: after a signal, when the checkpoint has been written.
         GenzooError: when a loss is no longer finite.
     """
     model = build.compiled(cfg, build.build_model(cfg))
@@ -106,10 +121,8 @@ def train(
     else:
         start = module.images_seen = checkpoint.about["images_seen"]
         module.seconds = checkpoint.about["seconds"]
-        if budget.done(module) and cfg.run.get("resume"):  # it ended while it was measured
-            tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=start)
-            return module
-        if budget.done(module):
+        # One that was cut off after its training still has to be measured.
+        if budget.done(module) and not cfg.run.get("resume"):
             raise UsageError(
                 f"{checkpoint.path} has used up its budget: {start:,} images, "
                 f"{module.seconds / 60:.1f} minutes",
@@ -135,26 +148,36 @@ def train(
             tracker,
             every=cfg.trainer.monitor_images,
             look=partial(_look, cfg, module, data, tokenizer),
+            budget=budget,
             health=health,
         ),
-        Saver(
+        saver := Saver(
             last,
             minutes=cfg.trainer.checkpoint_minutes,
             calibration=partial(_calibration, module, data, tokenizer),
+            budget=budget,
             health=health,
         ),
     ]
     trainer = build_trainer(cfg, callbacks, game=game)
     path = None if checkpoint is None else str(checkpoint.path)
-    trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
-    module.stop_clock()
-    if budget.interrupted:
-        say(
-            f"stopped after {module.images_seen:,} images; "
-            f"continue with checkpoint={cfg.run.folder}"
-        )
-        raise KeyboardInterrupt
+    with signals.listening(), signals.held():
+        try:
+            trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
+        except Exception:
+            if saver.rescued is not None:
+                say(f"saved as it was after {saver.rescued:,} images; {_go_on(cfg)}")
+            raise
+        module.stop_clock()
+        if budget.interrupted or signals.received() is not None:
+            what = "trained for" if budget.complete else "stopped after"
+            say(f"{what} {module.kept_images():,} images; {_go_on(cfg)}")
+            raise Interrupted(signals.received() or signal.SIGTERM)
     return module
+
+
+def _go_on(cfg: DictConfig) -> str:
+    return f"continue with checkpoint={cfg.run.folder} hydra.run.dir={cfg.run.folder}"
 
 
 @torch.no_grad()
@@ -204,7 +227,11 @@ def _calibration(
 
 @torch.no_grad()
 def _validate(
-    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
+    cfg: DictConfig,
+    module: GenerativeModule,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    pause: Callable[[], None],
 ) -> dict[str, float]:
     """Mean losses of the moving average on held-out images, with the same noise every time."""
     indices = data.spread("validation", cfg.trainer.validation_images).tolist()
@@ -212,6 +239,7 @@ def _validate(
     sums: dict[str, float] = {}
     size = cfg.optimizer.batch_size // distributed.world()  # CLIP tells images from so many others
     for batch in _batches(module, data, tokenizer, indices, size):
+        pause()
         noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)
         for objective, of in objectives.items():
             losses = of.losses(batch, noise=noise)
@@ -222,12 +250,19 @@ def _validate(
 
 @torch.no_grad()
 def _look(
-    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
+    cfg: DictConfig,
+    module: GenerativeModule,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    pause: Callable[[], None],
 ) -> Look:
-    """Losses and samples of the moving average for held-out images and their captions."""
+    """Losses and samples of the moving average for held-out images and their captions.
+
+    Between its parts it calls `pause`.
+    """
     draws = module.model.capabilities.sampling is not None
     samples = _samples(cfg, module, data, tokenizer) if draws else None
-    return Look(_validate(cfg, module, data, tokenizer), samples)
+    return Look(_validate(cfg, module, data, tokenizer, pause), samples)
 
 
 def _samples(

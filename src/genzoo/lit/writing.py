@@ -1,0 +1,89 @@
+"""Writing a checkpoint's file whole or not at all, and to the disk before it counts as written."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import torch
+
+from genzoo.errors import GenzooError
+
+
+class WriteError(GenzooError):
+    """A checkpoint could not be written; the one that was there is as it was."""
+
+
+def write(content: Any, path: Path) -> None:
+    """Write tensors and plain data into a file beside its place, and rename it.
+
+    Nothing is held in memory twice, and no other folder is needed for the time being. What a
+    killed process left unfinished there is overwritten.
+
+    Args:
+        content: what `torch.save` takes.
+        path: the file.
+
+    Raises:
+        WriteError: when the disk is full, or the folder cannot be written.
+    """
+    fresh = path.with_suffix(".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with fresh.open("wb") as file:
+            _save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink(missing_ok=True)
+        stands = f"; the last one that was written stands: {path}" if path.exists() else ""
+        raise WriteError(
+            f"the checkpoint cannot be written: {error.strerror or error}{stands}",
+            "make room or choose another place, then continue with checkpoint="
+            f"{path.parents[1]} hydra.run.dir=..."
+            if stands
+            else "make room, or choose another place with output=... or hydra.run.dir=...",
+        ) from error
+
+
+class _Errors:
+    """A file whose errors are kept: torch's writer reports another one in their place."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _save(content: Any, file: BinaryIO) -> None:
+    kept = _Errors(file)
+    try:
+        torch.save(content, cast(Any, kept))
+    except RuntimeError as error:
+        if kept.error is not None:
+            raise kept.error from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    """The new name, too, outlives a power cut."""
+    with contextlib.suppress(OSError):  # not every file system knows this
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
