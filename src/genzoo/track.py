@@ -5,11 +5,12 @@ Only the first process writes. Nothing here can fail a run because a network is 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -18,6 +19,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo import distributed
 from genzoo.console import say
+
+PROJECT = "genzoo"  # where neither the configuration nor the environment names one
+PATIENCE = 20  # seconds for which a dashboard may keep a run waiting
+# Variables of wandb that say what genzoo would say otherwise.
+VARIABLES = {
+    "project": "WANDB_PROJECT",
+    "name": "WANDB_NAME",
+    "group": "WANDB_RUN_GROUP",
+    "job_type": "WANDB_JOB_TYPE",
+    "dir": "WANDB_DIR",
+}
+# Those that name one run: two jobs that obeyed them would be written into each other.
+OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM")
+
+_silent: set[str] = set()  # dashboards that did not answer this process
 
 
 class Tracker:
@@ -40,6 +56,7 @@ class Tracker:
                 group=cfg.run.group,
                 job_type=cfg.task.name,
                 config=OmegaConf.to_container(cfg, resolve=True),
+                alone=cfg.run.group is None,
             )
 
     def __enter__(self) -> Tracker:
@@ -126,9 +143,20 @@ def track_table(
 
 
 def _start_wandb(
-    logger: DictConfig, folder: Path, *, group: str | None, job_type: str, config: Any
+    logger: DictConfig,
+    folder: Path,
+    *,
+    group: str | None,
+    job_type: str,
+    config: Any,
+    alone: bool = False,
 ) -> Any:
-    """A run on the dashboard: online when logged in, otherwise in a folder; None if unwanted."""
+    """A run on the dashboard: online when logged in, otherwise in a folder; None if unwanted.
+
+    What wandb's own variables ask for holds (project, group, name, folder, tags ...). Those that
+    name one run and no other (WANDB_RUN_ID, WANDB_RESUME ...) hold for a run that is `alone`; the
+    jobs of a sweep would all be written into it.
+    """
     if logger.name != "wandb":
         return None
     mode = logger.mode
@@ -136,34 +164,76 @@ def _start_wandb(
         mode = os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
     if mode == "disabled":
         return None
+    host = _host()
+    if mode == "online" and host in _silent:
+        say(f"wandb: {host} did not answer an earlier job; this one is kept in its folder")
+        mode = "offline"
     os.environ.setdefault("WANDB_SILENT", "true")
-    import wandb
+    own = {key: os.environ.get(name) or None for key, name in VARIABLES.items()}
+    name = own["name"] or folder.name
+    if own["name"] and not alone:
+        name += f"-{folder.name}"
+    with _hidden(() if alone else OF_ONE_RUN):
+        import wandb
 
-    for attempt in dict.fromkeys((mode, "offline")):
-        try:
-            return wandb.init(
-                project=logger.project,
-                entity=logger.entity,
-                name=folder.name,
-                group=group,
-                job_type=job_type,
-                dir=str(folder),
-                config=config,
-                reinit="finish_previous",
-                mode=attempt,
-                settings=wandb.Settings(init_timeout=20, console="off"),
-            )
-        except Exception as error:  # whatever the dashboard's trouble is, the run goes on
-            say(f"wandb {attempt} did not start ({type(error).__name__}: {error})")
+        for attempt in dict.fromkeys((mode, "offline")):
+            try:
+                return wandb.init(
+                    project=logger.project or own["project"] or PROJECT,
+                    entity=logger.entity,
+                    name=name,
+                    group=own["group"] or group,
+                    job_type=own["job_type"] or job_type,
+                    dir=own["dir"] or str(folder),
+                    config=config,
+                    reinit="finish_previous",
+                    mode=attempt,
+                    settings=wandb.Settings(init_timeout=PATIENCE, console="off"),
+                )
+            except Exception as error:  # whatever the dashboard's trouble is, the run goes on
+                reason = " ".join(str(error).split())
+                say(f"wandb {attempt} did not start ({type(error).__name__}: {reason})")
+                if attempt == "online":
+                    _silent.add(host)
     return None
 
 
+@contextlib.contextmanager
+def _hidden(names: Collection[str]) -> Iterator[None]:
+    """Without these variables of the environment, which are said where they are there."""
+    found = {name: os.environ.pop(name) for name in names if name in os.environ}
+    if found:
+        say(f"wandb: {', '.join(found)} name one run, and each job of a sweep is one: left aside")
+    try:
+        yield
+    finally:
+        os.environ.update(found)
+
+
+def _host() -> str:
+    """Where the dashboard is, with its port where that is an odd one."""
+    return urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+
+
 def _logged_in() -> bool:
-    """Whether a key is at hand, in the environment or where `wandb login` puts it; never asks."""
+    """Whether a key is at hand, in the environment or where `wandb login` puts it; never asks.
+
+    A file that is there and cannot be read is said.
+    """
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc().authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
+    named = os.environ.get("NETRC")
+    places = [named] if named else ["~/.netrc", "~/_netrc"]
+    path = next((p for p in map(Path.expanduser, map(Path, places)) if p.exists()), None)
+    if path is None:
+        if named:
+            say(f"wandb: NETRC={named} names no file; offline")
         return False
+    try:
+        # As wandb does: a file that is named is read whoever else may read it.
+        known = netrc.netrc(path)
+    except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
+        say(f"wandb: {path} cannot be read ({' '.join(str(error).split())}); offline")
+        return False
+    login = known.authenticators(_host())
+    return login is not None and bool(login[2])

@@ -98,7 +98,7 @@ KEYS: dict[str, Rule] = {
     "cpu.wait_policy": word("passive", "active") | NULL,
     "logger.entity": NAME | NULL,
     "logger.mode": word("auto", "online", "offline", "disabled"),
-    "logger.project": NAME,
+    "logger.project": NAME | NULL,
     # Data and their captions.
     "data.cache": PATH | NULL,
     "data.image_size": COUNT,
