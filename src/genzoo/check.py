@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from genzoo import distributed
 from genzoo.config import compose, groups, target
@@ -14,9 +16,11 @@ from genzoo.errors import Unsupported, UsageError
 from genzoo.precision import native_bf16
 from genzoo.types import Capabilities
 
+if TYPE_CHECKING:
+    from genzoo.models.base import GenerativeModel
+
 # Why Lightning's strategies do not fit what a run needs, where they do not.
 REASONS = {
-    "deepspeed": "its checkpoints are folders that only DeepSpeed reads",
     "fsdp": "sharding works with one optimiser, and this model has two",
 }
 
@@ -30,6 +34,7 @@ def check(cfg: DictConfig) -> None:
     """
     gpus = gpu_count(cfg.trainer.gpus)
     capabilities: Capabilities = target(cfg.model._target_).capabilities
+    _check_model(cfg, gpus)
     _check_processes(cfg, gpus)
     _check_strategy(cfg, capabilities, gpus)
     check_precision(cfg)
@@ -73,6 +78,40 @@ def writable(folder: Path) -> None:
             f"cannot write to {folder}: {error.strerror}",
             "choose another folder with output=... or hydra.run.dir=...",
         ) from error
+
+
+def _check_model(cfg: DictConfig, gpus: int) -> None:
+    """What the family and its parts say to their settings, the images' size and the batches."""
+    family: type[GenerativeModel] = target(cfg.model._target_)
+    settings = OmegaConf.to_container(cfg.model, resolve=True)
+    assert isinstance(settings, dict)
+    own = {str(key): value for key, value in settings.items()}
+    family.check_settings(own)
+    unit, size = math.lcm(*_size_units(own)), cfg.data.image_size
+    if size % unit:
+        fitting = sorted({max(1, size // unit) * unit, (size // unit + 1) * unit})
+        raise UsageError(
+            f"model={cfg.model.name} needs images of sides divisible by {unit}, and "
+            f"data.image_size={size} is not",
+            f"write data.image_size={' or '.join(map(str, fitting))}",
+        )
+    if cfg.task.name == "fit":
+        family.check_batches(
+            own,
+            batch=cfg.optimizer.batch_size,
+            accumulate=cfg.optimizer.accumulate,
+            processes=(gpus or cfg.trainer.processes) * cfg.trainer.nodes,
+        )
+
+
+def _size_units(node: Mapping[str, Any]) -> Iterator[int]:
+    """Of everything in a model's section that has a class and says what sizes fit."""
+    if "_target_" in node:
+        unit = getattr(target(node["_target_"]), "size_unit", None)
+        yield 1 if unit is None else unit(node)
+    for inner in node.values():
+        if isinstance(inner, Mapping):
+            yield from _size_units(inner)
 
 
 def _check_processes(cfg: DictConfig, gpus: int) -> None:

@@ -34,7 +34,7 @@ MISTAKES = [
     (["budget.images=null"], 2, ["no end", "budget.minutes="]),
     (["trainer.gpus=4096"], 2, ["trainer.gpus=4096", "write trainer.gpus="]),
     (["strategy=fsdp", "trainer.gpus=0"], 2, ["several processes", "trainer.processes="]),
-    (["strategy=deepspeed"], 2, ["only DeepSpeed reads", "ddp"]),
+    (["strategy=deepspeed"], 2, ["there is no strategy=deepspeed", "auto, ddp, fsdp"]),
     (["trainer.nodes=2", "trainer.gpus=0"], 2, ["trainer.nodes=2", "torchrun"]),
     (["trainer.processes=3", "trainer.gpus=0"], 2, ["cannot be shared", "multiple"]),
     (["checkpoint=nowhere.ckpt"], 2, ["no checkpoint nowhere.ckpt", "checkpoint=last"]),

@@ -12,7 +12,8 @@ Shape letters: b batch, c channels, h height, w width.
 from __future__ import annotations
 
 import math
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -22,6 +23,7 @@ from torch.nn import functional as F
 from genzoo.noise import Noise
 
 LEVELS = 256  # values of an 8-bit pixel
+PATCH = 4  # pixels of a square's side that a network handles as one
 # Limits of the logarithm of A_ii. At the wide one u is about uniform; below the narrow one nothing
 # is gained (both densities narrow together) and digits are lost.
 NARROWEST, WIDEST = math.log(0.1), math.log(2.0)
@@ -72,7 +74,14 @@ class Variational(nn.Module):
 
     name = "variational"
 
-    def __init__(self, *, image_size: int, width: int, patch: int = 4, channels: int = 3) -> None:
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        """What height and width of the images have to be divisible by, given its arguments."""
+        return int(settings.get("patch", PATCH))
+
+    def __init__(
+        self, *, image_size: int, width: int, patch: int = PATCH, channels: int = 3
+    ) -> None:
         super().__init__()
         self.patch, self.channels = patch, channels
         size, count = image_size // patch, channels * (channels + 1) // 2

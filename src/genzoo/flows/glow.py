@@ -9,6 +9,9 @@ Shape letters: b batch, c channels, h height, w width, d features of the conditi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -66,6 +69,11 @@ class Glow(Transform):
         bound: of the logarithm of every coupling's scale.
         channels: of the images.
     """
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        """What height and width of the images have to be divisible by, given its arguments."""
+        return int(settings["patch"] * 2 ** (settings["levels"] - 1))
 
     def __init__(
         self,

@@ -8,7 +8,8 @@ numbers of a patch, the colours of a grey picture above all, depend on one anoth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -35,6 +36,11 @@ class TarFlow(Transform):
         bound: of the logarithm of every scale.
         channels: of the images.
     """
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        """What height and width of the images have to be divisible by, given its arguments."""
+        return int(settings["patch"])
 
     def __init__(
         self,

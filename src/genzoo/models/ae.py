@@ -6,7 +6,7 @@ training images. To draw random images all the same, a Gaussian is fitted to tho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,6 +38,10 @@ class Autoencoder(LatentModel):
         vary=True,
         between=frozenset({"images"}),
     )
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        return int(2 ** len(settings["widths"]))
 
     def __init__(
         self,

@@ -69,6 +69,42 @@ class GenerativeModel(nn.Module, ABC):
     capabilities: Capabilities  # of the class; an instance may be able to do more or less
     sampler: Any = None  # how samples are drawn, for the families that take many steps
 
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        """Refuse what no network can be built from; called before anything is loaded.
+
+        Args:
+            settings: the section `model`; each value by itself is right (see `genzoo.schema`).
+
+        Raises:
+            UsageError: with what would fit.
+        """
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        """What height and width of the images have to be divisible by.
+
+        Args:
+            settings: the section `model`. A part with a `_target_` of its own is asked by itself.
+        """
+        return 1
+
+    @classmethod
+    def check_batches(
+        cls, settings: Mapping[str, Any], *, batch: int, accumulate: int, processes: int
+    ) -> None:
+        """Refuse batches that a loss cannot be computed on as it is meant.
+
+        Args:
+            settings: the section `model`.
+            batch: images in a batch, over all processes.
+            accumulate: batches in a step.
+            processes: that share a batch.
+
+        Raises:
+            UsageError: by a family that compares the images of a batch, where there are none.
+        """
+
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         """The training objective of each sample of a batch, by parts.
 

@@ -59,6 +59,34 @@ class CLIP(Judge):
         "(metrics.clip=<this one>) or be drawn from (model=unclip clip=<this one>)"
     )
 
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        return int(settings["image"]["patch"])
+
+    @classmethod
+    def check_batches(
+        cls, settings: Mapping[str, Any], *, batch: int, accumulate: int, processes: int
+    ) -> None:
+        if batch < 2:
+            raise UsageError(
+                f"optimizer.batch_size={batch} leaves nothing to tell an image from",
+                "write optimizer.batch_size=2 or, better, 64 and more",
+            )
+        if accumulate > 1:
+            raise UsageError(
+                f"optimizer.accumulate={accumulate} batches of {batch} are not one of "
+                f"{accumulate * batch}: each image is told from those of its own batch",
+                f"write optimizer.batch_size={accumulate * batch} model.chunk={batch}, which takes "
+                "as little memory",
+            )
+
+    def check(self, batch: Batch) -> None:
+        if len(batch) < 2 or bool(same_captions(batch.tokens).all()):
+            raise UsageError(
+                "all captions are alike, and nothing tells one image's from another's",
+                "give images captions of their own, or look at data.templates=",
+            )
+
     def __init__(
         self,
         *,

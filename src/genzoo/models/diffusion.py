@@ -26,7 +26,7 @@ from genzoo.diffusion.schedule import Schedule
 from genzoo.errors import Unsupported, UsageError
 from genzoo.guidance import Classifier, ClassifierFree, mixed
 from genzoo.models.base import GenerativeModel, identity
-from genzoo.nn.unet import UNetShape
+from genzoo.nn.unet import UNetShape, unet_size_unit
 from genzoo.noise import Noise
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
@@ -98,6 +98,10 @@ class Diffusion(GenerativeModel):
     )
 
     sampler: Sampling  # how samples are drawn; to be set anew whenever another way is wanted
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        return unet_size_unit(settings["unet"])
 
     def __init__(
         self,

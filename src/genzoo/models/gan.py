@@ -144,6 +144,30 @@ class GAN(LatentModel, AdversarialModel):
     generator: Generator
     discriminator: Discriminator
 
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        patch = settings["patch"]
+        if patch > 1 and patch % 2:
+            raise UsageError(
+                f"model.patch={patch} cannot overlap its neighbours by half", "write 1, 2 or 4"
+            )
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        levels = max(len(settings[side]["widths"]) for side in ("generator", "discriminator"))
+        return int(settings["patch"] * 2 ** (levels - 1))
+
+    @classmethod
+    def check_batches(
+        cls, settings: Mapping[str, Any], *, batch: int, accumulate: int, processes: int
+    ) -> None:
+        if settings["mismatched"] and batch < 2 * processes:
+            raise UsageError(
+                f"optimizer.batch_size={batch} leaves no other caption in a process's batch, "
+                "which model.mismatched is about",
+                f"write optimizer.batch_size={2 * processes} or more, or model.mismatched=0",
+            )
+
     def __init__(
         self,
         *,

@@ -6,8 +6,9 @@ a large one from the small one and the caption. Either may know how to redraw a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from jaxtyping import Float
 from torch import Tensor
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 
 from genzoo.diffusion.masks import random_masks
 from genzoo.diffusion.network import Shown
-from genzoo.errors import Unsupported
+from genzoo.errors import Unsupported, UsageError
 from genzoo.image import requantised
 from genzoo.models.base import identity
 from genzoo.models.diffusion import Diffusion
@@ -35,6 +36,15 @@ class Glide(Diffusion):
         inpaint: whether it learns to redraw parts of images.
         **arguments: as for `Diffusion`.
     """
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        stages = get_args(Stage)
+        if settings["stage"] not in stages:
+            raise UsageError(
+                f"there is no model.stage={settings['stage']} of model={settings['name']}",
+                f"use one of {', '.join(stages)}",
+            )
 
     def __init__(
         self, *, size: str, stage: Stage, low_size: int, inpaint: bool, **arguments: Any

@@ -20,7 +20,7 @@ from genzoo.diffusion.process import Process, with_noise
 from genzoo.diffusion.schedule import Level
 from genzoo.errors import UsageError
 from genzoo.models.base import Judge
-from genzoo.nn.unet import Classifier, UNetShape
+from genzoo.nn.unet import Classifier, UNetShape, unet_size_unit
 from genzoo.noise import Noise
 from genzoo.types import Batch, Condition, Losses
 
@@ -43,6 +43,10 @@ class NoisyClassifier(Judge):
         "guidance.checkpoint=<this one> label=<number>"
     )
     noise_aware = True
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        return unet_size_unit(settings["unet"])
 
     def __init__(
         self,

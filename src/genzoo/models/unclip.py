@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float
@@ -23,7 +23,7 @@ from genzoo.diffusion.prior import PriorNetwork, Said
 from genzoo.diffusion.process import Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
-from genzoo.errors import Unsupported
+from genzoo.errors import Unsupported, UsageError
 from genzoo.guidance import faded
 from genzoo.models.base import End, GenerativeModel, Objective, identity, interpolate
 from genzoo.models.clip import CLIP, unit
@@ -160,6 +160,19 @@ class UnCLIP(GenerativeModel):
         between=frozenset({"images", "captions"}),
         textdiff=True,
     )
+
+    @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        stages = get_args(Stage)
+        if settings["stage"] not in stages:
+            raise UsageError(
+                f"there is no model.stage={settings['stage']} of model={settings['name']}",
+                f"use one of {', '.join(stages)}",
+            )
+
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        return Diffusion.size_unit(settings["decoder"])  # CLIP sees images of a size of its own
 
     def __init__(
         self,

@@ -48,6 +48,10 @@ class VAE(LatentModel):
         textdiff=True,
     )
 
+    @classmethod
+    def size_unit(cls, settings: Mapping[str, Any]) -> int:
+        return int(2 ** len(settings["widths"]))
+
     def __init__(
         self,
         *,

@@ -10,9 +10,9 @@ l tokens, d text width.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Shaped
@@ -114,6 +114,11 @@ class UNetShape:
                 "choose a number that divides them",
             )
         return heads
+
+
+def unet_size_unit(shape: Mapping[str, Any]) -> int:
+    """What height and width have to be divisible by, given the arguments of a `UNetShape`."""
+    return int(shape["patch"] * 2 ** (len(shape["multiples"]) - 1))
 
 
 class _Levels(nn.Module):

@@ -18,6 +18,7 @@ def conflicts(cfg: Tree) -> Iterator[Conflict]:
     for key, node in _nodes(cfg["model"], "model"):
         yield from _heads(key, node)
         yield from _unet(key, node)
+        yield from _padding(key, node, cfg)
     yield from _process(cfg)
     if cfg["task"]["name"] in ("fit", "evaluate"):
         yield from _metrics(cfg["metrics"])
@@ -67,6 +68,19 @@ def _unet(key: str, node: Tree) -> Iterator[Conflict]:
             f"{key}.width={width} gives {odd[0]} channels, which cannot be shared out to heads "
             f"of {key}.head_channels={per_head}",
             f"write a width that {per_head} divides, such as {_nearest(width, per_head)}",
+        )
+
+
+def _padding(key: str, node: Tree, cfg: Tree) -> Iterator[Conflict]:
+    text, guidance = node.get("text"), cfg["guidance"]
+    if "drop" not in node or not isinstance(text, Mapping) or text.get("padding", True):
+        return
+    guided = guidance["name"] == "classifier_free" and guidance["scale"] != 1
+    if guided or (cfg["task"]["name"] == "fit" and node["drop"]):
+        yield (
+            f"{key}.text.padding=false lets an empty caption look like the one it stands for, so "
+            "that guidance has nothing to compare with",
+            f"leave it away, or write {key}.drop=0 guidance=none",
         )
 
 
