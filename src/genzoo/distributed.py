@@ -1,7 +1,9 @@
 """Which of how many processes this is, and the little that they say to each other.
 
 The processes are started by `genzoo.launch` or by torchrun; both describe themselves through the
-environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
+environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT. Other programs set
+some of these for themselves, and so do interactive allocations: a launch is believed only if the
+set is complete, and refused unless it fits what the configuration asks for.
 """
 
 from __future__ import annotations
@@ -10,27 +12,108 @@ import os
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from genzoo.errors import UsageError
+
 T = TypeVar("T")
+
+LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+# Numbers that say, where they are larger than these, that this is one of several processes.
+ALONE = {"WORLD_SIZE": 1, "RANK": 0, "LOCAL_RANK": 0, "NODE_RANK": 0, "GROUP_RANK": 0}
+# Of launchers that genzoo does not ask: how many copies of this command they started.
+COPIES = {
+    "SLURM_STEP_NUM_TASKS": "srun",
+    "OMPI_COMM_WORLD_SIZE": "mpirun",
+    "PMI_SIZE": "mpiexec",
+}
 
 
 def rank() -> int:
     """The number of this process, from 0."""
-    return int(os.environ.get("RANK", "0"))
+    return int(os.environ["RANK"]) if launched() else 0
 
 
 def local_rank() -> int:
     """The number of this process on its machine, from 0."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return int(os.environ["LOCAL_RANK"]) if launched() else 0
 
 
 def world() -> int:
     """How many processes work on this run."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    return int(os.environ["WORLD_SIZE"]) if launched() else 1
 
 
 def launched() -> bool:
     """Whether somebody has already started one process a rank."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    return all(os.environ.get(name) for name in LAUNCH)
+
+
+def check_environment() -> str | None:
+    """Refuse variables that say there are several processes, but not how they meet.
+
+    Returns:
+        A remark for the person, where an allocation has room for more than this process.
+
+    Raises:
+        UsageError: names them, and what to do.
+    """
+    for name, least in ALONE.items():
+        value = os.environ.get(name)
+        if not value:
+            continue
+        if not value.isdecimal():
+            raise UsageError(
+                f"{name}={value} is in the environment and is no number", f"{unset(name)}"
+            )
+        missing = [other for other in LAUNCH if not os.environ.get(other)]
+        if missing and int(value) > least:
+            raise UsageError(
+                f"{name}={value} is in the environment without {', '.join(missing)}, so it is "
+                "another program's or of half a launch",
+                f"{unset(name)}, or start the processes with torchrun",
+            )
+    for name, launcher in COPIES.items():
+        value = os.environ.get(name, "")
+        if not launched() and value.isdecimal() and int(value) > 1:
+            raise UsageError(
+                f"{name}={value} says that {launcher} started {value} copies of this command, "
+                "which would all do the same",
+                "start one with trainer.gpus= or trainer.processes=, use torchrun, or "
+                f"{unset(name)}",
+            )
+    tasks = os.environ.get("SLURM_NTASKS", "")
+    if not launched() and tasks.isdecimal() and int(tasks) > 1:
+        return f"SLURM_NTASKS={tasks} is not read: trainer.gpus= and trainer.processes= count here"
+    return None
+
+
+def check_launch(asked: int, *, for_what: str) -> None:
+    """Refuse a launch of another number of processes than the configuration asks for.
+
+    Args:
+        asked: processes on all machines.
+        for_what: the keys that ask for them, or the task that runs in one.
+
+    Raises:
+        UsageError: with what would fit.
+    """
+    if not launched():
+        return
+    if not rank() < world() or local_rank() > rank():
+        raise UsageError(
+            f"RANK={rank()} WORLD_SIZE={world()} LOCAL_RANK={local_rank()} contradict one another",
+            f"{unset('RANK', 'WORLD_SIZE', 'LOCAL_RANK')}, or start the processes with torchrun",
+        )
+    if world() != asked:
+        raise UsageError(
+            f"WORLD_SIZE={world()} says that {world()} processes were started, and {for_what} "
+            f"is for {asked}",
+            f"start as many, or {unset('RANK', 'WORLD_SIZE')} if they are another program's",
+        )
+
+
+def unset(*names: str) -> str:
+    """What to type so that variables are gone."""
+    return f"type: unset {' '.join(names)}"
 
 
 def join(*, gpu: bool) -> None:

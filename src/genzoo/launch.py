@@ -117,11 +117,15 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     folder name, or None), and what `genzoo.runfolder` adds.
     """
     check_values(cfg)
+    remark = distributed.check_environment()
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     assert isinstance(overrides, list)
     own = {o.lstrip("+").partition("=")[0].removeprefix("cpu.") for o in overrides}
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes, typed=own)  # before torch's import
+    _check_launch(cfg)
+    if remark is not None:
+        say(remark)
     typed = [to_type(override.removeprefix("++")) for override in overrides]  # see cli.literal
     if cfg.get("upsampler") == "auto":
         cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
@@ -168,6 +172,21 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         if done:
             say(f"cpu: {', '.join(done)} (switches: cpu.*)")
     return resolved
+
+
+def _check_launch(cfg: DictConfig) -> None:
+    """Whether as many processes were started as the configuration asks for, if any were."""
+    if not distributed.launched():
+        return
+    if not cfg.task.distributed:
+        distributed.check_launch(1, for_what=f"task={cfg.task.name}")
+        return
+    keys = [f"trainer.{name}={cfg.trainer[name]}" for name in ("gpus", "processes", "nodes")]
+    asked = process_count(cfg) * cfg.trainer.nodes
+    distributed.check_launch(asked, for_what=" ".join(keys))
+    if asked > 1:
+        where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+        say(f"{asked} processes meet at {where}")
 
 
 def _on_clip(cfg: DictConfig) -> DictConfig:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
+from genzoo import distributed
 from genzoo.console import say
 
 # SIGUSR1 and SIGUSR2 are what Slurm's --signal= warns with before it ends a job.
@@ -132,6 +133,6 @@ def _end(number: int) -> None:
     """At once: nothing is waited for, nothing is cleaned up."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-        if "RANK" not in os.environ:  # otherwise the process that started the ranks says it
+        if not distributed.launched():  # otherwise the process that started the ranks says it
             print("genzoo: interrupted", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(128 + number)

@@ -76,8 +76,8 @@ class CLIP(Judge):
             raise UsageError(
                 f"optimizer.accumulate={accumulate} batches of {batch} are not one of "
                 f"{accumulate * batch}: each image is told from those of its own batch",
-                f"write optimizer.batch_size={accumulate * batch} model.chunk={batch}, which takes "
-                "as little memory",
+                f"write optimizer.batch_size={accumulate * batch} model.chunk={batch}, which "
+                "takes as little memory",
             )
 
     def check(self, batch: Batch) -> None:
