@@ -201,11 +201,11 @@ class Samples:
 
     Attributes:
         picture: a file of it.
-        diversity: of it, as a share of real images'.
+        diversity: of it, as a share of real images'; None where it is a single one.
     """
 
     picture: Path
-    diversity: float
+    diversity: float | None
 
 
 @dataclass(frozen=True)
@@ -286,8 +286,9 @@ class Monitor(AfterStep):
     def _report(self, look: Look, module: GenerativeModule) -> None:
         # All ranks look, for sharded weights have to be gathered; the first one's tracker writes.
         seen, values = module.images_seen, dict(look.losses)
-        if look.samples is not None:
-            values["diversity"] = look.samples.diversity
+        spread = None if look.samples is None else look.samples.diversity
+        if spread is not None:
+            values["diversity"] = spread
         self.tracker.curve(
             {f"validation/{name}": value for name, value in values.items()},
             images=seen,
@@ -295,7 +296,8 @@ class Monitor(AfterStep):
         )
         if look.samples is not None:
             self.tracker.picture("samples", look.samples.picture, images=seen)
-            self.health.check_samples(look.samples.diversity, images=seen)
+        if spread is not None:
+            self.health.check_samples(spread, images=seen)
 
 
 def _stop_together(trainer: pl.Trainer) -> None:

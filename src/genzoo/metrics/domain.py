@@ -28,6 +28,7 @@ from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 from genzoo.noise import split_seed
 
 DIM = 64
+LEAST = 10  # images: of fewer none would be held out to tell the accuracy from
 FORMAT = 1
 
 
@@ -123,7 +124,7 @@ def train_domain_classifier(
     Raises:
         UsageError: there are no labels, or only one class.
     """
-    classes = _classes(images, labels)
+    classes = check_classes(len(images), labels)
     generator = torch.Generator().manual_seed(split_seed(seed, "domain", "order"))
     order = torch.randperm(len(images), generator=generator)
     tested = max(1, round(held_out * len(order)))
@@ -158,9 +159,14 @@ def train_domain_classifier(
     return file
 
 
-def _classes(images: Tensor, labels: Tensor) -> int:
+def check_classes(images: int, labels: Int[Tensor, " n"]) -> int:
+    """The number of classes that labels tell apart.
+
+    Raises:
+        UsageError: there are no labels, not one an image, or only one class.
+    """
     classes = int(labels.max()) + 1 if len(labels) else 0
-    if len(images) != len(labels) or classes < 2 or int(labels.min()) < 0:
+    if images != len(labels) or classes < 2 or int(labels.min()) < 0:
         raise UsageError(
             "this data has no classes for a domain classifier to learn",
             "use metrics=default, or data that has labels (fashion_mnist, shapes)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -18,6 +19,9 @@ from genzoo.metrics.prdc import neighbour_metrics
 from genzoo.metrics.real import RealFeatures
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stats import feature_statistics
+
+DISTANCES = ("frechet_distance", "kernel_distance")
+NEIGHBOURS = ("precision", "recall", "density", "coverage")
 
 # The names that mean one network with one set of weights, and no other.
 PUBLISHED = {
@@ -50,8 +54,20 @@ def metric_name(kind: str, extractor: FeatureExtractor) -> str:
     return f"{kind}/{extractor.name}"
 
 
+def too_few(real: int, settings: MetricSettings) -> tuple[str, ...]:
+    """The kinds of metrics that so few real images are not enough for."""
+    distances = DISTANCES if real < 2 else ()
+    wide = max(settings.neighbours, settings.density_neighbours)
+    return distances + (NEIGHBOURS if real <= wide else ())
+
+
 def evaluate(
-    real: RealFeatures, fake: Features, *, extractor: FeatureExtractor, settings: MetricSettings
+    real: RealFeatures,
+    fake: Features,
+    *,
+    extractor: FeatureExtractor,
+    settings: MetricSettings,
+    without: Collection[str] = (),
 ) -> dict[str, MetricValue]:
     """Every metric of the generated images, by name.
 
@@ -60,6 +76,7 @@ def evaluate(
         fake: features of generated images, in the order of their indices.
         extractor: which took both.
         settings: the numbers that the metrics depend on.
+        without: kinds that are left out, see `too_few`.
 
     Raises:
         GenzooError: too few images for a metric; the message says how many it needs.
@@ -68,8 +85,11 @@ def evaluate(
         raise GenzooError(
             f"{len(fake)} generated images cannot be measured", "generate at least 2"
         )
-    values = _distances(real, fake.pooled, settings)
-    values |= _neighbours(real, fake.pooled, settings)
+    values: dict[str, MetricValue] = {}
+    if not set(DISTANCES) & set(without):
+        values |= _distances(real, fake.pooled, settings)
+    if not set(NEIGHBOURS) & set(without):
+        values |= _neighbours(real, fake.pooled, settings)
     if fake.logits is not None and fake.logits.shape[1]:
         score = inception_score(fake.logits, splits=settings.splits, seed=settings.seed)
         values["inception_score"] = MetricValue(*score, "higher")
@@ -121,6 +141,7 @@ class FeatureMetrics(Metric):
         real: features of the real images.
         extractor: which takes the features.
         settings: the numbers that the metrics depend on.
+        without: kinds that are left out, see `too_few`.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
     """
 
@@ -135,10 +156,12 @@ class FeatureMetrics(Metric):
         real: RealFeatures,
         extractor: FeatureExtractor,
         settings: MetricSettings,
+        without: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.real, self.extractor, self.settings = real, extractor, settings
+        self.without = tuple(without)
         for name in ("pooled", "logits", "index"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -166,7 +189,13 @@ class FeatureMetrics(Metric):
             raise GenzooError("no generated images came to be measured", "generate at least 2")
         pooled, logits = (in_order(state, self.index) for state in (self.pooled, self.logits))
         fake = Features(pooled.cpu(), logits.cpu())
-        return evaluate(self.real, fake, extractor=self.extractor, settings=self.settings)
+        return evaluate(
+            self.real,
+            fake,
+            extractor=self.extractor,
+            settings=self.settings,
+            without=self.without,
+        )
 
 
 def in_order(state: list[Tensor] | Tensor, index: list[Tensor] | Tensor) -> Tensor:

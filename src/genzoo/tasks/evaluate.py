@@ -16,6 +16,7 @@ from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.tasks import measuring
 from genzoo.tasks.captions import say_cut_of
+from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.measuring import Entry
 from genzoo.tasks.pictures import write_gallery
 from genzoo.tasks.results import Cost, write_results
@@ -27,6 +28,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Measure the model of a checkpoint."""
     model, checkpoint = build.trained_model(cfg)
     data = build.build_data(cfg)
+    check_measurable(cfg, data)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     cost = Cost.of(checkpoint)
     with Tracker(cfg) as tracker:
@@ -63,7 +65,6 @@ def evaluate(
     """
     distributed.join(gpu=build.device(cfg).type == "cuda")
     device = build.device(cfg)
-    folder = Path(cfg.run.folder)
     model = model.to(device).eval()
     draws = model.capabilities.sampling is not None
     guidance = build.build_guidance(cfg)
@@ -73,25 +74,44 @@ def evaluate(
         seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
     entries |= measuring.held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
-        if draws:
+        write_results(
+            cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
+        )
+        _pictures(cfg, model, data, tokenizer, entries, guidance)
+        tracker.summary({name: entry["value"] for name, entry in entries.items()})
+        _report(cfg, entries)
+    distributed.barrier()
+    return {name: float(entry["value"]) for name, entry in entries.items()}
+
+
+def _pictures(
+    cfg: DictConfig,
+    model: GenerativeModel,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    entries: Mapping[str, Entry],
+    guidance: Any,
+) -> None:
+    """The gallery and the curve of retrieval; what goes wrong with them costs no results."""
+    folder = Path(cfg.run.folder)
+    try:
+        if model.capabilities.sampling is not None:
             write_gallery(
                 model,
                 data,
                 tokenizer,
                 folder=folder / "gallery",
                 seed=cfg.seed,
-                device=device,
+                device=build.device(cfg),
                 guidance=guidance,
             )
-        write_results(
-            cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
-        )
         if draw_retrieval(entries, folder / "retrieval.png"):
             say(f"  {folder / 'retrieval.png'}: retrieval against the step of the noise")
-        tracker.summary({name: entry["value"] for name, entry in entries.items()})
-        _report(cfg, entries)
-    distributed.barrier()
-    return {name: float(entry["value"]) for name, entry in entries.items()}
+    except Exception as error:
+        if cfg.debug == "traceback":
+            raise
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        say(f"  the pictures could not be drawn ({why[:300]}); the results are kept")
 
 
 def _samples(
@@ -120,7 +140,7 @@ def _samples(
 
 
 def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:
-    width = max(len(name) for name in entries)
+    width = max((len(name) for name in entries), default=0)
     for name, entry in entries.items():
         spread = "" if entry["spread"] is None else f" ± {entry['spread']:.4g}"
         say(f"  {name:<{width}}  {entry['value']:.4g}{spread}  ({entry['better']} is better)")

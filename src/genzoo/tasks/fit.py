@@ -30,6 +30,7 @@ from genzoo.signals import Interrupted
 from genzoo.tasks import embedding
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
+from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.tasks.results import Cost
 from genzoo.text.tokenizer import Tokenizer
@@ -45,6 +46,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Train, save, evaluate; returns the metrics by name."""
     with _advice("the training had not begun; give the same command again"):
         data = build.build_data(cfg)
+        check_measurable(cfg, data)
         # What cannot guide or score is refused before the training, not after it.
         build.build_guidance(cfg)
         if cfg.metrics.clip is not None:
@@ -235,6 +237,8 @@ def _validate(
 ) -> dict[str, float]:
     """Mean losses of the moving average on held-out images, with the same noise every time."""
     indices = data.spread("validation", cfg.trainer.validation_images).tolist()
+    if not indices:
+        return {}
     objectives = module.ema.model.objectives()
     sums: dict[str, float] = {}
     size = cfg.optimizer.batch_size // distributed.world()  # CLIP tells images from so many others
@@ -268,7 +272,8 @@ def _look(
 def _samples(
     cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
 ) -> Samples:
-    indices = data.spread("validation", MONITOR_SAMPLES).tolist()
+    shown = "validation" if len(data.split("validation")) > 1 else "train"
+    indices = data.spread(shown, MONITOR_SAMPLES).tolist()
     model, device = module.ema.model, module.device
     cond = condition_of(model, data, indices, tokenizer)
     samples = draw(model, cond, data.shape, seed=cfg.seed, indices=indices, device=device)
@@ -276,4 +281,5 @@ def _samples(
     if distributed.rank() == 0:
         path.parent.mkdir(exist_ok=True)
         save_png(path, grid(samples, columns=8), scale=2)
-    return Samples(path, diversity(samples, data.images(indices)))
+    several = len(indices) > 1  # one alone differs from nothing
+    return Samples(path, diversity(samples, data.images(indices)) if several else None)

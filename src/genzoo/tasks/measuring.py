@@ -25,7 +25,7 @@ from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, stamp
-from genzoo.metrics.suite import FeatureMetrics
+from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.noise import Noise, split_seed
 from genzoo.tasks.pictures import condition_of, draw
@@ -66,7 +66,14 @@ def feature_metrics(
             )
 
         real = _first(features)
-        measures.append(FeatureMetrics(real=real, extractor=extractor, settings=settings))
+        measures.append(
+            FeatureMetrics(
+                real=real,
+                extractor=extractor,
+                settings=settings,
+                without=too_few(len(real), settings),
+            )
+        )
     return measures
 
 
@@ -245,6 +252,9 @@ def held_out(
     def batches() -> Iterator[Batch]:
         for start in range(0, len(indices), cfg.metrics.batch):
             yield data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
+
+    if not indices:
+        return {}
 
     for batch in batches() if can.likelihood is not None or can.reconstruct else ():
         if can.likelihood is not None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from genzoo import build
 from genzoo.checkpoint import Checkpoint
 from genzoo.data.dataset import TextImageData
+from genzoo.files import write_whole
 from genzoo.image import grid, save_png, to_float, to_uint8
 from genzoo.models.base import End, GenerativeModel, identity
 from genzoo.noise import Noise
@@ -112,10 +113,10 @@ def write_gallery(
                 save_png(folder / item[name], images[k], text={"caption": cond.caption[k]})
         items.append(item)
     strip = None
-    if model.capabilities.between:
+    held_out = slice(len(chosen["validation"]) if len(chosen["validation"]) > 1 else None)
+    if model.capabilities.between and len(indices[held_out]) > 1:
         strip = "interpolation.png"
         noise = Noise.of(seed, indices, "sample", device=device)
-        held_out = slice(len(chosen["validation"]))
         picture = _interpolation(
             model,
             real[held_out],
@@ -130,7 +131,7 @@ def write_gallery(
         "interpolation": strip,
         "attribution": data.attribution,
     }
-    (folder / "gallery.json").write_text(json.dumps(content, indent=1, ensure_ascii=False))
+    write_whole(folder / "gallery.json", json.dumps(content, indent=1, ensure_ascii=False))
 
 
 def _interpolation(
@@ -146,8 +147,9 @@ def _interpolation(
     """Rows that lead from one image and its caption to another.
 
     They are held-out images, which are shown outside, or, where a model takes none, drawn ones,
-    guided as the samples are.
+    guided as the samples are. There are as many rows as there are pairs, at most `rows`.
     """
+    rows = min(rows, len(real) // 2)
     given = "images" in model.capabilities.between
     pixels = to_float(real).to(device)
     start, end = (

@@ -1,0 +1,115 @@
+"""What of a model can be measured on the data at hand: known before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+
+from genzoo import distributed
+from genzoo.config import target
+from genzoo.console import say
+from genzoo.data.dataset import TextImageData
+from genzoo.errors import UsageError
+from genzoo.metrics.domain import LEAST, check_classes
+from genzoo.metrics.features import EXTRACTORS, build_extractor
+from genzoo.metrics.suite import too_few
+from genzoo.tasks.measuring import metric_settings, real_indices
+from genzoo.types import Capabilities
+
+
+def check_measurable(cfg: DictConfig, data: TextImageData) -> None:
+    """Refuse measurements that cannot be made, and name those that the data are too few for.
+
+    Args:
+        cfg: the prepared configuration.
+        data: that is trained on.
+
+    Raises:
+        UsageError: for a split or an extractor that is not there, weights that cannot be read, a
+            classifier of labels without labels, or too few generated images.
+        GenzooError: for weights that cannot be fetched.
+    """
+    capabilities: Capabilities = target(cfg.model._target_).capabilities
+    if capabilities.sampling is not None:
+        for key in ("real_split", "caption_split"):
+            _check_split(key, cfg.metrics[key], data)
+        _check_count(cfg)
+        _check_extractors(cfg, data)
+        real = len(real_indices(cfg, data))
+        few = too_few(real, metric_settings(cfg)) if cfg.metrics.extractors else ()
+        _name(few, f"{real} real image{'s' if real != 1 else ''} of {cfg.metrics.real_split}")
+    if not len(data.split("validation")):
+        _name(_of_held_out(capabilities), "no held-out images")
+
+
+def _name(metrics: Iterable[str], why: str) -> None:
+    names = ", ".join(metrics)
+    if names:
+        say(f"  not measured: {names} ({why})")
+
+
+def _of_held_out(can: Capabilities) -> list[str]:
+    wanted = {
+        "bits_per_dim": can.likelihood is not None,
+        "reconstruction_psnr": can.reconstruct,
+        "recognition": can.sampling is None,
+    }
+    return [name for name, measured in wanted.items() if measured]
+
+
+def _check_split(key: str, name: str, data: TextImageData) -> None:
+    filled = [split for split, count in data.splits.items() if count]
+    if name not in filled:
+        what = "has no images" if name in data.splits else "is no split of it"
+        raise UsageError(
+            f"metrics.{key}={name}: {data.name} is to be measured, and {name} {what}",
+            f"choose one of {', '.join(filled)}",
+        )
+
+
+def _check_count(cfg: DictConfig) -> None:
+    """All limits at once, for each would cost a start."""
+    least = {"2": 2}
+    if cfg.metrics.extractors:
+        least |= {
+            f"metrics.splits={cfg.metrics.splits}": cfg.metrics.splits,
+            f"more than metrics.neighbours={cfg.metrics.neighbours}": cfg.metrics.neighbours + 1,
+        }
+    reason, needed = max(least.items(), key=lambda entry: entry[1])
+    if cfg.metrics.images < needed:
+        raise UsageError(
+            f"metrics.images={cfg.metrics.images} is too few to measure (at least {reason})",
+            f"write metrics.images={needed} or more",
+        )
+
+
+def _check_extractors(cfg: DictConfig, data: TextImageData) -> None:
+    for name in cfg.metrics.extractors:
+        if name not in EXTRACTORS:
+            raise UsageError(
+                f"metrics.extractors: there is no feature extractor {name!r}",
+                f"use some of {', '.join(EXTRACTORS)}",
+            )
+        weights = cfg.metrics.weights[name]
+        if weights is not None and not Path(weights).expanduser().is_file():
+            raise UsageError(
+                f"metrics.weights.{name}={weights}: there is no such file",
+                "name another, or leave it away",
+            )
+        if name == "domain" and weights is None:
+            _check_labels(data)
+        elif distributed.rank() == 0:  # what has to be fetched is fetched now
+            build_extractor(name, weights=weights)
+
+
+def _check_labels(data: TextImageData) -> None:
+    indices = data.split("train")
+    check_classes(len(indices), torch.as_tensor(data.labels[indices]))
+    if len(indices) < LEAST:
+        raise UsageError(
+            f"{len(indices)} images are too few for a domain classifier to learn from",
+            f"give {LEAST} or more, or use metrics=default",
+        )
