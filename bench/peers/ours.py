@@ -13,6 +13,7 @@ from PIL import Image
 
 from bench.peers.contestants import Contestant
 from bench.peers.settings import Settings
+from genzoo.config import read
 
 
 def command(contestant: Contestant, settings: Settings, folder: Path) -> list[str]:
@@ -25,7 +26,7 @@ def command(contestant: Contestant, settings: Settings, folder: Path) -> list[st
 def record(folder: Path) -> dict[str, Any]:
     """What genzoo wrote, under the keys of a peer's record."""
     results = json.loads((folder / "results.json").read_text())
-    cfg = OmegaConf.load(folder / "config.yaml")
+    cfg = read(folder / "config.yaml")
     temperature = OmegaConf.select(cfg, "model.temperature")
     dequantisation = OmegaConf.select(cfg, "model.dequantisation._target_")
     training = results["training"]

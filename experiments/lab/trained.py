@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from genzoo import build
+from genzoo.config import escaped, read
 from genzoo.data.dataset import TextImageData
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
@@ -65,9 +66,8 @@ class Trained:
 
 def load(folder: Path) -> Trained:
     """The model of a finished run."""
-    cfg = OmegaConf.load(folder / "config.yaml")
-    assert isinstance(cfg, DictConfig)
-    cfg.checkpoint = str(folder / "checkpoints" / "last.ckpt")
+    cfg = read(folder / "config.yaml")
+    cfg.checkpoint = escaped(str(folder / "checkpoints" / "last.ckpt"))
     model, checkpoint = build.trained_model(cfg)
     data = build.build_data(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import distributed, openclip, released, released_clip
+from genzoo import distributed, openclip, released, released_clip, saved
 from genzoo.check import check_precision, gpu_count
 from genzoo.checkpoint import LAST, Checkpoint, find, load_into, read
 from genzoo.config import OPENAI, build
@@ -207,7 +207,8 @@ def load_judge(
             f"name the folder that holds both encoders: {path.parent}",
         )
     checkpoint = read(path)
-    model = _with_averaged_weights(OmegaConf.create(checkpoint.config), checkpoint)
+    own = saved.configuration(checkpoint.config, path=path)
+    model = _with_averaged_weights(own, checkpoint)
     if not isinstance(model, CLIP):
         return model
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
@@ -335,7 +336,7 @@ def trained_upsampler(
     else:
         path = find(word, output=cfg.output)
     checkpoint = read(path)
-    own = OmegaConf.create(checkpoint.config)
+    own = saved.configuration(checkpoint.config, path=path)
     size = base.config["data"]["image_size"]
     if own.model.get("stage") != "upsample":
         raise UsageError(

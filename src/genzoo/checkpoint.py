@@ -14,13 +14,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genzoo import portable, released, released_clip, runfolder
+from genzoo import portable, released, released_clip, runfolder, saved
 from genzoo.config import zoo_dir
 from genzoo.content import content_of
 from genzoo.errors import UsageError
 
 FORMAT = 1
 LAST = runfolder.LAST
+# What every checkpoint says of itself besides its configuration.
+KNOWN = {"tokenizer": str, "images_seen": int, "seconds": int | float, "version": str}
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,13 @@ def _about(content: Any, path: Path) -> dict[str, Any]:
             f"{path} has checkpoint format {about.get('format')}, this genzoo reads {FORMAT}",
             f"use the genzoo that wrote it (version {about.get('version')})",
         )
+    saved.examined(about["config"], path=path)
+    for key, kinds in KNOWN.items():
+        if not isinstance(about.get(key), kinds):
+            raise UsageError(
+                f"{path} does not say what a genzoo checkpoint says of itself ({key})",
+                "name a checkpoint that genzoo wrote",
+            )
     return about
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NewType
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo.errors import UsageError
+from genzoo.typed import CAPTIONS, unresolved
+from genzoo.typed import escaped as escaped_text
 
 # What a checkpoint decides unless the command line says otherwise; all else (task, trainer,
 # logger, metrics ...) belongs to the command at hand.
@@ -25,6 +29,11 @@ FROM_CHECKPOINT = (
     "sampler",
     "guidance",
 )
+
+TEMPLATES = "templates"  # of data: more captions
+
+# Sections of a checkpoint's configuration that went through `saved.admitted`.
+Admitted = NewType("Admitted", dict[str, Any])
 
 SIZE = "model/size@model"  # what Hydra calls model.size=
 ENCODERS = "model/encoders@model"  # ... and model/encoders=
@@ -58,6 +67,59 @@ def groups() -> dict[str, list[str]]:
         for folder in sorted(root.rglob("*"))
         if folder.is_dir()
     }
+
+
+def escaped(values: Any) -> Any:
+    """Plain data of which OmegaConf takes no part for an interpolation: `${` stays text."""
+    return _each_text(escaped_text, values)
+
+
+def _each_text(change: Callable[[str], str], values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {key: _each_text(change, value) for key, value in values.items()}
+    if isinstance(values, list | tuple):
+        return [_each_text(change, value) for value in values]
+    return change(values) if isinstance(values, str) else values
+
+
+def wrapped(values: Mapping[str, Any]) -> DictConfig:
+    """Plain data as a configuration, every text in it as it is."""
+    return composed(escaped(values))
+
+
+def composed(values: Any) -> DictConfig:
+    """A configuration of the person's own out of its parts, interpolations and all."""
+    cfg = OmegaConf.create(values)
+    assert isinstance(cfg, DictConfig)
+    return cfg
+
+
+def copied(cfg: DictConfig) -> DictConfig:
+    """A configuration with the same interpolations, to which keys can be added."""
+    return composed(OmegaConf.to_container(cfg, resolve=False))
+
+
+def with_literal_captions(cfg: DictConfig) -> DictConfig:
+    """A command's configuration in which captions are free text: `${` in them is no interpolation.
+
+    Args:
+        cfg: what Hydra composed.
+    """
+    tree = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(tree, dict)
+    for section, key in (*((tree, key) for key in CAPTIONS), (tree["data"], TEMPLATES)):
+        if key in section:
+            section[key] = _each_text(unresolved, section[key])
+    return composed(tree)
+
+
+def read(path: Path) -> DictConfig:
+    """The configuration of a run, as `genzoo.runfolder.save` wrote it; no text in it is resolved.
+
+    Raises:
+        OSError, yaml.YAMLError: where it cannot be read.
+    """
+    return wrapped(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -123,14 +185,21 @@ def closest(word: str, words: Sequence[str]) -> str | None:
 def build(node: Mapping[str, Any], **extra: Any) -> Any:
     """Call the `_target_` of a configuration node with its other keys; nested nodes first.
 
-    Only callables inside genzoo are called: a configuration may come out of somebody else's
-    checkpoint, and must not be able to run anything else.
+    Any class is called: what came out of a file has been through `saved.admitted`.
 
     Raises:
-        UsageError: for a target outside genzoo or one that does not exist.
+        UsageError: for a target that does not exist, or keys that it does not take.
     """
-    values = {k: _built(v) for k, v in node.items() if k not in ("_target_", "name")}
-    return target(str(node["_target_"]))(**values, **extra)
+    path = str(node["_target_"])
+    called = target(path)
+    values = {k: _built(v) for k, v in node.items() if k not in ("_target_", "name")} | extra
+    try:
+        inspect.signature(called).bind(**values)
+    except TypeError as error:
+        raise UsageError(
+            f"{path} cannot be made of these keys ({error})", "see: python -m genzoo --cfg job"
+        ) from error
+    return called(**values)
 
 
 def _built(value: Any) -> Any:
@@ -143,18 +212,17 @@ def _built(value: Any) -> Any:
 
 
 def target(path: str) -> Any:
-    """The callable that a dotted path inside genzoo names."""
+    """The callable that a dotted path names.
+
+    Raises:
+        UsageError: where there is none.
+    """
     module, _, name = path.rpartition(".")
-    if not module.startswith("genzoo."):
-        raise UsageError(
-            f"_target_ {path!r} lies outside genzoo and is not called",
-            "put the class into the genzoo package and name it there",
-        )
     try:
         found: Any = importlib.import_module(module)
         for part in name.split("."):
             found = getattr(found, part)
-    except (ModuleNotFoundError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise UsageError(
             f"_target_ {path!r} does not exist ({error})", "check its spelling"
         ) from error
@@ -173,20 +241,17 @@ def with_size(cfg: DictConfig, *, gpus: int, typed: Sequence[str]) -> DictConfig
         return cfg
     rest = [override for override in typed if not override.startswith(SIZE)]
     chosen = compose(*rest, f"{SIZE}={'small' if gpus else 'tiny'}")
-    merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
-    assert isinstance(merged, DictConfig)
+    merged = copied(cfg)
     merged.model = chosen.model
     return merged
 
 
-def from_checkpoint(
-    cfg: DictConfig, saved: Mapping[str, Any], overrides: Sequence[str]
-) -> DictConfig:
+def from_checkpoint(cfg: DictConfig, saved: Admitted, overrides: Sequence[str]) -> DictConfig:
     """The configuration of a command that names a checkpoint.
 
     Args:
         cfg: what Hydra composed for the command.
-        saved: the plain configuration inside the checkpoint.
+        saved: the configuration inside the checkpoint.
         overrides: what was typed, as Hydra lists it.
 
     Returns:
@@ -197,9 +262,7 @@ def from_checkpoint(
         UsageError: when another model or another size of images is typed than the checkpoint's,
             or a key that its configuration does not have.
     """
-    merged = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
-    assert isinstance(merged, DictConfig)
-    typed = dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
+    merged, typed = copied(cfg), typed_keys(overrides)
     wanted, found = typed.get("model"), saved["model"]["name"]
     if wanted is not None and wanted != found:
         raise UsageError(
@@ -209,7 +272,9 @@ def from_checkpoint(
     known = sorted(keys(saved))
     for section in FROM_CHECKPOINT:
         if section in saved and (section not in typed or section == "model"):
-            OmegaConf.update(merged, section, saved[section], merge=False, force_add=True)
+            OmegaConf.update(merged, section, escaped(saved[section]), merge=False, force_add=True)
+    if "data" not in typed:
+        merged.data.cache = escaped(cfg.data.get("cache"))  # where this command writes
     size, own = typed.get("data.image_size"), saved["data"]["image_size"]
     if size not in (None, str(own)):
         raise UsageError(
@@ -228,9 +293,23 @@ def from_checkpoint(
                     f"the checkpoint's {section} has no key {key}",
                     f"did you mean {guess}?" if guess else "see config.yaml in its run folder",
                 )
-            value = OmegaConf.select(cfg, key)
+            value = escaped(_selected(cfg, key))
             OmegaConf.update(merged, key, value, merge=False, force_add=True)
+    own_source = "data" in typed or "data.source.root" in typed
+    if "data.root" in typed and not own_source and "root" in saved["data"]["source"]:
+        merged.data.source.root = escaped(merged.data.root)  # as the files in configs/data have it
     return merged
+
+
+def _selected(cfg: DictConfig, key: str) -> Any:
+    """A value or a section, resolved, as plain data."""
+    value = OmegaConf.select(cfg, key)
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def typed_keys(overrides: Sequence[str]) -> dict[str, str]:
+    """What was typed, by its key; as Hydra lists it."""
+    return dict(override.lstrip("+~").split("=", 1) for override in overrides if "=" in override)
 
 
 def _check_option(cfg: DictConfig, saved: Mapping[str, Any], key: str) -> None:
@@ -239,7 +318,7 @@ def _check_option(cfg: DictConfig, saved: Mapping[str, Any], key: str) -> None:
     path = group.replace("/", ".")
     if "/" not in group or path.partition(".")[0] not in FROM_CHECKPOINT:
         return
-    if OmegaConf.select(cfg, path) != OmegaConf.select(OmegaConf.create(dict(saved)), path):
+    if OmegaConf.select(cfg, path) != OmegaConf.select(wrapped(saved), path):
         raise UsageError(
             f"the checkpoint's {path} is not what {group}= asks for",
             "leave it away, or train another model",

@@ -22,8 +22,20 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import cpu, distributed, runfolder, signals
-from genzoo.config import OPENAI, check_forced, from_checkpoint, plain, target, with_size
+from genzoo import cpu, distributed, runfolder, saved, signals
+from genzoo.config import (
+    OPENAI,
+    check_forced,
+    composed,
+    escaped,
+    from_checkpoint,
+    plain,
+    read,
+    target,
+    with_literal_captions,
+    with_size,
+    wrapped,
+)
 from genzoo.console import label, say
 from genzoo.errors import GenzooError, UsageError
 from genzoo.files import write_whole
@@ -116,6 +128,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     Besides the configuration it has the section `run`: `folder`, `command`, `group` (the sweep's
     folder name, or None), and what `genzoo.runfolder` adds.
     """
+    cfg = with_literal_captions(cfg)
     check_values(cfg)
     remark = distributed.check_environment()
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
@@ -139,8 +152,10 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
             path = released_clip.in_folder(Path(cfg.checkpoint).expanduser()).image
         else:
             path = checkpoint.find(cfg.checkpoint, output=cfg.output)
-        cfg = from_checkpoint(cfg, checkpoint.configuration(path), overrides)
-        cfg.checkpoint = str(path)
+        found = checkpoint.configuration(path)
+        mine = saved.admitted(found, path=path, own=cfg, overrides=overrides)
+        cfg = from_checkpoint(cfg, mine, overrides)
+        cfg.checkpoint = escaped(str(path))
     else:
         check_forced(cfg, overrides)
         if cfg.model.name == "unclip":
@@ -149,7 +164,8 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         if section.get(key) is not None:
             from genzoo.build import find_judge
 
-            section[key] = find_judge(section[key], output=cfg.output, weights_dir=cfg.weights_dir)
+            word = find_judge(section[key], output=cfg.output, weights_dir=cfg.weights_dir)
+            section[key] = escaped(word)
     if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.check import gpu_count
 
@@ -163,8 +179,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         "command": shlex.join(["python", "-m", "genzoo", *typed]),
         "group": folder.resolve().parent.name if sweep else None,
     }
-    resolved = OmegaConf.create(values)
-    assert isinstance(resolved, DictConfig)
+    resolved = wrapped(values)
     if values["task"]["distributed"]:
         from genzoo.check import check
 
@@ -207,38 +222,34 @@ def _on_clip(cfg: DictConfig) -> DictConfig:
     values = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(values, dict)
     if is_pair(cfg.clip):
-        values["clip"] = find_judge(cfg.clip, output=cfg.output, weights_dir=cfg.weights_dir)
+        word = find_judge(cfg.clip, output=cfg.output, weights_dir=cfg.weights_dir)
+        values["clip"] = escaped(word)
         values["model"]["clip"] = released_clip.arguments()
         values["text"] |= released_clip.TEXT_SECTION
-        return _configuration(values)
+        return composed(values)
     if openclip.is_named(cfg.clip):
         raise UsageError(
             f"clip={cfg.clip}: open_clip's models guide and score; unCLIP is built on genzoo's",
             f"name a run of model=clip, or {OPENAI} for GLIDE's CLIP",
         )
-    path = str(checkpoint.find(cfg.clip, output=cfg.output))
-    own = checkpoint.configuration(Path(path))
+    path = checkpoint.find(cfg.clip, output=cfg.output)
+    own = saved.admitted(checkpoint.configuration(path), path=path)
     name = own["model"]["name"]
     if name not in ("clip", "unclip"):
         raise UsageError(
             f"clip={cfg.clip} holds model={name}, and unCLIP is built on a CLIP",
             "name a model=clip, or a model=unclip whose parts are taken over",
         )
-    values["clip"], values["text"] = path, own["text"]
+    values["clip"], values["text"] = escaped(str(path)), escaped(own["text"])
     whole = own["model"]["clip"] if name == "unclip" else own["model"]
-    values["model"]["clip"] = {k: v for k, v in whole.items() if k not in ("name", "_target_")}
+    shape = {k: v for k, v in whole.items() if k not in ("name", "_target_")}
+    values["model"]["clip"] = escaped(shape)
     if name == "unclip":
         before = trained_parts(own["model"]["stage"], own["model"]["before"])
         values["model"]["before"] = sorted(before)
         for part in before:
-            values["model"][part] = own["model"][part]
-    return _configuration(values)
-
-
-def _configuration(values: dict[Any, Any]) -> DictConfig:
-    built = OmegaConf.create(values)
-    assert isinstance(built, DictConfig)
-    return built
+            values["model"][part] = escaped(own["model"][part])
+    return composed(values)
 
 
 def _released(cfg: DictConfig) -> Path:
@@ -341,8 +352,7 @@ def _numbers(results: Path) -> dict[str, float]:
 
 def _rank(config: Path) -> None:
     """One rank: read the job's configuration and carry it out."""
-    cfg = OmegaConf.load(config)
-    assert isinstance(cfg, DictConfig)
+    cfg = read(config)
     cpu.apply(cfg.cpu, processes=distributed.world())
     signals.listen()
     try:

@@ -31,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from genzoo.console import say
 from genzoo.errors import UsageError
 from genzoo.files import write_whole
+from genzoo.typed import escaped
 
 CONFIG = "config.yaml"
 LAST = Path("checkpoints") / "last.ckpt"
@@ -137,7 +138,7 @@ def begin(cfg: DictConfig) -> bool:
         if not (own and fit) and not _same(cfg, saved, folder):
             return False
         if fit and last.exists() and not finished(folder):
-            cfg.run.resume = str(last)
+            cfg.run.resume = escaped(str(last))
             say(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
         elif fit and not own:
             say(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
@@ -147,8 +148,8 @@ def begin(cfg: DictConfig) -> bool:
 
 
 def save(cfg: DictConfig) -> None:
-    """Write config.yaml."""
-    write_whole(Path(cfg.run.folder) / CONFIG, OmegaConf.to_yaml(cfg))
+    """Write config.yaml, as plain YAML that `genzoo.config.read` reads."""
+    write_whole(Path(cfg.run.folder) / CONFIG, OmegaConf.to_yaml(cfg, resolve=True))
 
 
 def end(cfg: DictConfig) -> None:
@@ -198,7 +199,7 @@ def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
     Raises:
         Refused: for any other one, and for a finished one.
     """
-    now = OmegaConf.to_container(cfg, resolve=False)  # it is resolved
+    now = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(now, dict)
     if _lies_at(saved.get("checkpoint"), folder):  # it has gone on from itself before
         now = {key: value for key, value in now.items() if key != "checkpoint"}

@@ -87,6 +87,11 @@ def escaped(text: str) -> str:
     return re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
 
 
+def unresolved(text: str) -> str:
+    r"""Text with its interpolations made text as well; what is escaped already stays so."""
+    return re.sub(r"(\\*)\$\{", lambda m: m[0] if len(m[1]) % 2 else f"{m[1]}\\${{", text)
+
+
 def to_type(override: str) -> str:
     """What a person types for an override of Hydra's: the inverse of `as_typed`.
 

@@ -29,13 +29,11 @@ def test_every_file_composes_and_names_things_that_exist(group: str, option: str
         assert callable(target(section._target_))
 
 
-def test_targets_outside_genzoo_are_never_called() -> None:
-    with pytest.raises(UsageError, match="outside genzoo"):
-        build({"_target_": "os.getcwd"})
-    with pytest.raises(UsageError, match="outside genzoo"):
-        build({"_target_": "genzoo.types.Losses", "total": {"_target_": "os.getcwd"}})
+def test_a_target_that_does_not_exist_and_a_key_that_it_does_not_take() -> None:
     with pytest.raises(UsageError, match="does not exist"):
         build({"_target_": "genzoo.models.gone.Model"})
+    with pytest.raises(UsageError, match=r"OpenMoji cannot be made of .*'width'"):
+        build({"_target_": "genzoo.data.openmoji.OpenMoji", "width": 3})
 
 
 def test_a_checkpoint_decides_model_and_data_and_what_is_typed_wins() -> None:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo import build, distributed, provenance, signals
 from genzoo.checkpoint import FORMAT, LAST, Checkpoint, load_into
+from genzoo.config import escaped
 from genzoo.console import say
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
@@ -58,7 +59,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
         with _advice(f"the training is complete; {_go_on(cfg)}, or measure it: task=evaluate"):
             # What is measured is what was saved; the weights in memory may be sharded.
             distributed.barrier()
-            cfg.checkpoint, cfg.run.resume = str(Path(cfg.run.folder) / LAST), None
+            last = escaped(str(Path(cfg.run.folder) / LAST))
+            cfg.checkpoint, cfg.run.resume = last, None
             model, trained = build.trained_model(cfg)
             cost = Cost.of(trained)
             return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
