@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from bench.cases import CASES
+from genzoo.door import Parser
 
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 # Two unbound OpenMP threads may share one core, which makes anything timed meaningless.
@@ -17,7 +18,11 @@ BOUND = {"OMP_PROC_BIND": "true", "OMP_PLACES": "cores", "OMP_WAIT_POLICY": "pas
 
 
 def main() -> None:
-    names = sys.argv[1:] or list(CASES)
+    parser = Parser(prog="python -m bench", description="Run the cases and store their numbers.")
+    parser.add_argument("case", nargs="*", help=f"default: all of {', '.join(CASES)}")
+    names = parser.parse_args().case or list(CASES)
+    if unknown := [name for name in names if name not in CASES]:
+        parser.error(f"there is no case {unknown[0]}; there are {', '.join(CASES)}")
     stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     for name in names:
         print(f"{name}: {(CASES[name].__doc__ or '').splitlines()[0]}", flush=True)

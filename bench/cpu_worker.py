@@ -5,8 +5,13 @@ from __future__ import annotations
 import sys
 
 from genzoo.cpu import keep_freed_memory
+from genzoo.door import Parser
 
-what, keep = sys.argv[1], sys.argv[2] == "1"
+parser = Parser(prog="python -m bench.cpu_worker", description=__doc__)
+parser.add_argument("what", choices=("extractor", "vae"))
+parser.add_argument("keep", choices=("0", "1"), help="whether malloc keeps freed blocks")
+arguments = parser.parse_args()
+what, keep = arguments.what, arguments.keep == "1"
 if keep and not keep_freed_memory():
     sys.exit("this C library has no mallopt")
 

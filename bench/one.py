@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from genzoo.cpu import keep_freed_memory
+from genzoo.door import Parser
 
-if sys.argv[1] != "cpu_switches":
+parser = Parser(prog="python -m bench.one", description=__doc__)
+parser.add_argument("case")
+name = parser.parse_args().case
+if name != "cpu_switches":
     keep_freed_memory()
 
-from bench.cases import CASES
+from bench.cases import CASES  # noqa: E402 - after malloc was told
 
-print(json.dumps(CASES[sys.argv[1]]()))
+if name not in CASES:
+    parser.error(f"there is no case {name}; there are {', '.join(CASES)}")
+print(json.dumps(CASES[name]()))

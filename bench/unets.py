@@ -9,16 +9,21 @@ rows, attention as two products and a softmax. The others change one thing each,
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
 from genzoo.cpu import keep_freed_memory
+from genzoo.door import Parser
 
-if __name__ == "__main__" and sys.argv[1] == "1":
-    assert keep_freed_memory(), "this C library has no mallopt"
+if __name__ == "__main__":
+    parser = Parser(prog="python -m bench.unets", description=__doc__)
+    parser.add_argument("keep", choices=("0", "1"), help="whether malloc keeps freed blocks")
+    parser.add_argument("variants", help="separated by commas")
+    arguments = parser.parse_args()
+    if arguments.keep == "1":
+        assert keep_freed_memory(), "this C library has no mallopt"
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +37,7 @@ from genzoo.models.diffusion import NetworkDenoiser
 from genzoo.nn.unet import UNetShape
 from genzoo.noise import Noise
 
+VARIANTS = ("plain", "sdpa", "channels_last", "both", "compiled", "diffusers")
 ROWS, SIDE, TOKENS, WIDTH, STEPS, SCALE = 2, 64, 64, 256, 10, 3.0
 MULTIPLES, CHANNELS, BLOCKS = (1, 2, 3, 4), 64, 3
 OURS = ("plain", "sdpa", "channels_last", "both", "compiled")
@@ -193,4 +199,7 @@ def measure(variants: list[str]) -> Mapping[str, float]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[2].split(","))))
+    for name in arguments.variants.split(","):
+        if name not in VARIANTS:
+            parser.error(f"there is no variant {name}; there are {', '.join(VARIANTS)}")
+    print(json.dumps(measure(arguments.variants.split(","))))

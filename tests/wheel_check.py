@@ -12,6 +12,7 @@ import tempfile
 import venv
 from pathlib import Path
 
+from genzoo.door import Parser
 from tests.small import SMALL
 
 ROOT = Path(__file__).parents[1]
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> None:
     """Raise where a step fails."""
+    Parser(prog="python -m tests.wheel_check", description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", name, cwd=ROOT)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from bench.gpu import families, numerics, speed
 from bench.gpu.bench import Bench, Found
+from genzoo.door import Parser, positive
 from genzoo.provenance import software
 
 RESULTS = Path(__file__).parents[1] / "results" / "gpu.json"
@@ -29,10 +29,11 @@ CHECKS: dict[str, Callable[[Bench], Found]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
+    parser = Parser(prog="python -m bench.gpu", description=__doc__)
     parser.add_argument("--only", default=",".join(CHECKS), help="checks, separated by commas")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--minutes", type=float, default=8.0, help="what is not reached is named")
+    left_out = "what is not reached is named"
+    parser.add_argument("--minutes", type=positive, default=8.0, help=left_out)
     parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file to write")
     arguments = parser.parse_args()
     names = arguments.only.split(",")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from bench.peers import ours, picture, results, table
 from bench.peers.contestants import CONTESTANTS
 from bench.peers.settings import Settings, conditions, cores, environment, key_of
+from genzoo.door import Parser, positive, whole
 
 # Where threads are bound to cores, a library that this process loads binds this process, too, and
 # its children would inherit the one core that it was given.
@@ -22,14 +23,14 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "experiments" / "peers" / "results"
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training, for each")
-    parser.add_argument("--threads", type=int, default=cores(), help="default: all cores")
-    parser.add_argument("--samples", type=int, default=5000)
-    parser.add_argument("--real-images", type=int, default=10000)
-    parser.add_argument("--held-out-images", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
+def arguments() -> Namespace:
+    parser = Parser(prog="python -m bench.peers", description=__doc__)
+    parser.add_argument("--minutes", type=positive, default=5.0, help="of training, for each")
+    parser.add_argument("--threads", type=whole(1), default=cores(), help="default: all cores")
+    parser.add_argument("--samples", type=whole(1), default=5000)
+    parser.add_argument("--real-images", type=whole(1), default=10000)
+    parser.add_argument("--held-out-images", type=whole(1), default=1000)
+    parser.add_argument("--seed", type=whole(0), default=0)
     parser.add_argument("--only", default=",".join(CONTESTANTS), help="default: %(default)s")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the table")
     chosen = parser.parse_args()

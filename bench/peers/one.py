@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.peers.contestants import CONTESTANTS
 from genzoo.config import compose
+from genzoo.door import Parser
 
 
 def main(name: str, folder: Path, overrides: list[str]) -> None:
@@ -53,4 +54,11 @@ def main(name: str, folder: Path, overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])
+    parser = Parser(prog="python -m bench.peers.one", description=__doc__)
+    parser.add_argument("name", choices=tuple(CONTESTANTS))
+    parser.add_argument("folder", type=Path, help="for the record and the pictures")
+    parser.add_argument("overrides", nargs="*", help="as of python -m genzoo")
+    arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        parser.error(f"there is no folder {arguments.folder}")
+    main(arguments.name, arguments.folder, arguments.overrides)

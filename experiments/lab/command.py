@@ -17,6 +17,7 @@ from experiments.lab import stamp
 from experiments.lab.findings import Findings, write
 from experiments.lab.sweep import ROOT, Outcome, Run, StudyError, sweep
 from genzoo import cpu
+from genzoo.door import Parser, whole
 from genzoo.errors import GenzooError
 
 SCALES = ("cpu", "gpu", "smoke")
@@ -83,9 +84,12 @@ def main(study: Study) -> None:
 
 
 def _arguments(study: Study) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog=f"python -m experiments.{study.name}")
+    parser = Parser(
+        prog=f"python -m experiments.{study.name}",
+        description="Run a study; what has finished is not repeated.",
+    )
     parser.add_argument("--scale", choices=SCALES, default="cpu", help="default: %(default)s")
-    parser.add_argument("--jobs", type=int, help="runs at a time; default: as study.yaml says")
+    parser.add_argument("--jobs", type=whole(1), help="runs at a time; default: study.yaml's")
     parser.add_argument("--fresh", action="store_true", help="repeat what has finished")
     parser.add_argument("--output", type=Path, help="folder of the runs")
     parser.add_argument("--results", type=Path, help="folder of table, numbers and pictures")

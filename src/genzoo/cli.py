@@ -113,6 +113,8 @@ def _run() -> int:
 
     from genzoo import launch
 
+    _check_switches()
+
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
     launch.failures.clear()
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
@@ -121,6 +123,18 @@ def _run() -> int:
     if launch.failures.error is not None:
         raise launch.failures.error
     return launch.failures.status
+
+
+def _check_switches() -> None:
+    """Refuse what Hydra's parser would answer with its usage."""
+    from hydra._internal.utils import get_args_parser
+
+    def complain(message: str) -> NoReturn:
+        raise UsageError(message, "see: python -m genzoo --help, or --hydra-help")
+
+    parser = get_args_parser()
+    parser.error = complain
+    parser.parse_args(sys.argv[1:])
 
 
 def help_text() -> str:

@@ -37,6 +37,7 @@ from genzoo.config import (
     wrapped,
 )
 from genzoo.console import label, say
+from genzoo.door import Parser
 from genzoo.errors import GenzooError, UsageError
 from genzoo.files import write_whole
 from genzoo.runfolder import Refused, locked
@@ -394,4 +395,12 @@ class CompareAfterSweep(Callback):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    _rank(Path(sys.argv[1]))
+    parser = Parser(
+        prog="python -m genzoo.launch",
+        description="One process of a run; genzoo starts them itself (trainer.processes=2).",
+    )
+    parser.add_argument("config", type=Path, help="config.yaml in the run's folder")
+    arguments = parser.parse_args()
+    if not arguments.config.is_file():
+        parser.error(f"there is no file {arguments.config}")
+    _rank(arguments.config)
