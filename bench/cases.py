@@ -187,6 +187,63 @@ def training() -> Numbers:
 
 
 @case
+def noise() -> Numbers:
+    """Random numbers for a batch, against a generator a sample; fresh streams, as a step has them.
+
+    `go_on` draws from streams there are already, as a sampler does.
+    """
+    import torch
+
+    from genzoo.noise import Noise, split_seed
+
+    def generators(seeds: list[int]) -> list[torch.Generator]:
+        return [torch.Generator().manual_seed(split_seed(seed, "fresh")) for seed in seeds]
+
+    def compared(batch: int, shape: tuple[int, ...], rounds: int, *, whole: bool) -> Numbers:
+        parent, seeds = Noise.of(0, range(batch)), list(range(batch))
+        on, ready = parent.child("go on"), generators(seeds)
+
+        def theirs(sources: list[torch.Generator]) -> None:
+            if whole:
+                torch.stack([torch.randint(1000, shape, generator=g) for g in sources])
+            else:
+                torch.stack([torch.randn(shape, generator=g) for g in sources])
+
+        def ours(source: Noise) -> None:
+            _ = source.integers(1000, *shape) if whole else source.normal(*shape)
+
+        times = in_turns(
+            rounds,
+            fresh_generators=lambda: theirs(generators(seeds)),
+            fresh=lambda: ours(parent.child("fresh")),
+            go_on_generators=lambda: theirs(ready),
+            go_on=lambda: ours(on),
+        )
+        name = "x".join(str(n) for n in (batch, *shape)) + ("_whole" if whole else "")
+        return {
+            f"{name}_seconds": times["fresh"],
+            f"{name}_speed_over_generators": times["fresh_generators"] / times["fresh"],
+            f"{name}_go_on_speed_over_generators": times["go_on_generators"] / times["go_on"],
+        }
+
+    found: Numbers = {}
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        for batch, shape, rounds in (
+            (32, (), 200),
+            (32, (3, 16, 16), 200),
+            (64, (3, 16, 16), 200),
+            (64, (3, 32, 32), 100),
+            (256, (3, 64, 64), 11),
+            (64, (3, 256, 256), 5),
+        ):
+            for whole in (True, False) if not shape else (False,):
+                numbers = compared(batch, shape, rounds, whole=whole)
+                found |= {f"threads_{threads}_{key}": value for key, value in numbers.items()}
+    return found
+
+
+@case
 def start_up() -> Numbers:
     """Wall seconds of commands, medians of five, in turns."""
 

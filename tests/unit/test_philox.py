@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from jaxtyping import config
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from genzoo import philox
 from genzoo.philox import keys, places, words_
@@ -57,6 +58,17 @@ def test_torchs_kernel_and_ours_give_the_same_words(count: int) -> None:
     words_(fast, at)
     words_(plain, at, kernel=False)
     assert torch.equal(fast, plain)
+
+
+def test_a_kernel_with_other_words_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert philox._kernel_is_right() == philox.KERNEL
+    monkeypatch.setattr(philox, "ROUNDS", 9)
+    assert not philox._kernel_is_right()
+
+
+def test_where_words_cannot_be_looked_at_the_operations_are_used() -> None:
+    with FakeTensorMode():  # as when genzoo is imported in one
+        assert not philox._kernel_is_right()
 
 
 def test_words_follow_one_another_by_counters() -> None:
