@@ -19,7 +19,7 @@ from genzoo.config import OPENAI, compose, plain
 from genzoo.console import Progress
 from genzoo.convert import clip, glide
 from genzoo.data.cache import cache_home
-from genzoo.download import fetch
+from genzoo.download import SCHEMES, TYPED, fetch
 from genzoo.errors import UsageError
 from genzoo.text.gpt2 import GPT2Tokenizer
 
@@ -133,6 +133,7 @@ def file_of(name: str, folder: str | Path | None, *, address: str = WEIGHTS) -> 
             cache_home(None) / OPENAI / name,
             sha256=None,  # none was published; the first one that arrives is recorded
             remedy=remedy,
+            schemes=SCHEMES if address == WEIGHTS else TYPED,
             report=lambda done, total: progress.at(
                 done >> 20, note=f"of {total >> 20:,} MiB" if total else "MiB"
             ),
@@ -226,5 +227,6 @@ def tokenizer(folder: Path, address: str = VOCABULARY) -> GPT2Tokenizer:
             cache_home(None) / OPENAI / name,
             sha256=sha256,
             remedy=f"put {name} of GPT-2 beside the weights, in {folder}",
+            schemes=SCHEMES if address == VOCABULARY else TYPED,
         )
     return GPT2Tokenizer.from_files(found["encoder.json"], found["vocab.bpe"], context=CONTEXT)

@@ -24,7 +24,7 @@ from genzoo.convert import clip
 from genzoo.convert.clip import KEYS
 from genzoo.data.cache import cache_home
 from genzoo.diffusion.process import Discrete
-from genzoo.download import fetch, sha256_of
+from genzoo.download import SCHEMES, TYPED, fetch, sha256_of
 from genzoo.errors import GenzooError, UsageError
 from genzoo.models.clip import CLIP, CLIPMatcher
 from genzoo.text.clip_bpe import CLIPTokenizer, check_packages
@@ -228,6 +228,7 @@ def vocabulary(folder: Path, address: str = VOCABULARY) -> Path:
         cache_home(None) / OPENAI / PAIRS,
         sha256=PAIRS_SHA256,
         remedy=f"put {PAIRS} of openai/CLIP beside the weights, in {folder}",
+        schemes=SCHEMES if address == VOCABULARY else TYPED,
     )
 
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from genzoo.download import fetch, sha256_of
+from genzoo.download import SCHEMES, TYPED, fetch, sha256_of
 from genzoo.errors import UsageError
 from genzoo.metrics.features import NetworkExtractor, frozen
 from genzoo.metrics.files import default_cache
@@ -143,6 +143,7 @@ def fetched_weights(*, cache: Path | None = None, url: str | None = None) -> Pat
             file,
             sha256=SHA256,
             remedy=f"download it elsewhere and set metrics.weights.inception=<folder>/{FILE}",
+            schemes=SCHEMES if url is None else TYPED,
         )
     return file
 
