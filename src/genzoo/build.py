@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from genzoo import distributed, openclip, released, released_clip, saved
 from genzoo.check import check_precision, gpu_count
 from genzoo.checkpoint import LAST, Checkpoint, find, load_into, read
-from genzoo.config import OPENAI, build
+from genzoo.config import OPENAI, build, plain, wrapped
 from genzoo.console import Progress, say
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
 from genzoo.download import sha256_of
@@ -77,6 +78,43 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     if sampler is not None:
         model.sampler = sampler
     return model.to(memory_format=torch.channels_last)
+
+
+def check_beginning(cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint) -> None:
+    """Refuse typed keys that say where a training begins, for one that goes on.
+
+    What they set is kept in the checkpoint, whose value would win in silence.
+
+    Args:
+        cfg: the prepared configuration.
+        model: built by it, with the checkpoint's weights.
+        checkpoint: that is continued.
+
+    Raises:
+        UsageError: names the keys.
+    """
+    own, saved = plain(cfg), checkpoint.config["model"]
+    before = dict(_leaves(saved, "model."))
+    typed = [key for key, value in _leaves(own["model"], "model.") if before.get(key) != value]
+    if not typed:
+        return
+    begun = build_model(wrapped({**own, "model": saved})).state_dict()
+    wanted, held = build_model(cfg).state_dict(), model.state_dict()
+    for name, value in wanted.items():
+        if not torch.equal(value, begun[name]) and not torch.equal(value, held[name]):
+            raise UsageError(
+                f"{', '.join(typed)}: the training in {checkpoint.path} has begun with another "
+                f"{name}, and goes on from what became of it",
+                "leave it away, or train anew",
+            )
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def take_over(cfg: DictConfig, model: GenerativeModel) -> str | None:

@@ -8,7 +8,7 @@ The probability is fixed, or follows how much the discriminator overfits.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -44,8 +44,8 @@ class Augmentation(nn.Module):
     ) -> None:
         super().__init__()
         self.mode, self.target, self.images = mode, target, images
-        start = 0.0 if mode == "none" else probability
-        self.register_buffer("probability", torch.tensor(start))
+        self._start = 0.0 if mode == "none" else probability
+        self.register_buffer("probability", torch.tensor(self._start))
 
     def forward(self, images: Images, *, noise: Noise) -> Images:
         """The images, some of them changed, each by its own stream."""
@@ -56,6 +56,12 @@ class Augmentation(nn.Module):
         images = torch.where(colour, _colour(images, draws[:, 3:6]), images)
         images = torch.where(move, _move(images, draws[:, 6:9]), images)
         return torch.where(cutout, _cutout(images, draws[:, 9:]), images)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Only a probability that adapts is a state; any other one is as it is configured."""
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+        if self.mode != "adaptive":
+            self.probability.fill_(self._start)
 
     @torch.no_grad()
     def adapt(self, sign: Float[Tensor, ""], *, images: int) -> None:

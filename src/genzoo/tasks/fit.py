@@ -102,7 +102,9 @@ def train(
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
     if checkpoint is not None:  # also to go on: what is made of a frozen part is made next
         load_into(model, checkpoint.weights or checkpoint.ema, path=checkpoint.path)
-        if not checkpoint.weights:
+        if checkpoint.weights:
+            build.check_beginning(cfg, model, checkpoint)
+        else:
             say(f"a new training from the weights in {checkpoint.path}")
             origin = origin or checkpoint.path.name
             checkpoint = None
