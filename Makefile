@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types layers unit bench gpu-check bench-peers study zoo wheel-check clean
+.PHONY: help install demo test lint format types layers unit bench gpu-check bench-kills bench-peers study zoo wheel-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 
 gpu-check: $(INSTALLED) ## try every family on this machine's GPU, and how fast it is: 8 minutes
 	$(BIN)/python -m bench.gpu
+
+bench-kills: $(INSTALLED) ## kill runs of every family and resume them; KILLS="--kills 20 --families vae gan"
+	$(BIN)/python -m bench.kills $(KILLS)
 
 $(VENV)/.installed-peers: $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[peers]'

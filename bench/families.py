@@ -20,7 +20,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
             "model.augmentation.images=500", "optimizer.discriminator.steps=2"),
     "clip": ("model=clip", "model.image.layers=1", "model.text.layers=1"),
     "noisy_classifier": ("model=noisy_classifier", *_UNET[:2]),
-    "unclip": ("model=unclip", "clip=../clip", "model.decoder.unet.width=8",
+    "unclip": ("model=unclip", "clip=../clip/undisturbed", "model.decoder.unet.width=8",
                "model.decoder.unet.head_channels=8", "sampler.steps=2", "model.prior.steps=2",
                "model.prior.network.layers=1"),
 }  # fmt: skip

@@ -75,13 +75,8 @@ def main() -> None:
     try:
         with signals.listening():
             status = _run()
-    except (KeyboardInterrupt, Interrupted) as error:
-        name = "" if str(error) in ("", "SIGINT") else f" by {error}"
-        fail(f"interrupted{name}", status=error.status if isinstance(error, Interrupted) else 130)
-    except Exception as error:
-        if traceback:
-            raise
-        explain(error)
+    except BaseException as error:
+        _failed(signals.after(error), traceback=traceback)
     sys.exit(status)
 
 
@@ -135,6 +130,17 @@ def _check_switches() -> None:
     parser = get_args_parser()
     parser.error = complain
     parser.parse_args(sys.argv[1:])
+
+
+def _failed(error: BaseException, *, traceback: bool) -> NoReturn:
+    if isinstance(error, Interrupted):
+        name = "" if str(error) == "SIGINT" else f" by {error}"
+        fail(f"interrupted{name}", status=error.status)
+    if isinstance(error, KeyboardInterrupt):
+        fail("interrupted", status=130)
+    if traceback or not isinstance(error, Exception):
+        raise error
+    explain(error)
 
 
 def help_text() -> str:

@@ -101,6 +101,8 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
             _keep_composed(cfg, folder)
             return run(prepare(cfg, folder, sweep=sweep))
     except Exception as error:
+        if isinstance(interrupted := signals.after(error), Interrupted):
+            raise interrupted from error
         if sweep and cfg.debug != "traceback":
             failures.add(error, folder=folder)
         else:
@@ -312,7 +314,9 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", ENOUGH)
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # it is said below
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed.elastic"):  # what it has to say is said below
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -360,7 +364,8 @@ def _rank(config: Path) -> None:
         distributed.join(gpu=_gpus(cfg) > 0)
         target(cfg.task._target_)(cfg)
         distributed.leave()
-    except BaseException as error:
+    except BaseException as raised:
+        error = signals.after(raised)
         if cfg.debug == "traceback" or isinstance(error, SystemExit):
             raise
         status = error.status if isinstance(error, (GenzooError, Interrupted)) else 1

@@ -42,6 +42,7 @@ class Interrupted(BaseException):
 
 class _State:
     received: int | None = None
+    raised = False
     since = 0.0
     listening = 0
     held = False
@@ -57,7 +58,7 @@ def listening() -> Iterator[None]:
         yield
         return
     if not _state.listening:
-        _state.received, _state.held = None, False
+        _state.received, _state.held, _state.raised = None, False, False
     before = {number: signal.getsignal(number) for number in ENDING}
     _state.listening += 1
     listen()
@@ -98,6 +99,9 @@ def released() -> Iterator[None]:
         if _state.received is not None:
             raise Interrupted(_state.received)
         yield
+    except Interrupted:
+        _state.raised = False  # an error that comes later is another one
+        raise
     finally:
         _state.held = before
 
@@ -105,6 +109,17 @@ def released() -> Iterator[None]:
 def received() -> int | None:
     """The first signal that came, or None."""
     return _state.received
+
+
+def after(error: BaseException) -> BaseException:
+    """What an error is to be taken for.
+
+    Code that an exception leaves in the middle of things may stumble over what is half done, and
+    then its own error hides the signal's.
+    """
+    if _state.raised and _state.received is not None and isinstance(error, Exception):
+        return Interrupted(_state.received)
+    return error
 
 
 def in_worker(_: int = 0) -> None:
@@ -122,6 +137,7 @@ def _arrived(number: int, frame: FrameType | None) -> None:
     if _state.received is None:
         _state.received, _state.since = number, time.monotonic()
         if not _state.held:
+            _state.raised = True
             raise Interrupted(number)
         with contextlib.suppress(OSError):  # the terminal may be gone
             say("stopping after this step; press Ctrl-C again to stop at once")

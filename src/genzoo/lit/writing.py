@@ -41,13 +41,14 @@ def write(content: Any, path: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             fresh.unlink(missing_ok=True)
-        stands = f"; the last one that was written stands: {path}" if path.exists() else ""
+        problem = f"cannot write the checkpoint {path}: {error.strerror or error}"
+        if path.exists():
+            raise WriteError(
+                f"{problem}; the one that was there stands",
+                f"make room, and continue with checkpoint={path.parents[1]}",
+            ) from error
         raise WriteError(
-            f"the checkpoint cannot be written: {error.strerror or error}{stands}",
-            "make room or choose another place, then continue with checkpoint="
-            f"{path.parents[1]} hydra.run.dir=..."
-            if stands
-            else "make room, or choose another place with output=... or hydra.run.dir=...",
+            problem, "make room, or choose another place with output=... or hydra.run.dir=..."
         ) from error
 
 

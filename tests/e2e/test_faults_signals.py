@@ -1,0 +1,247 @@
+"""Signals and failures at any moment: a checkpoint first, one line, the right status, a way on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench.families import FAMILIES, SMALL
+from genzoo.data.dataset import TextImageData
+from genzoo.lit import callbacks, writing
+from genzoo.lit.module import GenerativeModule
+from genzoo.lit.writing import WriteError
+from genzoo.models.ae import Autoencoder
+from genzoo.tasks import fit
+from tests.shell import Command, Result
+
+Run = Callable[..., tuple[int, str, str]]
+
+VAE = (*FAMILIES["vae"], *SMALL, "budget.images=96", "trainer.log_images=16",
+       "trainer.monitor_images=32", "trainer.validation_images=4")  # fmt: skip
+
+
+@pytest.fixture
+def training(genzoo: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A VAE's training without the evaluation after it."""
+    monkeypatch.setattr(fit, "evaluate", lambda *_, **__: {})
+    monkeypatch.setattr(fit, "MONITOR_SAMPLES", 4)
+    return lambda *arguments: genzoo(*VAE, *arguments)
+
+
+def content(folder: Path) -> dict[str, Any]:
+    loaded = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def images(folder: Path) -> int:
+    seen: int = content(folder)["genzoo"]["images_seen"]
+    return seen
+
+
+def curves(folder: Path) -> list[dict[str, Any]]:
+    points = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in p.items() if key != "seconds"} for p in points]
+
+
+def same(one: Path, other: Path) -> None:
+    a, b = (content(folder)["state_dict"] for folder in (one, other))
+    assert a.keys() == b.keys()
+    assert all(torch.equal(value, b[name]) for name, value in a.items())
+    assert curves(one) == curves(other)
+
+
+def once(
+    monkeypatch: pytest.MonkeyPatch, where: object, name: str, act: Callable[[], None], *, at: int
+) -> None:
+    """Do something before the call of that number of a function."""
+    function, calls = getattr(where, name), 0
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            act()
+        return function(*arguments, **options)
+
+    monkeypatch.setattr(where, name, counted)
+
+
+def send(number: int) -> Callable[[], None]:
+    return lambda: os.kill(os.getpid(), number)
+
+
+def fail(error: Exception) -> Callable[[], None]:
+    def act() -> None:
+        raise error
+
+    return act
+
+
+# Where a signal arrives: the function that it comes before, at which call, and the images that
+# the checkpoint counts afterwards. Batches of 8; a look after 32, 64 and 96 images.
+MOMENTS = {
+    "training": (GenerativeModule, "training_step", 5, 40),
+    "looking": (fit, "_samples", 2, 64),
+    "looking for the last time": (fit, "_samples", 3, 96),
+    "saving": (writing, "_save", 1, 96),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signal_at_any_moment_leads_to_a_checkpoint_and_a_way_on(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str
+) -> None:
+    where, name, at, seen = MOMENTS[moment]
+    assert training("hydra.run.dir=whole")[0] == 0
+    with monkeypatch.context() as patched:
+        once(patched, where, name, send(signal.SIGTERM), at=at)
+        status, out, error = training("hydra.run.dir=cut")
+    assert (status, error) == (143, "genzoo: interrupted by SIGTERM\n")
+    what = "trained for" if seen == 96 else "stopped after"
+    assert f"{what} {seen} images; continue with checkpoint=" in out
+    assert images(tmp_path / "cut") == seen
+    assert not (tmp_path / "cut" / "checkpoints" / "last.new").exists()
+    status, _, error = training("hydra.run.dir=cut")
+    assert status == 0, error
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_the_checkpoint_is_written_before_anything_slow(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No look at the step that would have had one; what drawing needs comes after the file."""
+    events: list[str] = []
+    for where, name in ((fit, "_look"), (writing, "_save"), (Autoencoder, "calibrate")):
+        function = getattr(where, name)
+        monkeypatch.setattr(
+            where,
+            name,
+            lambda *a, _f=function, _n=name, **o: (events.append(_n), _f(*a, **o))[1],
+        )
+    once(monkeypatch, GenerativeModule, "training_step", send(signal.SIGINT), at=4)
+    assert training(*FAMILIES["autoencoder"], "hydra.run.dir=a")[0] == 130
+    assert images(tmp_path / "a") == 32
+    assert events == ["_save", "calibrate", "_save"]
+
+
+def test_a_signal_while_measuring_says_how_to_go_on(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patched:
+        once(patched, fit, "evaluate", send(signal.SIGTERM), at=1)
+        status, out, error = training("hydra.run.dir=a")
+    assert (status, error) == (143, "genzoo: interrupted by SIGTERM\n")
+    assert "the training is complete; continue with checkpoint=" in out
+    before = curves(tmp_path / "a")
+    status, out, error = training("hydra.run.dir=a")  # trains nothing, measures
+    assert status == 0, error
+    assert curves(tmp_path / "a") == before
+
+
+def test_a_signal_before_training_ends_the_command(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patched:
+        once(patched, fit.build, "build_tokenizer", send(signal.SIGTERM), at=1)
+        status, out, error = training("hydra.run.dir=a")
+    assert (status, error) == (143, "genzoo: interrupted by SIGTERM\n")
+    assert "the training had not begun; give the same command again" in out
+    assert training("hydra.run.dir=a")[0] == 0
+
+
+FAILURES = {
+    "data": (TextImageData, "batch", RuntimeError("the disk of the data is gone"), 6),
+    "memory": (GenerativeModule, "training_step", MemoryError("no memory"), 4),
+    "curves": (callbacks.Curves, "_point", OSError("no room for curves"), 2),
+    "looking": (fit, "_samples", RuntimeError("drawing failed"), 1),
+}
+
+
+@pytest.mark.parametrize("what", FAILURES)
+def test_a_training_that_fails_keeps_its_last_step(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+) -> None:
+    where, name, failure, at = FAILURES[what]
+    assert training("hydra.run.dir=whole")[0] == 0
+    with monkeypatch.context() as patched:
+        once(patched, where, name, fail(failure), at=at)
+        status, out, error = training("hydra.run.dir=cut")
+    assert status == 1
+    assert error.startswith("genzoo: ")
+    assert str(failure) in error
+    assert len(error.splitlines()) == 1
+    seen = images(tmp_path / "cut")
+    assert 0 < seen < 96
+    assert f"saved as it was after {seen} images; continue with checkpoint=" in out
+    if what != "curves":  # the point that failed is missing there
+        assert training("hydra.run.dir=cut")[0] == 0
+        same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_half_made_step_is_not_kept(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Some weights may have moved already, and others not; nor are weights that are no numbers."""
+    once(monkeypatch, torch.optim.AdamW, "step", fail(MemoryError("no memory")), at=4)
+    status, out, _ = training("hydra.run.dir=a", "trainer.checkpoint_minutes=1e-9")
+    assert status == 1
+    assert "saved as it was" not in out
+    assert images(tmp_path / "a") == 24  # the last one that was written as usual
+
+
+def test_a_full_disk_does_not_end_a_training_before_its_end(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    full = WriteError("cannot write the checkpoint: No space left on device", "make room")
+    with monkeypatch.context() as patched:
+        once(patched, callbacks, "write", fail(full), at=2)
+        status, out, _ = training("hydra.run.dir=a", "trainer.checkpoint_minutes=1e-9")
+    assert status == 0
+    assert out.count("No space left on device; the training goes on") == 1
+    assert images(tmp_path / "a") == 96
+    once(monkeypatch, callbacks, "write", fail(full), at=1)
+    status, _, error = training("hydra.run.dir=b")
+    assert status == 1
+    assert error == "genzoo: cannot write the checkpoint: No space left on device; make room\n"
+
+
+@pytest.fixture
+def two_ranks(tmp_path: Path) -> Iterator[Command]:
+    """A long training in two processes that has begun."""
+    command = Command(
+        *VAE, "budget.images=100000000", "trainer.processes=2", "hydra.run.dir=a", cwd=tmp_path,
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 200
+    while command.running and not (tmp_path / "a" / "curves.jsonl").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    yield command
+    if command.running:
+        command.send(signal.SIGKILL)
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_all_ranks_write_one_checkpoint_together(
+    two_ranks: Command, tmp_path: Path, number: int, status: int
+) -> None:
+    two_ranks.send(number)
+    result: Result = two_ranks.wait()
+    assert result.status == status, result
+    assert result.err.splitlines() == [
+        "genzoo: interrupted" + (" by SIGTERM" if number == signal.SIGTERM else "")
+    ]
+    assert result.out.count("continue with checkpoint=") == 1
+    seen = images(tmp_path / "a")
+    assert seen > 0
+    assert f"stopped after {seen:,} images" in result.out
