@@ -10,7 +10,7 @@ import csv
 import json
 import netrc
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -19,6 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo import distributed
 from genzoo.console import say
+from genzoo.errors import GenzooError
+from genzoo.files import whole, write_whole
 
 PROJECT = "genzoo"  # where neither the configuration nor the environment names one
 PATIENCE = 20  # seconds for which a dashboard may keep a run waiting
@@ -48,15 +50,18 @@ class Tracker:
         self.active = distributed.rank() == 0
         self._curves = self.folder / "curves.jsonl"
         self.points = 0  # of the curves so far
-        self._wandb = None
+        self._full = False  # whether the last point found no room
+        self._board = _Dashboard(None)
         if self.active:
-            self._wandb = _start_wandb(
-                cfg.logger,
-                self.folder,
-                group=cfg.run.group,
-                job_type=cfg.task.name,
-                config=OmegaConf.to_container(cfg, resolve=True),
-                alone=cfg.run.group is None,
+            self._board = _Dashboard(
+                _start_wandb(
+                    cfg.logger,
+                    self.folder,
+                    group=cfg.run.group,
+                    job_type=cfg.task.name,
+                    config=OmegaConf.to_container(cfg, resolve=True),
+                    alone=cfg.run.group is None,
+                )
             )
 
     def __enter__(self) -> Tracker:
@@ -65,26 +70,20 @@ class Tracker:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.active:
             self._write_csv()
-        if self._wandb is not None:
-            # Each job of a sweep ends its own run, failed ones too: the next one would be merged
-            # into it otherwise.
-            self._wandb.finish(exit_code=0 if kind is None else 1)
+        # Each job of a sweep ends its own run, failed ones too: the next one would be merged
+        # into it otherwise.
+        self._board.finish(exit_code=0 if kind is None else 1)
 
     def continue_from(self, curves: Path, *, images: int) -> None:
         """Take over the curves of the run that is continued, up to the images it had seen."""
         if not self.active or not curves.exists():
             return
-        lines = [line for line in curves.read_text().splitlines() if line.strip()]
-        kept = [line for line in lines if json.loads(line)["images"] <= images]
-        self._curves.write_text("".join(f"{line}\n" for line in kept))
-        self.points = len(kept)
+        self._rewrite([point for point in read_curves(curves) if point["images"] <= images])
 
     def keep(self, points: int) -> None:
         """Keep only the first ones: what a checkpoint knew of, no point that comes again."""
         if self.active and points < self.points:
-            lines = self._curves.read_text().splitlines()[:points]
-            self._curves.write_text("".join(f"{line}\n" for line in lines))
-            self.points = points
+            self._rewrite(read_curves(self._curves)[:points])
 
     def restart(self) -> None:
         """Begin the curves anew."""
@@ -97,33 +96,98 @@ class Tracker:
         if not self.active:
             return
         record = {"images": images, "seconds": round(seconds, 3), **values}
-        with self._curves.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        self._append(json.dumps(record))
         self.points += 1
-        if self._wandb is not None:
-            self._wandb.log(record)
+        self._board.tell(lambda run: run.log(record))
 
     def picture(self, name: str, path: Path, *, images: int) -> None:
         """A picture for the dashboard."""
-        if self.active and self._wandb is not None:
+
+        def send(run: Any) -> None:
             import wandb
 
-            self._wandb.log({name: wandb.Image(str(path)), "images": images})
+            run.log({name: wandb.Image(str(path)), "images": images})
+
+        self._board.tell(send)
 
     def summary(self, metrics: Mapping[str, float]) -> None:
         """The final numbers."""
-        if self.active and self._wandb is not None:
-            self._wandb.summary.update(dict(metrics))
+        self._board.tell(lambda run: run.summary.update(dict(metrics)))
+
+    def _append(self, line: str) -> None:
+        """A full disk costs points of the curves, not the training, which may outlast it."""
+        try:
+            # A line that was cut off, by a full disk or a kill, ends before the next one.
+            with self._curves.open("a") as file:
+                file.write(f"\n{line}\n" if self._full else f"{line}\n")
+            self._full = False
+        except OSError as error:
+            if not self._full:
+                say(f"{self._curves} cannot be written ({error.strerror}); the training goes on")
+            self._full = True
+
+    def _rewrite(self, records: Sequence[Mapping[str, Any]]) -> None:
+        write_whole(self._curves, "".join(json.dumps(record) + "\n" for record in records))
+        self.points = len(records)
 
     def _write_csv(self) -> None:
         if not self._curves.exists():
             return
-        records = [json.loads(line) for line in self._curves.read_text().splitlines()]
+        records = read_curves(self._curves)
         columns = list(dict.fromkeys(key for record in records for key in record))
-        with self._curves.with_suffix(".csv").open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(records)
+        try:
+            with (
+                whole(self._curves.with_suffix(".csv")) as fresh,
+                fresh.open("w", newline="") as file,
+            ):
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                writer.writerows(records)
+        except (GenzooError, OSError) as error:  # it repeats curves.jsonl
+            say(f"curves.csv is not written ({error})")
+
+
+def read_curves(path: Path) -> list[dict[str, Any]]:
+    """The points of a curves.jsonl; a line that was cut off while it was written is passed over."""
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and "images" in record:
+            records.append(record)
+    return records
+
+
+class _Dashboard:
+    """A run on a dashboard whose trouble, of whatever kind, never becomes the training's.
+
+    Args:
+        run: wandb's, or None.
+    """
+
+    def __init__(self, run: Any) -> None:
+        self._run = run
+        self._lost = False
+
+    def tell(self, send: Callable[[Any], Any]) -> None:
+        """Call `send` with wandb's run; after a failure nothing more is sent."""
+        if self._run is None or self._lost:
+            return
+        try:
+            send(self._run)
+        except Exception as error:
+            self._lost = True
+            what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+            say(f"wandb failed ({what}); the run goes on without it")
+
+    def finish(self, **how: Any) -> None:
+        """End the run there, also one that has failed: the next job would be merged into it."""
+        if self._lost:
+            with contextlib.suppress(Exception):
+                self._run.finish(**how)
+        self.tell(lambda run: run.finish(**how))
 
 
 def track_table(
@@ -134,12 +198,15 @@ def track_table(
     rows: Sequence[Sequence[Any]],
 ) -> None:
     """A table on the dashboard, in a run of its own that joins the group named after `folder`."""
-    run = _start_wandb(logger, folder, group=folder.name, job_type=name, config={})
-    if run is not None:
+
+    def send(run: Any) -> None:
         import wandb
 
         run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
-        run.finish()
+
+    board = _Dashboard(_start_wandb(logger, folder, group=folder.name, job_type=name, config={}))
+    board.tell(send)
+    board.finish()
 
 
 def _start_wandb(

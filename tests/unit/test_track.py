@@ -239,3 +239,76 @@ def test_wandb_itself_gives_each_job_an_id_of_its_own(
     found = [path.name for path in (tmp_path / "s").glob("*/wandb/offline-run-*")]
     assert len(found) == 2
     assert len({name.rpartition("-")[2] for name in found} - {"abc"}) == 2
+
+
+class Broken:
+    """A run of wandb that raises whatever it is asked to do."""
+
+    def __init__(self) -> None:
+        self.finished: list[int] = []
+
+    def log(self, values: Any) -> None:
+        raise RuntimeError("the service\nhas died")
+
+    @property
+    def summary(self) -> Any:
+        raise BrokenPipeError("no pipe")
+
+    def finish(self, exit_code: int = 0) -> None:
+        self.finished.append(exit_code)
+        raise ValueError("no end")
+
+
+@pytest.mark.parametrize("first", ["log", "picture", "summary", "finish"])
+def test_what_wandb_raises_after_its_start_ends_no_run(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    first: str,
+) -> None:
+    run = Broken()
+    monkeypatch.setattr(track, "_start_wandb", lambda *_, **__: run)
+    with Tracker(config(tmp_path)) as tracker:
+        if first == "log":
+            tracker.curve({"train/total": 2.0}, images=10, seconds=1.0)
+        if first == "picture":
+            tracker.picture("samples", tmp_path / "nowhere.png", images=10)
+        if first != "finish":
+            tracker.summary({"fid": 1.0})
+        if first == "summary":
+            tracker.curve({"train/total": 2.0}, images=10, seconds=1.0)
+    assert run.finished == [0]  # the next job would be merged into it otherwise
+    assert capsys.readouterr().out.count("wandb failed (") == 1
+    track.track_table(config(tmp_path).logger, tmp_path, "comparison", ["a"], [[1]])
+    assert capsys.readouterr().out.count("wandb failed (") == 1
+
+
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    curves = tmp_path / "curves.jsonl"
+    points = [{"images": n, "seconds": n, "train/total": 1.0} for n in (10, 20)]
+    text = "".join(json.dumps(point) + "\n" for point in points)
+    curves.write_text(text + '{"images": 30, "seco')
+    with Tracker(config(tmp_path)) as tracker:
+        tracker.continue_from(curves, images=100)
+        assert tracker.points == 2
+        tracker.curve({"train/total": 3.0}, images=30, seconds=30)
+    assert [json.loads(line)["images"] for line in curves.read_text().splitlines()] == [10, 20, 30]
+    assert len((tmp_path / "curves.csv").read_text().splitlines()) == 4
+
+
+def test_a_full_disk_costs_points_not_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    curves = tmp_path / "curves.jsonl"
+    with Tracker(config(tmp_path)) as tracker:
+        tracker.curve({"train/total": 1.0}, images=10, seconds=1)
+        curves.rename(tmp_path / "kept")
+        curves.symlink_to("/dev/full")  # every write: no space left on device
+        tracker.curve({"train/total": 2.0}, images=20, seconds=2)
+        tracker.curve({"train/total": 3.0}, images=30, seconds=3)
+        curves.unlink()
+        (tmp_path / "kept").rename(curves)
+        tracker.curve({"train/total": 4.0}, images=40, seconds=4)
+    said = capsys.readouterr().out
+    assert said.count("No space left on device") == 1
+    assert [point["images"] for point in track.read_curves(curves)] == [10, 40]
