@@ -14,6 +14,7 @@ from typing import NoReturn
 from genzoo import signals
 from genzoo.config import ENCODERS, FROM_CHECKPOINT, SIZE, closest, config_dir, groups
 from genzoo.errors import GenzooError, UsageError
+from genzoo.files import full, is_full
 from genzoo.signals import Interrupted
 from genzoo.typed import RULE, as_typed, is_sweep
 
@@ -110,7 +111,7 @@ def _run() -> int:
 
     _check_switches()
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of fonts and folders
     launch.failures.clear()
     hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
         launch.job
@@ -162,6 +163,10 @@ def help_text() -> str:
 def explain(error: Exception) -> NoReturn:
     """One line for an error, then exit."""
     if isinstance(error, GenzooError):
+        fail(str(error), status=error.status)
+    if is_full(error):
+        named = error.filename if isinstance(error, OSError) and error.filename else "a file"
+        error = full(named)
         fail(str(error), status=error.status)
     usage = _usage(error)
     if usage is not None:

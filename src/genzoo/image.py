@@ -12,6 +12,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
+from genzoo.files import whole
+
 
 def to_float(pixels: UInt8[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
     """8-bit pixels to [-1, 1], as float32: 0 -> -1, 255 -> 1."""
@@ -53,7 +55,11 @@ def save_png(
     text: Mapping[str, str] | None = None,
     scale: int = 1,
 ) -> None:
-    """Write a PNG, `scale` times enlarged without smoothing, with `text` in its metadata."""
+    """Write a PNG, `scale` times enlarged without smoothing, with `text` in its metadata.
+
+    Raises:
+        GenzooError: where the disk is full; no part of the file is left then.
+    """
     picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()))
     if scale > 1:
         picture = picture.resize(
@@ -62,4 +68,5 @@ def save_png(
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
-    picture.save(path, format="PNG", pnginfo=info)
+    with whole(Path(path), sync=False) as fresh:
+        picture.save(fresh, format="PNG", pnginfo=info)

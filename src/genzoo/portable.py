@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genzoo.config import FROM_CHECKPOINT
+from genzoo.files import whole
 
 ENTRY = "genzoo"  # of the metadata
 TOKENIZER = "tokenizer"  # the other one: packed, as its JSON would be most of the header
@@ -44,13 +45,12 @@ def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -
         for name, value in weights.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
     said = {key: value for key, value in about.items() if key != TOKENIZER}
     packed = base64.b64encode(zlib.compress(about[TOKENIZER].encode(), 9)).decode()
     entries = {ENTRY: json.dumps({**said, "config": config}), TOKENIZER: packed}
-    save_file(tensors, fresh, metadata=entries)
-    fresh.chmod(0o644)  # safetensors keeps others out; this file is meant to be handed on
-    fresh.replace(path)
+    with whole(path) as fresh:
+        save_file(tensors, fresh, metadata=entries)
+        fresh.chmod(0o644)  # safetensors keeps others out; this file is meant to be handed on
 
 
 def _without_paths(section: Mapping[str, Any]) -> dict[str, Any]:

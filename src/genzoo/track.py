@@ -148,7 +148,7 @@ class Tracker:
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:
-    """The points of a curves.jsonl; a line that was cut off while it was written is passed over."""
+    """The points of a curves.jsonl, without a line that was cut off while it was written."""
     records = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
@@ -291,7 +291,7 @@ def _logged_in() -> bool:
         return True
     named = os.environ.get("NETRC")
     places = [named] if named else ["~/.netrc", "~/_netrc"]
-    path = next((p for p in map(Path.expanduser, map(Path, places)) if p.exists()), None)
+    path = next((path for path in map(_there, places) if path is not None), None)
     if path is None:
         if named:
             say(f"wandb: NETRC={named} names no file; offline")
@@ -304,3 +304,12 @@ def _logged_in() -> bool:
         return False
     login = known.authenticators(_host())
     return login is not None and bool(login[2])
+
+
+def _there(place: str) -> Path | None:
+    """The file of that name, if there is one and a home to look for it in."""
+    try:
+        path = Path(place).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):
+        return None

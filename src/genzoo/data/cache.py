@@ -22,6 +22,7 @@ from jaxtyping import Int, UInt8
 
 from genzoo.data.source import Damaged, Item, Source
 from genzoo.errors import GenzooError, UsageError
+from genzoo.files import user_cache
 
 Progress = Callable[[int, int], None]
 
@@ -89,10 +90,7 @@ class Cached:
 
 def cache_home(configured: str | Path | None) -> Path:
     """Where caches lie: the configured folder, GENZOO_CACHE, or the user's cache folder."""
-    chosen = configured or os.environ.get("GENZOO_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "genzoo"
+    return Path(configured).expanduser() if configured else user_cache()
 
 
 def open_cache(

@@ -9,19 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from genzoo.errors import GenzooError
+from genzoo.files import user_cache
 
 
 def default_cache() -> Path:
-    """The folder for metrics: ``$GENZOO_CACHE/metrics``, else the XDG cache's ``genzoo/metrics``.
-
-    An XDG_CACHE_HOME that is not absolute is ignored, as the XDG base directory
-    specification asks.
-    """
-    own = os.environ.get("GENZOO_CACHE")
-    if own:
-        return Path(own) / "metrics"
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "")
-    return (base if base.is_absolute() else Path.home() / ".cache") / "genzoo" / "metrics"
+    """The folder for metrics, in that of all caches."""
+    return user_cache() / "metrics"
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from genzoo.console import say
 from genzoo.errors import GenzooError
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.files import written_whole
@@ -92,8 +93,7 @@ def real_features(
                 "ask for no more real images than the split holds",
             )
         if file is not None:
-            with written_whole(file) as part:
-                save_file({"pooled": pooled.contiguous()}, part)
+            _keep(pooled, file)
     return RealFeatures(pooled, split, fingerprint)
 
 
@@ -105,6 +105,15 @@ def real_file(extractor: FeatureExtractor, fingerprint: str, split: str, count: 
     )  # fmt: skip
     key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
     return f"real-{key}.safetensors"
+
+
+def _keep(pooled: Tensor, file: Path) -> None:
+    """Write the file; a folder that cannot be written costs the time to do it again, no more."""
+    try:
+        with written_whole(file) as part:
+            save_file({"pooled": pooled.contiguous()}, part)
+    except (OSError, SafetensorError, GenzooError) as error:
+        say(f"  features of real images are not kept for the next time ({error})")
 
 
 def _load(file: Path, shape: tuple[int, int]) -> Tensor | None:

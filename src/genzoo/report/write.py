@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from genzoo.errors import GenzooError
+from genzoo.files import whole, write_whole
 from genzoo.report.comparison import Comparison, compare_runs
 from genzoo.report.document import document
 from genzoo.report.gallery import sheets
@@ -51,9 +52,10 @@ def write_comparison(
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
-            (out / name).write_text(content, encoding="utf-8")
+            write_whole(out / name, content)
         if drawn is not None:
-            drawn.save(out / "comparison.png", optimize=True)
+            with whole(out / "comparison.png") as fresh:
+                drawn.save(fresh, optimize=True)
     except OSError as error:
         raise GenzooError(
             f"the comparison cannot be written to {out} ({error.strerror})",

@@ -12,6 +12,7 @@ from genzoo import build, portable
 from genzoo.checkpoint import Checkpoint
 from genzoo.console import say
 from genzoo.errors import UsageError
+from genzoo.files import write_whole
 from genzoo.models.base import parameter_count
 from genzoo.report.text import duration
 
@@ -30,7 +31,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     text = _card(path, checkpoint, parameter_count(model))
     portable.write(path, checkpoint.about, checkpoint.ema)
     card = path.with_suffix(".md")
-    card.write_text(text, encoding="utf-8")
+    write_whole(card, text)
     megabytes = path.stat().st_size / 1e6
     say(f"{path}: {megabytes:.2f} MB; {card}")
     return {"megabytes": megabytes}

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from genzoo import build, provenance
 from genzoo.checkpoint import Checkpoint
 from genzoo.data.dataset import TextImageData
+from genzoo.files import write_whole
 from genzoo.models.base import GenerativeModel, parameter_count
 from genzoo.tasks.measuring import Entry
 from genzoo.text.length import Cut
@@ -95,10 +96,8 @@ def write_results(
         },
         "attribution": data.attribution,
     }
-    path = Path(cfg.run.folder) / "results.json"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    text = json.dumps(results, indent=1, ensure_ascii=False) + "\n"
+    write_whole(Path(cfg.run.folder) / "results.json", text)
 
 
 def peak_memory(device: torch.device) -> int:
