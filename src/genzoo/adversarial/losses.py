@@ -102,6 +102,6 @@ def verdicts(real: Scores, generated: Scores, boundary: float | None) -> tuple[S
     Without a boundary of its own a score is held against the mean of the other side's.
     """
     with torch.no_grad():
-        low = generated.mean() if boundary is None else real.new_tensor(boundary)
-        high = real.mean() if boundary is None else real.new_tensor(boundary)
+        low = generated.mean() if boundary is None else boundary
+        high = real.mean() if boundary is None else boundary
         return (real > low).to(real.dtype), (generated < high).to(real.dtype)

@@ -158,7 +158,8 @@ class CaptionEncoder(nn.Module):
         """
         last = (mask.sum(dim=1) - 1).clamp(min=0)
         x_bld = self.tokens(tokens)
-        features: Tensor = self.out(self.norm(x_bld[torch.arange(len(tokens)), last]))
+        rows = torch.arange(len(tokens), device=tokens.device)
+        features: Tensor = self.out(self.norm(x_bld[rows, last]))
         return features
 
     def tokens(self, tokens: Int[Tensor, "b l"]) -> Float[Tensor, "b l d"]:

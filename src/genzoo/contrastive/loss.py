@@ -18,6 +18,9 @@ from torch.utils.checkpoint import checkpoint
 from genzoo import distributed
 
 
+SPLIT = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # as int64 has them
+
+
 @dataclass(frozen=True)
 class Contrast:
     """How well each row was told apart.
@@ -113,10 +116,14 @@ def same_captions(tokens: Int[Tensor, "n l"]) -> Bool[Tensor, "n n"]:
 
 
 def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:
-    """A number a caption: the same for equal captions, another for others (but once in 2^64)."""
-    generator = torch.Generator().manual_seed(0)
-    odd = torch.randint(-(2**62), 2**62, (tokens.shape[1],), generator=generator) * 2 + 1
-    return ((tokens + 1) * odd.to(tokens.device)).sum(dim=1)
+    """A number a caption: the same for equal captions, another for others (but once in 2^64).
+
+    Tokens are weighted by odd numbers, one a position: SplitMix64's (Steele et al. 2014).
+    """
+    odd = torch.arange(1, tokens.shape[1] + 1, device=tokens.device) * SPLIT[0]
+    for shift, factor in ((30, SPLIT[1]), (27, SPLIT[2])):
+        odd = (odd ^ (odd >> shift)) * factor
+    return ((tokens + 1) * (odd | 1)).sum(dim=1)
 
 
 def _everyones(keys: Int[Tensor, "2 b"]) -> Int[Tensor, "2 n"]:

@@ -42,9 +42,9 @@ class Table:
         return entry
 
     def on(self, device: torch.device) -> Shaped[Tensor, " n"]:
-        """All entries on a device, where they are put once."""
+        """All entries on a device, where they are put once; the host does not wait for that."""
         if device not in self._on:
-            self._on[device] = torch.from_numpy(self.values).to(device)
+            self._on[device] = torch.from_numpy(self.values).to(device, non_blocking=True)
         return self._on[device]
 
     def at(

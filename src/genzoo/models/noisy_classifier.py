@@ -99,14 +99,22 @@ class NoisyClassifier(Judge):
         Raises:
             UsageError: where a row asks for no class of the data's.
         """
-        least, most = int(cond.label.min()), int(cond.label.max())
+        self.check_labels(cond.label)
+        return lambda x_t, level: -F.cross_entropy(self(x_t, level), cond.label, reduction="none")
+
+    def check_labels(self, label: Int[Tensor, " b"]) -> None:
+        """Refuse classes that the data does not have; this waits for the device, once a draw.
+
+        Raises:
+            UsageError: where a row asks for no class of the data's.
+        """
+        least, most = int(label.min()), int(label.max())
         if not 0 <= least <= most < self.labels:
             raise UsageError(
                 "guidance=classifier steers towards one of the classes "
                 f"0 to {self.labels - 1}, and {'none' if least < 0 else most} was asked for",
                 "name one with label=<number>, or measure on data that has these classes",
             )
-        return lambda x_t, level: -F.cross_entropy(self(x_t, level), cond.label, reduction="none")
 
     def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
         """Whether each image's class is the likeliest, at several shares of noise."""

@@ -467,5 +467,7 @@ class UnCLIP(GenerativeModel):
         """CLIP's unit vectors of a batch's images, looked up where they are known."""
         if self.known is None:
             return self.embed(batch.image)
-        found: Tensor = self.known[batch.index.cpu()].to(batch.image.device)
-        return found.float()
+        device = batch.image.device
+        if self.known.device != device:  # once: reading indices off a device would wait for it
+            self.known = self.known.to(device)
+        return self.known[batch.index.to(device)].float()

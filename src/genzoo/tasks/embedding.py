@@ -44,7 +44,8 @@ def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImage
         with written_whole(file) as part:
             save_file({"vectors": _embedded(model, data, build.device(cfg))}, part)
     distributed.barrier()
-    vectors = load_file(file)["vectors"]
+    # On the device, where batches look them up by indices that the host never sees.
+    vectors = load_file(file)["vectors"].to(build.device(cfg))
     for model in knowing:
         model.known = vectors
 

@@ -1,0 +1,239 @@
+"""Every family on a CUDA device that is not there: no tensor is left behind, no host waits."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from genzoo.adversarial.losses import LOSSES
+from genzoo.build import build_model
+from genzoo.config import compose, groups
+from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.diffusion.sampling import SAMPLERS, Sampling
+from genzoo.guidance import Classifier, ClassifierFree
+from genzoo.lit.ema import EMA
+from genzoo.lit.module import Meter, named
+from genzoo.models.base import AdversarialModel, End, GenerativeModel, identity
+from genzoo.models.clip import CLIP, CLIPMatcher
+from genzoo.models.glide import Glide
+from genzoo.models.noisy_classifier import NoisyClassifier
+from genzoo.text.bpe import BPETokenizer
+from genzoo.types import Batch, Condition
+from tests.devices import HostWaits, batch_there, fake_cuda, noise_there, on_fake_cuda
+
+# `torch.autocast("cuda")` says that there is no CUDA.
+pytestmark = pytest.mark.filterwarnings("ignore:User provided device_type of 'cuda'")
+
+SHAPE = (3, 16, 16)
+PROCESSES = ("discrete", "direct", "rectified_flow", "edm")
+PENALTIES = ("model.gradient_penalty=10.0", "model.augmentation.mode=adaptive")
+FEW = {
+    "diffusion": ("model.likelihood_steps=3",),
+    "glide": ("model.likelihood_steps=3",),
+    "unclip": ("model.prior.steps=3", "model.clip.image.layers=1", "model.clip.text.layers=1"),
+    "clip": ("model.image.layers=1", "model.text.layers=1"),
+    "flow": (),
+}
+VARIANTS: dict[str, tuple[str, ...]] = {
+    **{f"diffusion {process}": (f"model/process={process}",) for process in PROCESSES},
+    "diffusion learned variance v": ("model/process=discrete", "model.process.prediction=v"),
+    "diffusion classes": ("model.labels=4", "model.text=null"),
+    "glide discrete": (
+        "model.process.schedule=squaredcos_cap_v2", "model.process.prediction=eps",
+        "model.process.learned_variance=true",
+    ),
+    "glide upsample": ("model.stage=upsample", "model.low_size=8"),
+    "glide inpaint": ("model.inpaint=true",),
+    "glide inpaint upsample": ("model.inpaint=true", "model.stage=upsample", "model.low_size=8"),
+    "glide recompute": ("+model.unet.recompute=true",),
+    "unclip prior": ("model.stage=prior",),
+    "unclip decoder": ("model.stage=decoder",),
+    "unclip decoder before": ("model.stage=decoder", "model.before=[prior]"),
+    "clip noise aware": ("model.noise_aware=true",),
+    "clip in chunks": ("model.chunk=2",),
+    "noisy_classifier edm": ("model.process._target_=genzoo.diffusion.process.EDM",),
+    **{
+        f"flow {arch} {kind}": (f"model/arch={arch}", f"model/dequantisation={kind}")
+        for arch in ("glow", "tarflow")
+        for kind in ("uniform", "variational")
+    },
+    "flow denoised": ("model/arch=tarflow", "model.noise_std=0.1"),
+    **{f"gan {loss}": (f"model.loss={loss}", *PENALTIES) for loss in LOSSES},
+    "gan truncated": ("model.truncation=1.0", "model.augmentation.mode=fixed"),
+    "vae free bits": ("model.free_bits=0.5",),
+}  # fmt: skip
+CASES = {**dict.fromkeys(groups()["model"], ()), **VARIANTS}
+
+
+@lru_cache(maxsize=1)  # cases come one after the other
+def built(case: str) -> GenerativeModel:
+    """A model as the configuration describes it, with a sampler of few steps."""
+    name = case.split()[0]
+    cfg = compose(f"model={name}", "data.image_size=16", *FEW.get(name, ()), *CASES[case])
+    model = build_model(cfg)
+    if model.capabilities.samplers:
+        model.sampler = Sampling("ddim", steps=3)
+    return model
+
+
+@dataclass
+class There:
+    """A model with its batch on the fake device.
+
+    Attributes:
+        model: of the case.
+        average: that follows it.
+        batch: of captioned images.
+    """
+
+    model: Any
+    average: EMA[Any]
+    batch: Batch
+
+    def noise(self, *names: int) -> Any:
+        return noise_there(self.batch, *names)
+
+    def condition(self) -> Condition:
+        """What samples are asked for, with what only some are told."""
+        model, cond = self.model, self.batch.condition
+        if "low_res" in model.capabilities.conditions:
+            cond = model.with_low_res(cond, self.batch.image)
+        if "embedding" in model.capabilities.conditions:
+            cond = model.with_embedding(cond, self.batch.image)
+        return cond
+
+
+@pytest.fixture(params=CASES)
+def there(request: pytest.FixtureRequest, batch: Batch) -> Iterator[There]:
+    average = EMA(built(request.param), halflife_images=1e5, ramp=0.05)
+    model = copy.deepcopy(built(request.param))
+    with fake_cuda(copies=True):
+        yield There(on_fake_cuda(model), on_fake_cuda(average), batch_there(batch))
+
+
+def of(there: There, images: Tensor) -> None:
+    assert images.device.type == "cuda"
+    assert images.dtype == torch.float32
+    assert images.shape == (len(there.batch), *SHAPE)
+
+
+def test_training(there: There) -> None:
+    """Losses, their sums for the curves, the moving average, and what a game adapts."""
+    model, meter = there.model, Meter()
+    objectives = model.objectives()
+    for name, objective in objectives.items():
+        losses = objective.losses(there.batch, noise=there.noise())
+        assert losses.total.dtype == torch.float32
+        values = named(losses, name, of=len(objectives))
+        assert all(value.device.type == "cuda" for value in values.values())
+        meter.add({name: value.mean() for name, value in values.items()})
+        if isinstance(model, AdversarialModel):
+            parts = {name: value.detach().mean() for name, value in losses.parts.items()}
+            if "overfitting" in parts:
+                model.adapt(parts, images=len(there.batch))
+    there.average.update(model, images_seen=64, step_images=6)
+    with pytest.raises(HostWaits):  # a curve's point is where numbers are read
+        meter.read()
+
+
+@torch.no_grad()
+def test_validation_and_drawing(there: There) -> None:
+    model, batch, able = there.model.eval(), there.batch, there.model.capabilities
+    cond = there.condition()
+    for objective in model.objectives().values():
+        assert objective.losses(batch, noise=there.noise()).total.device.type == "cuda"
+    if able.sampling is not None:
+        of(there, model.sample(cond, SHAPE, noise=there.noise()))
+    if able.likelihood is not None:
+        assert model.log_prob(batch, noise=there.noise()).shape == (len(batch),)
+    if able.latent:
+        of(there, model.decode(model.draw_latent(cond, noise=there.noise()), cond))
+    if able.reconstruct:
+        of(there, model.reconstruct(batch.image, cond))
+    for value in model.recognised([(batch, there.noise())]).values():
+        assert value.device.type == "cuda"
+
+
+@torch.no_grad()
+def test_versions_ways_and_edits(there: There) -> None:
+    model, batch, able = there.model.eval(), there.batch, there.model.capabilities
+    images, cond, noise = batch.image, batch.condition, there.noise()
+    if able.vary:
+        of(there, model.vary(images, cond, strength=0.5, noise=noise))
+    for kind in able.between:
+        ends = End(cond, noise, images if kind == "images" else None)
+        assert model.between(ends, ends, SHAPE, 2).device.type == "cuda"
+    if able.textdiff:
+        edits = model.textdiff(images, cond, cond, 2, strength=1.0, noise=noise)
+        assert edits.device.type == "cuda"
+    if isinstance(model, Glide) and model.inpaint:
+        known = images[:, :1].clamp(0, 1)
+        of(there, model.redraw(there.condition(), images, known, noise=noise))
+
+
+@torch.no_grad()
+def test_before_training_and_before_saving(batch: Batch) -> None:
+    """Here numbers may be read; tensors still have to be where the model is."""
+    for case in ("autoencoder", "flow glow uniform", "flow tarflow variational"):
+        model = copy.deepcopy(built(case))
+        with fake_cuda(reads=True):
+            on_fake_cuda(model).initialise(batch_there(batch), noise=noise_there(batch))
+            model.calibrate([batch_there(batch)])
+
+
+SAMPLINGS = (
+    *(Sampling(name, steps=3) for name in SAMPLERS),
+    Sampling("ddim", steps=3, eta=0.5),
+    Sampling("ddim", steps=3, threshold="dynamic"),
+    Sampling("dpm_solver", steps=3, threshold="none", temperature=0.9),
+)
+GUIDANCE = {
+    "none": identity,
+    "classifier_free": ClassifierFree(3.0),
+    "interval": ClassifierFree(3.0, interval=(0.2, 0.8)),
+    "scale one": ClassifierFree(1.0),
+}
+JUDGES = {
+    "classifier": "noisy_classifier",
+    "clip": "clip",
+    "clip noise aware": "clip noise aware",
+}
+
+
+def by(judge: GenerativeModel) -> Classifier:
+    """Guidance by a model."""
+    return Classifier(CLIPScorer(matcher(judge)) if isinstance(judge, CLIP) else judge, 2.0)  # type: ignore[arg-type]
+
+
+def matcher(model: CLIP) -> CLIPMatcher:
+    tokenizer = BPETokenizer.train(["a red heart"], vocab_size=300, context=32)
+    made = CLIPMatcher(model, tokenizer, "tiny", "0" * 64)
+    vars(made)["scale"] = 10.0  # read once, when a draw begins
+    return made
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("guidance", [*GUIDANCE, *JUDGES])
+def test_samplers_and_guidance(
+    guidance: str, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Classes are looked at once a draw, on the way in.
+    monkeypatch.setattr(NoisyClassifier, "check_labels", lambda self, label: None)
+    judge = copy.deepcopy(built(JUDGES[guidance]).eval()) if guidance in JUDGES else None
+    model = copy.deepcopy(built("glide inpaint").eval())
+    with fake_cuda(copies=True):
+        on_fake_cuda(model)
+        asked = GUIDANCE[guidance] if judge is None else by(on_fake_cuda(judge))
+        for sampling in SAMPLINGS:
+            model.sampler = sampling
+            there = batch_there(batch)
+            images = model.sample(there.condition, SHAPE, noise=noise_there(batch), guidance=asked)
+            assert images.device.type == "cuda", sampling
+            assert images.dtype == torch.float32, sampling
