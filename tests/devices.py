@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -44,7 +44,7 @@ class Watched(TorchDispatchMode):
             unless it says `non_blocking`.
     """
 
-    def __init__(self, *, copies: bool = False) -> None:
+    def __init__(self, *, copies: bool = True) -> None:
         super().__init__()
         self.copies = copies
 
@@ -101,12 +101,15 @@ def _refused(name: str) -> Callable[..., Any]:
 
 
 @contextmanager
-def fake_cuda(*, copies: bool = False, reads: bool = False) -> Iterator[None]:
+def fake_cuda(
+    mode: FakeTensorMode | None = None, *, copies: bool = True, reads: bool = False
+) -> Iterator[FakeTensorMode]:
     """A CUDA device on which everything has its shape and nothing is computed.
 
     Gradients cannot be computed there; `autograd.grad` gives tensors of the right shapes.
 
     Args:
+        mode: of another visit, whose tensors are wanted again.
         copies: whether copies from the host are refused, see `Watched`.
         reads: whether copies to the host are let through; numbers there are none to be read.
     """
@@ -116,17 +119,18 @@ def fake_cuda(*, copies: bool = False, reads: bool = False) -> Iterator[None]:
         assert all(output.device.type == "cuda" for output in tree_leaves(outputs))
         return tuple(torch.empty_like(one) for one in asked)
 
+    mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
     with (
         pytest.MonkeyPatch.context() as patch,
-        FakeTensorMode(allow_non_fake_inputs=True),
+        mode,
         nullcontext() if reads else Watched(copies=copies),
     ):
         patch.setattr(torch.autograd, "grad", grad)
-        yield
+        yield mode
 
 
 def on_fake_cuda(module: M) -> M:
-    """Weights and buffers put on the fake device, within `fake_cuda`; give a copy made outside."""
+    """Its weights and buffers put on the fake device, within `fake_cuda`."""
     for part in module.modules():
         for name, weight in part._parameters.items():
             if weight is not None:
@@ -138,15 +142,22 @@ def on_fake_cuda(module: M) -> M:
     return module
 
 
-def batch_there(batch: Batch) -> Batch:
-    """The batch on the fake device."""
-    tensors = {name: _there(v) for name, v in vars(batch).items() if isinstance(v, Tensor)}
-    return replace(batch, **tensors)
+def batch_there(rows: int = 4, size: int = 16) -> Batch:
+    """Captioned images on the fake device."""
+    there = partial(torch.empty, device="cuda")
+    return Batch(
+        image=there(rows, 3, size, size),
+        caption=tuple("abcdefgh"[:rows]),
+        tokens=there(rows, 32, dtype=torch.long),
+        token_mask=there(rows, 32, dtype=torch.bool),
+        label=there(rows, dtype=torch.long),
+        index=there(rows, dtype=torch.long),
+    )
 
 
 def noise_there(batch: Batch, *names: int) -> Noise:
-    """Noise whose numbers are wanted on the fake device."""
-    return Noise(range(len(batch)), device="cuda").child(*names)
+    """The noise of a batch on the fake device."""
+    return Noise.of(7, batch.index, *names, device="cuda")
 
 
 def _there(tensor: Tensor) -> Tensor:

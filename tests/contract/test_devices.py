@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -24,6 +22,7 @@ from genzoo.models.base import AdversarialModel, End, GenerativeModel, identity
 from genzoo.models.clip import CLIP, CLIPMatcher
 from genzoo.models.glide import Glide
 from genzoo.models.noisy_classifier import NoisyClassifier
+from genzoo.noise import Noise
 from genzoo.text.bpe import BPETokenizer
 from genzoo.types import Batch, Condition
 from tests.devices import HostWaits, batch_there, fake_cuda, noise_there, on_fake_cuda
@@ -34,12 +33,24 @@ pytestmark = pytest.mark.filterwarnings("ignore:User provided device_type of 'cu
 SHAPE = (3, 16, 16)
 PROCESSES = ("discrete", "direct", "rectified_flow", "edm")
 PENALTIES = ("model.gradient_penalty=10.0", "model.augmentation.mode=adaptive")
+UNET = ("model.unet.multiples=[1]", "model.unet.attention=[1]")
 FEW = {
-    "diffusion": ("model.likelihood_steps=3",),
-    "glide": ("model.likelihood_steps=3",),
-    "unclip": ("model.prior.steps=3", "model.clip.image.layers=1", "model.clip.text.layers=1"),
+    "autoencoder": (),
+    "vae": (),
+    "gan": (),
+    "flow": ("model.text.layers=1",),
+    "diffusion": ("model.likelihood_steps=2", *UNET),
+    "glide": ("model.likelihood_steps=2", *UNET),
+    "noisy_classifier": UNET,
     "clip": ("model.image.layers=1", "model.text.layers=1"),
-    "flow": (),
+    "unclip": (
+        "model.prior.steps=2", "model.prior.network.layers=1", "model.clip.image.layers=1",
+        "model.clip.text.layers=1", "model.decoder.unet.multiples=[1]",
+    ),
+}  # fmt: skip
+ARCHES = {
+    "glow": ("model/arch=glow", "model.arch.steps=1"),
+    "tarflow": ("model/arch=tarflow", "model.arch.patch=8", "model.arch.layers=[1,1]"),
 }
 VARIANTS: dict[str, tuple[str, ...]] = {
     **{f"diffusion {process}": (f"model/process={process}",) for process in PROCESSES},
@@ -58,13 +69,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "unclip decoder before": ("model.stage=decoder", "model.before=[prior]"),
     "clip noise aware": ("model.noise_aware=true",),
     "clip in chunks": ("model.chunk=2",),
-    "noisy_classifier edm": ("model.process._target_=genzoo.diffusion.process.EDM",),
+    "noisy_classifier edm": ("model/process=edm",),
     **{
-        f"flow {arch} {kind}": (f"model/arch={arch}", f"model/dequantisation={kind}")
-        for arch in ("glow", "tarflow")
+        f"flow {arch} {kind}": (*settings, f"model/dequantisation={kind}")
+        for arch, settings in ARCHES.items()
         for kind in ("uniform", "variational")
     },
-    "flow denoised": ("model/arch=tarflow", "model.noise_std=0.1"),
+    "flow denoised": (*ARCHES["tarflow"], "model.noise_std=0.1"),
     **{f"gan {loss}": (f"model.loss={loss}", *PENALTIES) for loss in LOSSES},
     "gan truncated": ("model.truncation=1.0", "model.augmentation.mode=fixed"),
     "vae free bits": ("model.free_bits=0.5",),
@@ -72,18 +83,16 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 CASES = {**dict.fromkeys(groups()["model"], ()), **VARIANTS}
 
 
-@lru_cache(maxsize=1)  # cases come one after the other
-def built(case: str) -> GenerativeModel:
+def built(case: str) -> Any:
     """A model as the configuration describes it, with a sampler of few steps."""
     name = case.split()[0]
-    cfg = compose(f"model={name}", "data.image_size=16", *FEW.get(name, ()), *CASES[case])
-    model = build_model(cfg)
+    model = build_model(compose(f"model={name}", "data.image_size=16", *FEW[name], *CASES[case]))
     if model.capabilities.samplers:
-        model.sampler = Sampling("ddim", steps=3)
+        model.sampler = Sampling("ddim", steps=2)
     return model
 
 
-@dataclass
+@dataclass(frozen=True)
 class There:
     """A model with its batch on the fake device.
 
@@ -97,7 +106,7 @@ class There:
     average: EMA[Any]
     batch: Batch
 
-    def noise(self, *names: int) -> Any:
+    def noise(self, *names: int) -> Noise:
         return noise_there(self.batch, *names)
 
     def condition(self) -> Condition:
@@ -110,12 +119,20 @@ class There:
         return cond
 
 
-@pytest.fixture(params=CASES)
-def there(request: pytest.FixtureRequest, batch: Batch) -> Iterator[There]:
-    average = EMA(built(request.param), halflife_images=1e5, ramp=0.05)
-    model = copy.deepcopy(built(request.param))
-    with fake_cuda(copies=True):
-        yield There(on_fake_cuda(model), on_fake_cuda(average), batch_there(batch))
+@pytest.fixture(scope="module", params=CASES)
+def made(request: pytest.FixtureRequest) -> tuple[FakeTensorMode, There]:
+    """Each case once for all tests below."""
+    model = built(request.param)
+    average = EMA(model, halflife_images=1e5, ramp=0.05)
+    with fake_cuda() as mode:
+        return mode, There(on_fake_cuda(model), on_fake_cuda(average), batch_there())
+
+
+@pytest.fixture
+def there(made: tuple[FakeTensorMode, There]) -> Iterator[There]:
+    mode, there = made
+    with fake_cuda(mode):
+        yield there
 
 
 def of(there: There, images: Tensor) -> None:
@@ -162,7 +179,8 @@ def test_validation_and_drawing(there: There) -> None:
 
 
 @torch.no_grad()
-def test_versions_ways_and_edits(there: There) -> None:
+def test_versions_ways_and_edits(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("genzoo.models.unclip.INVERSION", 2)
     model, batch, able = there.model.eval(), there.batch, there.model.capabilities
     images, cond, noise = batch.image, batch.condition, there.noise()
     if able.vary:
@@ -178,21 +196,31 @@ def test_versions_ways_and_edits(there: There) -> None:
         of(there, model.redraw(there.condition(), images, known, noise=noise))
 
 
+def test_known_embeddings_are_looked_up_where_the_batch_is() -> None:
+    model = built("unclip")
+    with fake_cuda():
+        on_fake_cuda(model)
+        model.known = torch.empty(20, model.clip.features, dtype=torch.half, device="cuda")
+        batch = batch_there()
+        assert model.losses(batch, noise=noise_there(batch)).total.device.type == "cuda"
+
+
 @torch.no_grad()
-def test_before_training_and_before_saving(batch: Batch) -> None:
+def test_before_training_and_before_saving() -> None:
     """Here numbers may be read; tensors still have to be where the model is."""
     for case in ("autoencoder", "flow glow uniform", "flow tarflow variational"):
-        model = copy.deepcopy(built(case))
+        model = built(case)
         with fake_cuda(reads=True):
-            on_fake_cuda(model).initialise(batch_there(batch), noise=noise_there(batch))
-            model.calibrate([batch_there(batch)])
+            batch = batch_there()
+            on_fake_cuda(model).initialise(batch, noise=noise_there(batch))
+            model.calibrate([batch])
 
 
 SAMPLINGS = (
-    *(Sampling(name, steps=3) for name in SAMPLERS),
-    Sampling("ddim", steps=3, eta=0.5),
-    Sampling("ddim", steps=3, threshold="dynamic"),
-    Sampling("dpm_solver", steps=3, threshold="none", temperature=0.9),
+    *(Sampling(name, steps=3 if name == "dpm_solver" else 2) for name in SAMPLERS),
+    Sampling("ddim", steps=2, eta=0.5),
+    Sampling("ddim", steps=2, threshold="dynamic"),
+    Sampling("dpm_solver", steps=2, threshold="none", temperature=0.9),
 )
 GUIDANCE = {
     "none": identity,
@@ -221,19 +249,17 @@ def matcher(model: CLIP) -> CLIPMatcher:
 
 @torch.no_grad()
 @pytest.mark.parametrize("guidance", [*GUIDANCE, *JUDGES])
-def test_samplers_and_guidance(
-    guidance: str, batch: Batch, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samplers_and_guidance(guidance: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Classes are looked at once a draw, on the way in.
     monkeypatch.setattr(NoisyClassifier, "check_labels", lambda self, label: None)
-    judge = copy.deepcopy(built(JUDGES[guidance]).eval()) if guidance in JUDGES else None
-    model = copy.deepcopy(built("glide inpaint").eval())
-    with fake_cuda(copies=True):
+    judge = built(JUDGES[guidance]).eval() if guidance in JUDGES else None
+    model = built("glide inpaint").eval()
+    with fake_cuda():
         on_fake_cuda(model)
         asked = GUIDANCE[guidance] if judge is None else by(on_fake_cuda(judge))
+        batch = batch_there()
         for sampling in SAMPLINGS:
             model.sampler = sampling
-            there = batch_there(batch)
-            images = model.sample(there.condition, SHAPE, noise=noise_there(batch), guidance=asked)
+            images = model.sample(batch.condition, SHAPE, noise=noise_there(batch), guidance=asked)
             assert images.device.type == "cuda", sampling
             assert images.dtype == torch.float32, sampling

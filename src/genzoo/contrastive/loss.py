@@ -17,7 +17,6 @@ from torch.utils.checkpoint import checkpoint
 
 from genzoo import distributed
 
-
 SPLIT = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # as int64 has them
 
 

@@ -79,6 +79,12 @@ class TextImageDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """A batch on its way: Lightning by itself would wait for each of its tensors."""
+        return batch.to(device, non_blocking=True)
+
     def _place(self) -> tuple[int, int]:
         if self.trainer is None:
             return 0, 1
