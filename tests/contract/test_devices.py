@@ -258,7 +258,9 @@ def test_samplers_and_guidance(guidance: str, monkeypatch: pytest.MonkeyPatch) -
         on_fake_cuda(model)
         asked = GUIDANCE[guidance] if judge is None else by(on_fake_cuda(judge))
         batch = batch_there()
-        for sampling in SAMPLINGS:
+        # Methods differ in what a score does to a step, and else in nothing that guides.
+        all_ways = guidance in ("none", "classifier")
+        for sampling in SAMPLINGS if all_ways else SAMPLINGS[:2]:
             model.sampler = sampling
             images = model.sample(batch.condition, SHAPE, noise=noise_there(batch), guidance=asked)
             assert images.device.type == "cuda", sampling

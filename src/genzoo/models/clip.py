@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -313,10 +313,10 @@ class CLIPMatcher:
 
     def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
         """Unit vectors; a caption that is too long is cut."""
-        device = self.model.log_scale.device
+        move = partial(Tensor.to, device=self.model.log_scale.device, non_blocking=True)
         tokens, mask = self.tokenizer.encode(captions)
         with torch.no_grad():
-            return self.model.of_captions(tokens.to(device), mask.to(device))
+            return self.model.of_captions(move(tokens), move(mask))
 
     def of_images(
         self, images: Float[Tensor, "b c h w"], level: Level | None = None
