@@ -62,7 +62,10 @@ def main() -> None:
     With 0, 1 (it failed), 2 (it was typed wrongly), or after a signal 128 and its number: 130
     for Ctrl-C, 143 for SIGTERM.
     """
-    arguments = sys.argv[1:] = literal(sys.argv[1:])
+    try:
+        arguments = sys.argv[1:] = literal(sys.argv[1:])
+    except UsageError as error:
+        explain(error)
     if any(argument in ("--help", "-h") for argument in arguments):
         print(help_text())  # noqa: T201 - the one place whose output is the result
         return
@@ -185,7 +188,7 @@ def fail(line: str, *, status: int) -> NoReturn:
 def _usage(error: Exception) -> UsageError | None:
     """Hydra's and OmegaConf's complaints about what was typed, in one line with a remedy."""
     text = str(error)
-    if match := re.search(r"Could not find '([\w/]+)/([^'/]+)'", text):
+    if match := re.search(r"Could not find '([\w/]+)/([^'/]*)'", text):
         group, option = match.groups()
         options = groups().get(group, [])
         guess = closest(option, options)
@@ -195,8 +198,24 @@ def _usage(error: Exception) -> UsageError | None:
         )
     if match := re.search(r"Could not override '([^']+)'", text):
         return _unknown_key(match.group(1))
+    if match := re.search(r"An item is already at '([^']+)'", text):
+        return UsageError(f"there is a key {match.group(1)} already", "leave the + away")
+    if match := re.search(r"'([^']+)' does not exist", text):
+        return UsageError(f"there is no key {match.group(1)}, to take away", "leave it away")
+    if match := re.search(r"Multiple values for (\S+)\.", text):
+        return UsageError(f"{match.group(1)}= has a value already", "leave the + away")
+    if match := re.search(r"Error merging override (.*)", text):
+        return UsageError(
+            f"{match.group(1)} is not what Hydra takes there",
+            "see its keys with: python -m genzoo --cfg hydra",
+        )
     if match := re.search(r"Missing mandatory value: (\S+)", text):
         return UsageError(f"{match.group(1)} is missing", f"give it: {match.group(1)}=...")
+    if isinstance(error, RuntimeError) and "home directory" in text:
+        return UsageError(
+            "a path begins with ~, and there is no such home folder",
+            "write the whole path, or ./~ for a file that is called so",
+        )
     name = type(error).__name__
     if name in ("OverrideParseException", "ConfigCompositionException"):
         first = next((line.strip() for line in text.splitlines() if line.strip()), name)
@@ -224,7 +243,7 @@ def _unknown_key(key: str) -> UsageError:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    from genzoo.config import keys
+    from genzoo.config import closest_key, keys
 
     found = groups()
     if key in found:
@@ -233,11 +252,29 @@ def _unknown_key(key: str) -> UsageError:
             f"choose the {key.split('/')[0]}= it is for",
         )
     GlobalHydra.instance().clear()
-    known: set[str] = set()
+    section = key.rpartition(".")[0]
+    searched = [section.partition(".")[0]] if section.partition(".")[0] in found else []
+    of: dict[str, list[str]] = {}
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        for choice in [f"{group}={o}" for group in ("task", "model") for o in found[group]]:
-            cfg = OmegaConf.to_container(compose("config", [choice]), resolve=False)
-            known |= set(keys(cfg))  # type: ignore[arg-type]
-    guess = closest(key, sorted(known))
+
+        def known(*choices: str) -> list[str]:
+            tree = OmegaConf.to_container(compose("config", list(choices)), resolve=False)
+            return list(keys(tree))  # type: ignore[arg-type]
+
+        for choice in [f"{g}={o}" for g in searched or ("task", "model") for o in found[g]]:
+            for one in known(choice):
+                of.setdefault(one, []).append(choice)
+        typed = [a for a in sys.argv[1:] if re.fullmatch(r"(task|model|data|sampler)=\w+", a)]
+        own = known(*typed)
+    if key in of:
+        there = [k.rpartition(".")[2] for k in own if k.rpartition(".")[0] == section and section]
+        there = [word for word in there if word not in ("_target_", "name")]
+        return UsageError(
+            f"{key} is a key of {', '.join(of[key])}, and not of what is chosen here",
+            f"choose one of these, or write one of {section}.*: {', '.join(there)}"
+            if there
+            else "choose one of these",
+        )
+    guess = closest_key(key, own) or closest_key(key, sorted(of))
     hint = f"did you mean {guess}? " if guess else ""
     return UsageError(f"there is no key {key}", f"{hint}see all with: python -m genzoo --cfg job")

@@ -13,6 +13,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo.errors import UsageError
+from genzoo.schema.keys import OPTIONAL
 from genzoo.typed import CAPTIONS, unresolved
 from genzoo.typed import escaped as escaped_text
 
@@ -129,30 +130,62 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def check_forced(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Make sure that the keys which Hydra was made to take are keys of this model's.
+def check_keys(cfg: DictConfig, overrides: Sequence[str], *, but: Sequence[str] = ()) -> None:
+    """Make sure that keys which Hydra was made to take or to drop mean something.
 
     Args:
         cfg: of the job.
-        overrides: of its command line, as Hydra lists them.
+        overrides: of its command line, as Hydra lists them: `+key=value`, `++key=value`, `~key`.
+        but: sections that are looked at elsewhere.
 
     Raises:
-        UsageError: names the first one that is not.
+        UsageError: names the first one that does not.
     """
-    forced = [override for override in overrides if override.startswith("++")]
-    if not forced:
+    changed = [o for o in overrides if o[:1] in "+~" and not _is_group(o) and o[1:2] != "("]
+    changed = [o for o in changed if _key(o).partition(".")[0] not in (*but, "hydra")]
+    if not changed:
         return
-    rest = [override for override in overrides if not override.startswith("++")]
-    tree = OmegaConf.to_container(compose(*rest), resolve=False)
-    assert isinstance(tree, dict)
-    known = sorted(keys({str(key): value for key, value in tree.items()}))
-    for key in (override.lstrip("+").partition("=")[0] for override in forced):
-        if key not in known:
-            guess = closest(key, known)
+    rest = compose(*(override for override in overrides if override not in changed))
+    composed = OmegaConf.to_container(rest, resolve=False)
+    assert isinstance(composed, dict)
+    tree = {str(name): value for name, value in composed.items()}
+    known = sorted({*keys(tree), *_optional(tree)})
+    for override in changed:
+        key = _key(override)
+        if override.startswith("~") and key in known:
+            raise UsageError(f"~{key} takes away what a run reads", f"write another {key}=")
+        if key not in known and not _of_own_class(tree, key):
+            guess = closest_key(key, known)
             raise UsageError(
                 f"with model={cfg.model.name} there is no key {key}",
                 f"did you mean {guess}?" if guess else "see: python -m genzoo --cfg job",
             )
+
+
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
+def _is_group(override: str) -> bool:
+    return _key(override).partition("@")[0] in groups()
+
+
+def _optional(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Keys that could stand in a network's section, but are left to Python's defaults."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            for key in OPTIONAL.get(name, ()):
+                yield f"{prefix}{name}.{key}"
+            yield from _optional(value, f"{prefix}{name}.")
+
+
+def _of_own_class(tree: Mapping[str, Any], key: str) -> bool:
+    """Whether a key belongs to a class that is not genzoo's, whose arguments nobody knows here."""
+    node: Any = tree
+    for name in key.split(".")[:-1]:
+        node = node.get(name) if isinstance(node, Mapping) else None
+    known = isinstance(node, Mapping) and "_target_" in node
+    return known and not str(node["_target_"]).startswith("genzoo.")
 
 
 def compose(*overrides: str) -> DictConfig:
@@ -180,6 +213,18 @@ def closest(word: str, words: Sequence[str]) -> str | None:
     """The known word that was probably meant."""
     found = difflib.get_close_matches(word, words, n=1, cutoff=0.5)
     return found[0] if found else None
+
+
+def closest_key(key: str, known: Sequence[str]) -> str | None:
+    """The known dotted key that was probably meant, of the section that was."""
+    section, dot, rest = key.partition(".")
+    sections = sorted({one.partition(".")[0] for one in known})
+    meant = section if section in sections else closest(section, sections)
+    if meant is None:
+        return closest(key, known)
+    within = {one.partition(".")[2]: one for one in known if one.startswith(f"{meant}.")}
+    inner = closest(rest, list(within)) if dot else None
+    return within[inner] if inner else closest(f"{meant}{dot}{rest}", known)
 
 
 def build(node: Mapping[str, Any], **extra: Any) -> Any:

@@ -24,8 +24,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo import cpu, distributed, runfolder, saved, signals
 from genzoo.config import (
+    FROM_CHECKPOINT,
     OPENAI,
-    check_forced,
+    check_keys,
     composed,
     escaped,
     from_checkpoint,
@@ -92,7 +93,10 @@ failures = Failures()
 
 def job(cfg: DictConfig) -> dict[str, float] | None:
     """Run one job of a single run or of a sweep; a failed job does not end the sweep."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    # Unresolved: it has been resolved once, and may hold ${ since.
+    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    assert isinstance(runtime, dict)
+    folder = Path(runtime["output_dir"])
     sweep = HydraConfig.get().mode.name == "MULTIRUN"
     if sweep and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
         label(folder.name)  # others may speak at the same time
@@ -132,11 +136,12 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     folder name, or None), and what `genzoo.runfolder` adds.
     """
     cfg = with_literal_captions(cfg)
-    check_values(cfg)
-    remark = distributed.check_environment()
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     assert isinstance(overrides, list)
+    check_keys(cfg, overrides, but=FROM_CHECKPOINT if cfg.get("checkpoint") is not None else ())
+    check_values(cfg)
+    remark = distributed.check_environment()
     own = {o.lstrip("+").partition("=")[0].removeprefix("cpu.") for o in overrides}
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes, typed=own)  # before torch's import
     _check_launch(cfg)
@@ -160,7 +165,6 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         cfg = from_checkpoint(cfg, mine, overrides)
         cfg.checkpoint = escaped(str(path))
     else:
-        check_forced(cfg, overrides)
         if cfg.model.name == "unclip":
             cfg = _on_clip(cfg)
     for section, key in ((cfg.guidance, "checkpoint"), (cfg.metrics, "clip")):

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from genzoo.errors import UsageError
+
 CAPTIONS = ("prompt", "end_prompt", "source", "target")
 PATHS = (  # or words that stand for one: last, openai, zoo/...
     "checkpoint",
@@ -45,7 +47,7 @@ Values:
   and numbers are text there; {NOTHING} alone means none. runs= is a list of paths with commas.
   All other values follow Hydra's rules: 1e-3 is a number, [8,16] a list, {NOTHING} none.
   So do all values of a sweep (-m), where a comma separates jobs: 'prompt="a, b","c"' is two.
-  ~key takes a key away; +key=value adds one.
+  +key=value adds a key that configs/ leave to a default; one that nothing knows is refused.
 """
 
 
@@ -59,13 +61,20 @@ def as_typed(argument: str) -> str:
 
     Args:
         argument: of a single run; in a sweep Hydra's rules hold.
+
+    Raises:
+        UsageError: for a folder to be made that has no name, or a value without a key.
     """
     typed_key, equals, value = argument.partition("=")
     key = typed_key.lstrip("+")
+    if equals and not key:
+        raise UsageError(f"{argument} has no key", "write key=value")
     if not equals or value == NOTHING:
         return argument
     if is_text(key):
-        if key in MADE_BY_HYDRA and value.startswith("~"):
+        if key in MADE_BY_HYDRA and not value:
+            raise UsageError(f"{key}= is empty", "name a folder")
+        if key in MADE_BY_HYDRA and (value == "~" or value.startswith("~/")):
             value = str(Path(value).expanduser())
         return f"{typed_key}={quoted(value)}"
     if key in PATH_LISTS and not value.startswith("["):

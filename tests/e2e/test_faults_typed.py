@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
+from PIL import Image
 
 from tests.shell import Result
 
 Shell = Callable[..., Result]
+
+SAMPLE = ("task=sample", "checkpoint=zoo/glide_16", "prompt=x")
 
 VALUES = [
     ("seed=null", "seed=null is no number"),
@@ -63,3 +69,99 @@ def test_a_value_that_cannot_be_is_refused(shell: Shell, typed: str, line: str) 
 )
 def test_so_is_one_for_a_trained_model(shell: Shell, typed: str, line: str) -> None:
     one_line(shell("task=sample", "checkpoint=zoo/glide_16", "prompt=x", typed), line)
+
+
+KEYS = [
+    (["+modle.x=1"], "there is no key modle.x", "did you mean model?"),
+    (["+optimizer.lrr=1"], "there is no key optimizer.lrr", "did you mean optimizer.lr?"),
+    (["++optimizer.lrr=1"], "there is no key optimizer.lrr", "did you mean optimizer.lr?"),
+    (["model=vae", "+optimizer.discriminator.lr=1"], "no key optimizer.discriminator.lr", "lr?"),
+    ([*SAMPLE, "+trainer.foo=1"], "there is no key trainer.foo", "did you mean trainer."),
+    ([*SAMPLE, "+model.foo=1"], "the checkpoint's model has no key model.foo", "did you mean"),
+    (["+seed=1"], "there is a key seed already", "leave the + away"),
+    (["+experiment=zoo"], "experiment= has a value already", "leave the + away"),
+    (["~optimizer.lr"], "~optimizer.lr takes away what a run reads", "optimizer.lr="),
+    (["~nothing"], "there is no key nothing", "leave it away"),
+    (["model=gan", "model.widths=[8,16]"], "is a key of model=autoencoder, model=vae", "latent"),
+    (["prompt=x"], "prompt is a key of task=inpaint, task=interpolate, task=sample", "choose one"),
+    (["model.latnt=1", "model=vae"], "there is no key model.latnt", "did you mean model.latent?"),
+    (["optimizr.lr=1"], "there is no key optimizr.lr", "did you mean optimizer.lr?"),
+    (["=5"], "=5 has no key", "write key=value"),
+    (["model="], "there is no model=", "there are: autoencoder"),
+    (["strategy=deepspeed"], "there is no strategy=deepspeed", "there are: auto, ddp, fsdp"),
+    (["hydra.run.dir="], "hydra.run.dir= is empty", "name a folder"),
+    (["hydra.run.dir=null"], "hydra.run.dir=null is not what Hydra takes", "--cfg hydra"),
+    (["hydra.job.chdir=maybe"], "hydra.job.chdir=maybe is not what Hydra takes", "--cfg hydra"),
+    (["output="], "output= is empty", "name a folder"),
+]
+
+
+@pytest.mark.parametrize(("typed", "problem", "remedy"), KEYS, ids=lambda v: str(v)[:40])
+def test_a_key_that_nothing_knows_is_refused(
+    shell: Shell, typed: list[str], problem: str, remedy: str
+) -> None:
+    one_line(shell("logger=none", *typed), problem, remedy)
+
+
+def test_keys_left_to_python_and_to_ones_own_classes_can_be_added(shell: Shell) -> None:
+    """They come further than the check of keys, to the value that is wrong."""
+    for added in ("+model.unet.recompute=true", "+model.text.padding=true"):
+        one_line(shell(added, "metrics.batch=0"), "metrics.batch=0")
+    one_line(
+        shell("+model.mine=1", "model._target_=mine.Model", "metrics.batch=0"), "metrics.batch=0"
+    )
+
+
+PLACES = [
+    ("checkpoint=1e3", "there is no checkpoint 1e3"),
+    ("checkpoint=a=b", "there is no checkpoint a=b"),
+    ("checkpoint=~nobody-here/x", "a path begins with ~, and there is no such home folder"),
+    ("data.root=2024", "there is no folder 2024"),
+    ("data.root=x(1), b", "there is no folder x(1), b"),
+    ("data.root=${x}", "there is no folder ${x}"),
+    ("guidance.checkpoint=a(1)", "there is no checkpoint a(1)"),
+    ("metrics.clip=a=b", "there is no checkpoint a=b"),
+]
+
+
+@pytest.mark.parametrize(("typed", "line"), PLACES, ids=[typed for typed, _ in PLACES])
+def test_a_path_is_what_was_typed(shell: Shell, typed: str, line: str) -> None:
+    key = typed.partition(".")[0]
+    extra = {"data": ["data=folder"], "guidance": ["guidance=classifier"]}.get(key, [])
+    one_line(shell("logger=none", *extra, typed), line)
+
+
+@pytest.mark.parametrize(
+    ("caption", "folder"),
+    [
+        ("'tis", "a=b"),
+        ('"hello" he said', "x(1), ü"),
+        ("${oc.env:HOME}", "${x}"),
+        ("a cat, a dog", "2024"),
+        ("[8,16]", "it's"),
+        ("2024", "~x y"),
+        ("", 'c"d'),
+        ("👩‍🚀 \\ ∑", "back\\slash\\"),
+    ],
+)
+def test_captions_and_folders_come_through(
+    shell: Shell, tmp_path: Path, caption: str, folder: str
+) -> None:
+    small = ("count=1", "sampler.steps=2", "trainer.gpus=0")
+    result = shell(*SAMPLE[:-1], f"prompt={caption}", f"hydra.run.dir={folder}", *small)
+    assert (result.status, result.err) == (0, "")
+    with Image.open(tmp_path / folder / "samples" / "00000.png") as picture:
+        assert picture.text["caption"] == caption  # type: ignore[attr-defined]
+    command = yaml.safe_load((tmp_path / folder / "config.yaml").read_text())["run"]["command"]
+    assert f"prompt={caption}" in shlex.split(command)
+
+
+def test_sweeps_keep_hydras_rules(shell: Shell, tmp_path: Path) -> None:
+    small = ("count=1", "sampler.steps=2", "trainer.gpus=0", "hydra.sweep.dir=s")
+    result = shell("-m", *SAMPLE[:-1], 'prompt="a, b",c', *small)
+    assert (result.status, result.err) == (0, "")
+    captions = set()
+    for path in (tmp_path / "s").glob("*/samples/00000.png"):
+        with Image.open(path) as picture:
+            captions.add(picture.text["caption"])  # type: ignore[attr-defined]
+    assert captions == {"a, b", "c"}

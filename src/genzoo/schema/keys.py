@@ -6,6 +6,7 @@ family. A key without a rule is a person's own; tests see to it that those in co
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from genzoo.schema.rule import (
@@ -55,7 +56,7 @@ KEYS: dict[str, Rule] = {
     "label": whole(0) | NULL,
     "mask": PATH | NULL,
     "prompt": CAPTION,
-    "runs": listed(PATH, least=1) | PATH,
+    "runs": replace(listed(PATH, least=1) | PATH, words="run folders with commas between"),
     "source": CAPTION,
     "steps": whole(2),
     "strength": SHARE,
@@ -219,6 +220,10 @@ MODEL_SECTIONS = (
     "arch", "augmentation", "clip", "decoder", "dequantisation", "discriminator", "generator",
     "image", "network", "prior", "process", "text", "unet",
 )  # fmt: skip
+OPTIONAL = {  # by section: what configs/ leaves to Python's defaults; added with +
+    "text": ("padding", "final_norm"),
+    "unet": ("dropout", "heads", "heads_up", "recompute", "resample", "scale_shift"),
+}
 WITHOUT = ("model.text", "model.decoder.text")  # sections that may be null
 
 
