@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from genzoo import portable, released, released_clip, runfolder, saved
+from genzoo import handed, portable, released, released_clip, runfolder, saved
 from genzoo.config import zoo_dir
 from genzoo.content import content_of
 from genzoo.errors import UsageError
@@ -59,6 +59,11 @@ class Checkpoint:
         if self._of_zoo:
             return f"zoo/{self.path.stem}"
         return self.run_folder.name if self.path.name == LAST.name else self.path.name
+
+    @property
+    def mention(self) -> str:
+        """How pictures name it: what people know it by, and the beginning of its checksum."""
+        return f"{self.name} {handed.mentioned(self.path).rpartition(' ')[2]}"
 
     @property
     def _of_zoo(self) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 import signal
 import sys
 import time
@@ -41,6 +40,7 @@ from genzoo.console import label, say
 from genzoo.door import Parser
 from genzoo.errors import GenzooError, UsageError
 from genzoo.files import write_whole
+from genzoo.handed import command
 from genzoo.runfolder import Refused, locked
 from genzoo.schema import check_together, check_values
 from genzoo.signals import ENDING, Interrupted
@@ -183,7 +183,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     values = plain(cfg)
     values["run"] = {
         "folder": str(folder.resolve()),
-        "command": shlex.join(["python", "-m", "genzoo", *typed]),
+        "command": command(["python", "-m", "genzoo", *typed]),
         "group": folder.resolve().parent.name if sweep else None,
     }
     resolved = wrapped(values)
@@ -399,8 +399,8 @@ class CompareAfterSweep(Callback):  # type: ignore[misc]
         from genzoo.tasks.compare import compare
 
         folder = Path(config.hydra.sweep.dir)
-        command = shlex.join(["python", "-m", "genzoo", "-m", *config.hydra.overrides.task])
-        compare([folder], folder, command=command, logger=config.logger)
+        typed = command(["python", "-m", "genzoo", "-m", *config.hydra.overrides.task])
+        compare([folder], folder, command=typed, logger=config.logger)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from genzoo import distributed
 from genzoo.console import say
 from genzoo.errors import GenzooError
 from genzoo.files import whole, write_whole
+from genzoo.handed import cleaned
 
 PROJECT = "genzoo"  # where neither the configuration nor the environment names one
 PATIENCE = 20  # seconds for which a dashboard may keep a run waiting
@@ -59,7 +60,7 @@ class Tracker:
                     self.folder,
                     group=cfg.run.group,
                     job_type=cfg.task.name,
-                    config=OmegaConf.to_container(cfg, resolve=True),
+                    config=cleaned(OmegaConf.to_container(cfg, resolve=True)),
                     alone=cfg.run.group is None,
                 )
             )
@@ -255,7 +256,10 @@ def _start_wandb(
                     config=config,
                     reinit="finish_previous",
                     mode=attempt,
-                    settings=wandb.Settings(init_timeout=PATIENCE, console="off"),
+                    # Its own record of the machine has user names, folders and the command line.
+                    settings=wandb.Settings(
+                        init_timeout=PATIENCE, console="off", x_disable_meta=True
+                    ),
                 )
             except Exception as error:  # whatever the dashboard's trouble is, the run goes on
                 reason = " ".join(str(error).split())

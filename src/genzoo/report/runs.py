@@ -6,6 +6,7 @@ import glob
 import json
 import math
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import yaml
 
 from genzoo.errors import GenzooError, UsageError
+from genzoo.handed import cleaned, command, told
 
 Json = dict[str, Any]
 
@@ -128,10 +130,12 @@ def load_run(folder: Path) -> RunRecord:
     gallery = _json(folder / "gallery" / "gallery.json") or {}
     if results is not None and not isinstance(results.get("metrics"), dict):
         raise GenzooError(f"{folder / 'results.json'} has no metrics", REMEDY)
+    if results is not None and results.get("command"):  # pages are handed on
+        results["command"] = _shown(str(results["command"]))
     attribution = gallery.get("attribution") or (results or {}).get("attribution")
     return RunRecord(
         folder=folder,
-        config=_config(folder),
+        config=cleaned(_config(folder)),
         results=results,
         curves=tuple(_curves(folder / "curves.jsonl")),
         gallery=tuple(_pictures(folder / "gallery", gallery)),
@@ -148,6 +152,13 @@ def is_run(folder: Path) -> bool:
         (folder / "config.yaml").is_file()
         and any((folder / name).exists() for name in ("checkpoints", "curves.jsonl"))
     )
+
+
+def _shown(line: str) -> str:
+    try:
+        return command(shlex.split(line))
+    except ValueError:  # not one that genzoo wrote
+        return told(line)
 
 
 def _glob(pattern: str) -> list[Path]:
@@ -173,7 +184,8 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 def _error(folder: Path, *, finished: bool) -> str | None:
     path = folder / "error.txt"
     if path.is_file():
-        return " ".join(path.read_text(encoding="utf-8", errors="replace").split()) or "it failed"
+        line = " ".join(path.read_text(encoding="utf-8", errors="replace").split())
+        return told(line) or "it failed"
     return None if finished else "it has not finished"
 
 

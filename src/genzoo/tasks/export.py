@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from genzoo.checkpoint import Checkpoint
 from genzoo.console import say
 from genzoo.errors import UsageError
 from genzoo.files import write_whole
+from genzoo.handed import command
 from genzoo.models.base import parameter_count
 from genzoo.report.text import duration
 
@@ -58,7 +60,7 @@ def _card(path: Path, checkpoint: Checkpoint, parameters: int) -> str:
     if results.get("attribution"):
         lines += ["", "## Licence", "", str(results["attribution"])]
     if results.get("command"):
-        lines += ["", "## Made by", "", f"    {results['command']}"]
+        lines += ["", "## Made by", "", f"    {command(shlex.split(results['command']))}"]
     if results.get("metrics"):
         lines += ["", "## Measured", ""]
         lines += ["| metric | value | better | stamp |", "| --- | ---: | --- | --- |"]

@@ -15,6 +15,7 @@ from genzoo.check import check_drawing, check_given, writable
 from genzoo.checkpoint import Checkpoint
 from genzoo.console import say
 from genzoo.errors import Unsupported
+from genzoo.handed import mentioned
 from genzoo.image import requantised, save_png, to_float, to_uint8
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
@@ -101,10 +102,10 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "caption": prompt,
             **cut,
             "number": str(k),
-            "image": str(cfg.image),
-            "mask": str(cfg.mask),
+            "image": mentioned(cfg.image),
+            "mask": mentioned(cfg.mask),
             "label": str(label),
-            "upsampler": "none" if enlarging is None else str(enlarging[1].path),
+            "upsampler": "none" if enlarging is None else enlarging[1].mention,
         }
         save_png(folder / f"{k:05d}.png", channels_first(whole), text=about | text)
     say(f"{cfg.count} versions: {folder}")

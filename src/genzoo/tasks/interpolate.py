@@ -17,6 +17,7 @@ from genzoo.check import (
 )
 from genzoo.console import say
 from genzoo.errors import UsageError
+from genzoo.handed import mentioned
 from genzoo.image import to_float, to_uint8
 from genzoo.models.base import End
 from genzoo.tasks.captions import caption_of, say_cut
@@ -67,7 +68,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
         way = trained.model.between(
             start, end, trained.shape, cfg.steps, guidance=trained.guidance
         )
-    own = {"caption": captions[0], "end_caption": captions[1], "image": cfg.image, "end": cfg.end}
+    images = [None if path is None else mentioned(path) for path in (cfg.image, cfg.end)]
+    own = {"caption": captions[0], "end_caption": captions[1], "image": images[0]}
+    own["end"] = images[1]
     save_strip(
         folder,
         to_uint8(way[0]).cpu(),

@@ -81,7 +81,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "prompt_tokens_cut": str(cut[i % len(captions)]),
             "label": str(label),
             "number": str(i),
-            "upsampler": "none" if enlarging is None else str(enlarging[1].path),
+            "upsampler": "none" if enlarging is None else enlarging[1].mention,
         }
         save_png(folder / f"{i:05d}.png", image, text=about | text)
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))

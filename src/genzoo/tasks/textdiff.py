@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from genzoo.check import check_able, check_drawing, check_given, check_share, check_whole, writable
 from genzoo.console import say
+from genzoo.handed import mentioned
 from genzoo.image import to_float, to_uint8
 from genzoo.tasks.captions import caption_of, say_cut
 from genzoo.tasks.given import open_square
@@ -39,7 +40,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             noise=trained.noise(0),
             guidance=trained.guidance,
         )
-    own = {"source": source, "target": target, "image": cfg.image}
+    own = {"source": source, "target": target, "image": mentioned(cfg.image)}
     own["strength"] = cfg.strength
     save_strip(
         folder,

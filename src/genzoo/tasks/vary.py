@@ -18,6 +18,7 @@ from genzoo.check import (
     writable,
 )
 from genzoo.console import Progress, say
+from genzoo.handed import mentioned
 from genzoo.image import save_png, to_float, to_uint8
 from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
 from genzoo.tasks.given import open_square
@@ -59,7 +60,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     for i, image in enumerate(images):
         own = {
             "caption": prompt or "",
-            "image": str(cfg.image),
+            "image": mentioned(cfg.image),
             **cut,
             "strength": str(cfg.strength),
             "number": str(i),
