@@ -108,5 +108,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "upsampler": "none" if enlarging is None else enlarging[1].mention,
         }
         save_png(folder / f"{k:05d}.png", channels_first(whole), text=about | text)
-    say(f"{cfg.count} versions: {folder}")
+    say(f"{cfg.count} version{'s' * (cfg.count != 1)}: {folder}")
     return {}

@@ -86,7 +86,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
         save_png(folder / f"{i:05d}.png", image, text=about | text)
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
     save_grid(folder / "grid.png", images, columns=columns)
-    say(f"{cfg.count} pictures, {seconds:.3g} s each: {folder / 'grid.png'}")
+    say(
+        f"{cfg.count} picture{'s' * (cfg.count != 1)}, {seconds:.3g} s each: {folder / 'grid.png'}"
+    )
     return {"seconds_per_image": seconds}
 
 

@@ -68,5 +68,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
         save_png(folder / f"{i:05d}.png", image, text=trained.about | own)
     shown = torch.cat([given[None], images])
     save_grid(folder / "grid.png", shown, columns=math.ceil(math.sqrt(len(shown))))
-    say(f"{cfg.count} versions, after the picture itself: {folder / 'grid.png'}")
+    said = f"{cfg.count} version{'s' * (cfg.count != 1)}"
+    say(f"{said}, after the picture itself: {folder / 'grid.png'}")
     return {}
