@@ -8,13 +8,19 @@ set is complete, and refused unless it fits what the configuration asks for.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import threading
+import time
 from datetime import timedelta
 from typing import Any, TypeVar
 
 from genzoo.errors import UsageError
 
 T = TypeVar("T")
+PARENT = "GENZOO_PARENT"  # in the environment of ranks: the process that started them
+SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 # Numbers that say, where they are larger than these, that this is one of several processes.
@@ -193,3 +199,24 @@ class Vote:
         work.wait()
         self._asked = None
         return bool(answer)
+
+
+def end_with_parent() -> None:
+    """End at once when the process that started this rank is gone, however it ended.
+
+    Nobody would read what orphans find, and the lock on the run's folder went with the parent.
+    """
+    parent = int(os.environ.get(PARENT, "0"))
+    if not parent:
+        return
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    try:
+        ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+    except (AttributeError, OSError):  # another system than Linux: the thread has to do
+        return
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

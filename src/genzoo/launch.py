@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ from genzoo.schema import check_together, check_values
 from genzoo.signals import ENDING, Interrupted
 from genzoo.typed import to_type
 
+RANK_ERRORS = "rank_errors.jsonl"
+# What gloo and NCCL say when another rank is gone.
+LOST = ("connection closed", "connection reset", "connection refused", "broken pipe",
+        "remote process exited", "nccl communicator was aborted")  # fmt: skip
 ERROR = "error.txt"  # in the folder of a job that failed in a sweep
 # Seconds that ranks have after a signal to write their checkpoint. Schedulers, who give less, end
 # them by themselves.
@@ -333,21 +338,70 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
         monitor_interval=0.2,
         signals_to_handle=",".join(number.name for number in (*ENDING, signal.SIGQUIT)),
     )
-    error_file = config.parent / "rank_error.txt"
+    error_file = config.parent / RANK_ERRORS
     error_file.unlink(missing_ok=True)
+    os.environ[distributed.PARENT] = str(os.getpid())
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of a lost rank the others tell much
     try:
         elastic_launch(settings, sys.executable)("-m", "genzoo.launch", str(config))
     except SignalException as error:
         raise Interrupted(error.sigval) from error
     except ChildFailedError as error:
-        number, failure = error.get_first_failure()
-        if failure.exitcode - 128 in ENDING:  # the ranks themselves got a signal
-            raise Interrupted(failure.exitcode - 128) from error
-        line = error_file.read_text().strip() if error_file.exists() else failure.message
-        kind = UsageError if failure.exitcode == UsageError.status else GenzooError
-        raise kind(f"process {number} of {processes} failed: {line}", "all were ended") from error
+        codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
+        first, _ = error.get_first_failure()
+        if codes[first] - 128 in ENDING:  # the ranks themselves got a signal
+            raise Interrupted(codes[first] - 128) from error
+        raise _failure(codes, _rank_errors(error_file), first, processes) from error
+    finally:
+        os.environ.pop(distributed.PARENT, None)
     results = config.parent / "results.json"
     return _numbers(results)
+
+
+def _rank_errors(file: Path) -> list[dict[str, Any]]:
+    """What the ranks wrote of their failures, in the order of time."""
+    import json
+
+    if not file.exists():
+        return []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
+
+
+def _failure(
+    codes: Mapping[int, int], said: list[dict[str, Any]], first: int, processes: int
+) -> GenzooError:
+    """One error for what ended the ranks: a kill, before what others suffered from it.
+
+    Args:
+        codes: exit codes of the ranks that failed; negative: the signal that killed it.
+        said: by `_rank_errors`.
+        first: the rank whose failure was noticed first.
+        processes: how many ranks there were.
+    """
+    for rank, code in codes.items():
+        if code < 0 and -code != signal.SIGTERM:  # with which those that are left are ended
+            out_of_memory = (
+                "the system does so when memory runs out: lower optimizer.batch_size= or "
+                "trainer.processes=; the same command goes on from the last checkpoint"
+            )
+            return GenzooError(
+                f"process {rank} of {processes} was killed by {signal.Signals(-code).name}",
+                out_of_memory if code == -signal.SIGKILL else "all were ended",
+            )
+    # Of one that is gone the others lose the connection; that is nobody's mistake.
+    own = [entry for entry in said if not entry["lost"]] or said
+    if not own:
+        return GenzooError(
+            f"process {first} of {processes} ended with exit status {codes[first]}",
+            "all were ended",
+        )
+    entry = own[0]
+    if entry["remedy"] is not None:  # what is wrong with the command is so for each of them
+        kind = UsageError if entry["status"] == UsageError.status else GenzooError
+        return kind(entry["problem"], entry["remedy"])
+    return GenzooError(
+        f"process {entry['rank']} of {processes} failed: {entry['problem']}", "all were ended"
+    )
 
 
 def _numbers(results: Path) -> dict[str, float]:
@@ -361,6 +415,7 @@ def _numbers(results: Path) -> dict[str, float]:
 
 def _rank(config: Path) -> None:
     """One rank: read the job's configuration and carry it out."""
+    distributed.end_with_parent()
     cfg = read(config)
     cpu.apply(cfg.cpu, processes=distributed.world())
     signals.listen()
@@ -374,14 +429,24 @@ def _rank(config: Path) -> None:
             raise
         status = error.status if isinstance(error, (GenzooError, Interrupted)) else 1
         if not isinstance(error, Interrupted):
-            line = (
-                str(error)
-                if isinstance(error, GenzooError)
-                else f"{type(error).__name__}: {error}"
-            )
-            with (config.parent / "rank_error.txt").open("a") as file:
-                file.write(f"{line}\n")
+            with contextlib.suppress(OSError):
+                _tell(error, status, config.parent / RANK_ERRORS)
         os._exit(status)  # the other ranks may be waiting in a collective; do not wait for them
+
+
+def _tell(error: BaseException, status: int, file: Path) -> None:
+    """A rank's failure as a line of JSON, for the process that started it."""
+    import json
+
+    entry: dict[str, Any] = {"rank": distributed.rank(), "status": status, "lost": False}
+    if isinstance(error, GenzooError):
+        entry |= {"problem": error.problem, "remedy": error.remedy}
+    else:
+        text = " ".join(str(error).split())[:600]
+        entry |= {"problem": f"{type(error).__name__}: {text}", "remedy": None}
+        entry["lost"] = any(word in text.lower() for word in LOST)
+    with file.open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(entry) + "\n")
 
 
 class CompareAfterSweep(Callback):  # type: ignore[misc]

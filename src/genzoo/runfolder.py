@@ -39,7 +39,7 @@ LOCK = ".lock"
 
 # All that tasks write into a run's folder; what `overwrite=true` removes, and no more.
 WRITTEN = (
-    CONFIG, "results.json", "error.txt", "rank_error.txt", "curves.jsonl", "curves.csv",
+    CONFIG, "results.json", "error.txt", "rank_errors.jsonl", "curves.jsonl", "curves.csv",
     "retrieval.png", "comparison.html", "comparison.md", "comparison.json", "comparison.png",
     "checkpoints/last.ckpt", "checkpoints/*.new", "gallery/gallery.json", "gallery/*.png",
     "progress/*.png", "samples/*.png", "versions/*.png", "inpainted/*.png",
