@@ -83,6 +83,14 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 CASES = {**dict.fromkeys(groups()["model"], ()), **VARIANTS}
 
 
+# These learn otherwise and draw as others do.
+LEARNING = {
+    "clip in chunks", "glide recompute", "vae free bits", "flow tarflow variational",
+    *(f"gan {loss}" for loss in LOSSES),
+}  # fmt: skip
+DRAWING = [case for case in CASES if case not in LEARNING]
+
+
 def built(case: str) -> Any:
     """A model as the configuration describes it, with a sampler of few steps."""
     name = case.split()[0]
@@ -161,6 +169,7 @@ def test_training(there: There) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("made", DRAWING, indirect=True)
 def test_validation_and_drawing(there: There) -> None:
     model, batch, able = there.model.eval(), there.batch, there.model.capabilities
     cond = there.condition()
@@ -179,6 +188,7 @@ def test_validation_and_drawing(there: There) -> None:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("made", DRAWING, indirect=True)
 def test_versions_ways_and_edits(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("genzoo.models.unclip.INVERSION", 2)
     model, batch, able = there.model.eval(), there.batch, there.model.capabilities

@@ -26,7 +26,7 @@ from genzoo.diffusion.predict import (
     read_with_variance,
     target,
 )
-from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.diffusion.schedule import Level, Schedule, spaced
 from genzoo.errors import UsageError
 from genzoo.noise import Noise
 from genzoo.types import Losses
@@ -91,7 +91,7 @@ class Discrete(Process):
             raise UsageError(
                 f"there is no prediction={prediction}", f"use one of {', '.join(READ)}"
             )
-        self.name, self.steps = schedule, steps
+        self.steps = steps
         self.prediction, self.learned_variance = prediction, learned_variance
         self.bound_weight = bound_weight
         self.outputs = 2 if learned_variance else 1
@@ -124,7 +124,7 @@ class Discrete(Process):
         return noise.child("time").integers(self.steps)
 
     def schedule(self, steps: int | str | Sequence[int]) -> Schedule:
-        return Schedule.discrete(self.name, self.steps, str(steps))
+        return self.whole.keep(spaced(self.steps, str(steps)))
 
     def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
         out = network(x_t, schedule.times.told(step, x_t)).float()
