@@ -49,6 +49,7 @@ def entries(
         sample_seed=trained.cfg.seed if sample_seed is None else sample_seed,
         guidance=guidance,
         sampler=sampler,
+        precision="32-true",  # as studies draw
         ema=True,
         data=trained.data.name,
         data_fingerprint=trained.data.fingerprint,

@@ -320,7 +320,9 @@ def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:
             f"task={cfg.task.name} needs a trained model",
             "name it: checkpoint=last, checkpoint=<run folder> or checkpoint=<file>",
         )
-    return compiled(cfg, _with_averaged_weights(cfg, checkpoint)), checkpoint
+    model = _with_averaged_weights(cfg, checkpoint)
+    compiled(cfg, model)
+    return model, checkpoint
 
 
 def _with_averaged_weights(cfg: DictConfig, checkpoint: Checkpoint) -> GenerativeModel:
@@ -329,8 +331,8 @@ def _with_averaged_weights(cfg: DictConfig, checkpoint: Checkpoint) -> Generativ
     return model.eval().requires_grad_(False)
 
 
-def compiled(cfg: DictConfig, model: GenerativeModel) -> GenerativeModel:
-    """The model, its networks compiled at their first call if `trainer.compile` says so.
+def compiled(cfg: DictConfig, *models: GenerativeModel) -> None:
+    """Have the networks of models compiled at their first call if `trainer.compile` says so.
 
     They are compiled in place: weights keep their names, and checkpoints fit either way.
 
@@ -338,8 +340,8 @@ def compiled(cfg: DictConfig, model: GenerativeModel) -> GenerativeModel:
         UsageError: for a family without such networks, or where the CPU's compiler is missing.
     """
     if not cfg.trainer.compile:
-        return model
-    networks = model.compilable()
+        return
+    networks = [network for model in models for network in model.compilable()]
     if not networks:
         raise UsageError(
             f"model={cfg.model.name} has no network that can be compiled",
@@ -354,7 +356,6 @@ def compiled(cfg: DictConfig, model: GenerativeModel) -> GenerativeModel:
     for network in networks:
         network.compile()
     say("networks are compiled when they are first used, which takes a minute or so")
-    return model
 
 
 def trained_upsampler(
@@ -393,7 +394,9 @@ def trained_upsampler(
         "temperature": 0.997,  # by which the reference's notebooks scale x_T
     }
     own.trainer = cfg.trainer  # this command's
-    return compiled(own, _with_averaged_weights(own, checkpoint)), checkpoint
+    model = _with_averaged_weights(own, checkpoint)
+    compiled(own, model)
+    return model, checkpoint
 
 
 def device(cfg: DictConfig) -> torch.device:

@@ -1,10 +1,11 @@
-"""In which precision networks compute, and the parts that must not lose any.
+"""In which precision networks compute, and the parts that must not lose any of it.
 
 Three choices are offered, by Lightning's names: `32-true`, `bf16-mixed` and `16-mixed`. In the
 mixed ones weights stay float32 and autocast rounds the operands of convolutions and matrix
 products. Beside that, GPUs from Ampere on can round float32 operands to 10 bits of mantissa
 (TF32). Both are stated for each part, by contexts: `Precision` for networks that train and draw,
-`exact` for what has to be float32 (the maps of flows, the features of metrics).
+`full` for the last layers of networks, losses and arithmetic on what networks say, `exact` for
+what TF32 would spoil as well (the maps of flows, the features of metrics).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 # The dtype to which autocast rounds, of each choice.
 DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -82,6 +84,25 @@ def rounding(*, tf32: bool) -> Iterator[None]:
         yield
     finally:
         matmul.allow_tf32, cudnn.allow_tf32 = before
+
+
+def full(like: Tensor) -> torch.autocast:
+    """Without autocast, on a tensor's device; what came out of autocast before has to be cast.
+
+    Bfloat16 has 8 bits: pixels lose a quarter of a grey level, a tangent near its end all slope.
+    """
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def unscaled(like: Tensor) -> torch.autocast:
+    """For gradients that nobody scales: in float16 small ones would be zeros, so float32 instead.
+
+    Bfloat16 reaches as far as float32, and stays.
+    """
+    kind = like.device.type
+    chosen = torch.get_autocast_dtype(kind)
+    on = torch.is_autocast_enabled(kind) and chosen != torch.float16
+    return torch.autocast(kind, chosen, enabled=on, cache_enabled=False)
 
 
 @contextmanager

@@ -23,10 +23,13 @@ def composed(*overrides: str) -> DictConfig:
 def test_networks_are_compiled_in_place(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     cfg = composed(f"model={model}", *TINY)
     plain = build.build_model(cfg)
-    compiled = build.compiled(cfg, build.build_model(cfg))
+    compiled = build.build_model(cfg)
+    average = copy.deepcopy(compiled)
+    build.compiled(cfg, compiled, average)
     assert "compiled" in capsys.readouterr().out
-    (network,) = compiled.compilable()
-    assert network._compiled_call_impl is not None
+    for copied in (compiled, average):
+        (network,) = copied.compilable()
+        assert network._compiled_call_impl is not None
     assert compiled.state_dict().keys() == plain.state_dict().keys()
     # The moving average is a copy of the model.
     (copied,) = copy.deepcopy(compiled).compilable()
@@ -43,4 +46,6 @@ def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
         build.compiled(cfg, build.build_model(cfg))
     cfg.trainer.compile = False
     model = build.build_model(cfg)
-    assert build.compiled(cfg, model) is model
+    build.compiled(cfg, model)
+    (network,) = model.compilable()
+    assert network._compiled_call_impl is None

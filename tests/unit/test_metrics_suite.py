@@ -188,8 +188,8 @@ def test_the_wrong_number_of_real_images_is_an_error(tmp_path: Path) -> None:
 
 ORIGIN = Origin(
     real_images=30, generated_images=20, real_split="train", caption_split="test", sample_seed=0,
-    guidance="none", sampler=None, ema=True, data="shapes", data_fingerprint="print",
-    image_size=8, git=None,
+    guidance="none", sampler=None, precision="32-true", ema=True, data="shapes",
+    data_fingerprint="print", image_size=8, git=None,
 )  # fmt: skip
 
 
@@ -216,3 +216,8 @@ def test_what_forbids_ranking() -> None:
     ]
     shorter = {key: value for key, value in made().items() if key != "resizing"}
     assert comparable(made(), shorter) == ["resizing"]
+    # What drew in another precision is not ranked; before stamps named it, it was float32.
+    assert comparable(made(), made(precision="bf16-mixed")) == ["precision"]
+    older = {key: value for key, value in made().items() if key != "precision"}
+    assert comparable(made(), older) == comparable(older, made()) == []
+    assert comparable(made(precision="bf16-mixed"), older) == ["precision"]

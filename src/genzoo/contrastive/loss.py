@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from genzoo import distributed
+from genzoo.precision import exact
 
 SPLIT = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # as int64 has them
 
@@ -71,9 +72,9 @@ def contrast(
             target: Tensor = own[rows],
         ) -> tuple[Tensor, ...]:  # fmt: skip
             # Cosines in bfloat16, times a scale of up to 100, would be off by up to half a nat.
-            with torch.autocast(x.device.type, enabled=False):
-                to_texts = (s * x @ ys.T).float().masked_fill(twins, -torch.inf)
-                to_images = (s * y @ xs.T).float().masked_fill(twins, -torch.inf)
+            with exact(x.device):
+                to_texts = (s * x @ ys.T).masked_fill(twins, -torch.inf)
+                to_images = (s * y @ xs.T).masked_fill(twins, -torch.inf)
             return (
                 F.cross_entropy(to_texts, target, reduction="none"),
                 F.cross_entropy(to_images, target, reduction="none"),

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genzoo.diffusion.predict import Denoiser, Images, Prediction
 from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.precision import unscaled
 
 LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
 
@@ -107,7 +108,7 @@ def scored(
     def with_score(x_t: Images, step: int) -> Prediction:
         level = schedule.level(step, x_t)
         prediction = denoise(x_t, step) if noise_aware else None
-        with torch.enable_grad():
+        with torch.enable_grad(), unscaled(x_t):
             x = x_t.detach().requires_grad_()
             if prediction is None:
                 prediction = denoise(x, step)

@@ -1,6 +1,7 @@
 """Linear maps of channels: activation normalisation and the invertible 1x1 convolution.
 
-Kingma & Dhariwal, "Glow" (arXiv 1807.03039), sections 3.1 and 3.2.
+Kingma & Dhariwal, "Glow" (arXiv 1807.03039), sections 3.1 and 3.2. Matrices are applied in float32
+whatever is chosen around them: the inverse of one that is rounded is another map.
 
 Shape letters: b batch, c channels, h height, w width.
 """
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.flows.transform import Features, Transform
+from genzoo.precision import exact
 
 LARGEST_GAIN = 1e4  # of a channel that hardly varies in the first images
 
@@ -98,13 +100,15 @@ class InvertibleConv(Transform):
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
         positions = x.shape[2] * x.shape[3]
         log_det = (positions * self.log_diagonal.sum()).expand(len(x))
-        return F.conv2d(x, self.weight()[:, :, None, None]), log_det
+        with exact(x.device):
+            return F.conv2d(x, self.weight()[:, :, None, None]), log_det
 
     def inverse(
         self, z: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b c h w"]:
-        inverse = torch.linalg.inv(self.weight().double()).to(z.dtype)
-        return F.conv2d(z, inverse[:, :, None, None])
+        with exact(z.device):
+            inverse = torch.linalg.inv(self.weight().double()).to(z.dtype)
+            return F.conv2d(z, inverse[:, :, None, None])
 
 
 class Whitening(Transform):
@@ -130,7 +134,8 @@ class Whitening(Transform):
     def forward(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
-        rotated = F.conv2d(x - self.mean[:, None, None], self.rotation[:, :, None, None])
+        with exact(x.device):
+            rotated = F.conv2d(x - self.mean[:, None, None], self.rotation[:, :, None, None])
         positions = x.shape[2] * x.shape[3]
         log_det = (-positions * self.log_std.sum()).expand(len(x))
         return rotated * (-self.log_std).exp()[:, None, None], log_det
@@ -139,7 +144,9 @@ class Whitening(Transform):
         self, z: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b c h w"]:
         rotated = z * self.log_std.exp()[:, None, None]
-        return F.conv2d(rotated, self.rotation.mT[:, :, None, None]) + self.mean[:, None, None]
+        with exact(z.device):
+            back = F.conv2d(rotated, self.rotation.mT[:, :, None, None])
+        return back + self.mean[:, None, None]
 
     @torch.no_grad()
     def initialise(

@@ -107,23 +107,19 @@ class AdversarialModule(GenerativeModule):
     def _backward(self, losses: Losses, parts: int, side: str) -> None:
         self.manual_backward(losses.total.mean() / parts)
         values = named(losses, side, of=2)
-        self.meter.add({name: value.mean() for name, value in values.items()})
+        self.note({name: value.mean() for name, value in values.items()})
 
     def _step(self, optimizer: LightningOptimizer) -> None:
         optimizer.step()
         optimizer.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip, and note the norm; whatever scaled the gradients is undone by now.
-
-        Where the scaled ones overflowed there is no norm, and the step is left out.
-        """
+        """Clip, and note the norm; whatever scaled the gradients is undone by now."""
         side = DISCRIMINATOR if optimizer is self.trainer.optimizers[0] else GENERATOR
         network: nn.Module = getattr(self.model, side)
         limit = self.optimizer_settings["clip"]
         norm = nn.utils.clip_grad_norm_(network.parameters(), limit or float("inf"))
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        self.meter.add({f"{side}/gradient_norm": norm}, finite_only=scaled)
+        self.note({f"{side}/gradient_norm": norm})
 
 
 def _due(turn: int, every: float) -> bool:

@@ -184,6 +184,9 @@ class Curves(AfterStep):
     def _point(self, module: GenerativeModule) -> None:
         seen, seconds = module.images_seen, module.elapsed()
         values = module.meter.read()
+        if module.scaler is not None:
+            values["loss_scale"] = module.scaler.get_scale()
+            self.health.check_scale(values["loss_scale"], images=seen)
         speed = (seen - self._start[0]) / max(seconds - self._start[1], 1e-9)
         self.health.check_losses(values, images=seen)
         totals = [f"{value:.4f}" for name, value in values.items() if name.endswith("total")]
@@ -389,7 +392,7 @@ class Saver(AfterStep):
         module.stop_clock()
         self.health.check_weights(module.model, images=module.images_seen)
         if calibrate:
-            with torch.no_grad():
+            with torch.no_grad(), trainer.precision_plugin.forward_context():
                 module.ema.model.calibrate(self.calibration())
         module.reshard()
         error: WriteError | None = None

@@ -13,6 +13,7 @@ from genzoo.errors import GenzooError
 from genzoo.image import to_float
 
 LEAST_DIVERSITY = 0.05  # of samples, as a share of real images'
+LEAST_SCALE = 2.0**-10  # of losses; one that fell so far from 65536 has not stopped falling
 LOOKS = 3  # in a row at which samples may be all alike
 
 
@@ -46,6 +47,18 @@ class Health:
             if not math.isfinite(value):
                 raise self._error(f"the loss {name!r} became {value} after {images:,} images")
 
+    def check_scale(self, scale: float, *, images: int) -> None:
+        """Raise if the scale of the loss fell so far that no step in float16 can be made.
+
+        Raises:
+            GenzooError: names a precision that has no such end.
+        """
+        if scale < LEAST_SCALE:
+            raise self._error(
+                f"float16 overflows at every scale of the loss, after {images:,} images",
+                "trainer.precision=bf16-mixed",
+            )
+
     def check_weights(self, model: nn.Module, *, images: int) -> None:
         """Raise if a weight is no number; called before a checkpoint is written.
 
@@ -73,13 +86,12 @@ class Health:
                 f"by {images:,} images"
             )
 
-    def _error(self, problem: str) -> Unhealthy:
-        lower = "a lower optimizer.lr="
+    def _error(self, problem: str, change: str = "a lower optimizer.lr=") -> Unhealthy:
         if self.checkpoint.exists():
             return Unhealthy(
-                problem, f"go on from checkpoint={self.checkpoint.parents[1]} with {lower}"
+                problem, f"go on from checkpoint={self.checkpoint.parents[1]} with {change}"
             )
-        return Unhealthy(problem, f"start again with {lower}")
+        return Unhealthy(problem, f"start again with {change}")
 
 
 def diversity(samples: Tensor, real: Tensor) -> float:

@@ -49,7 +49,7 @@ class Meter:
             self._counts[name] = self._counts.get(name, 0) + count
 
     def read(self) -> dict[str, float]:
-        """The means since the last reading; of what was never added there is none."""
+        """The means since the last reading; none of what was left out at every step."""
         counts = {name: int(count) for name, count in self._counts.items()}
         means = {name: float(self._sums[name]) / count for name, count in counts.items() if count}
         self._sums, self._counts = {}, {}
@@ -174,10 +174,22 @@ class GenerativeModule(pl.LightningModule):
         """One stream an image, another one each time an image is seen."""
         return Noise.of(self.seed, batch.index, "train", self.images_seen, device=self.device)
 
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """What keeps small gradients above zero in float16; None in other precisions."""
+        return getattr(self.trainer.precision_plugin, "scaler", None)
+
+    def note(self, values: Mapping[str, Tensor]) -> None:
+        """Add one step's scalars to the curves.
+
+        A step that overflows under a scaler is not made, and what it says is no number: left out.
+        """
+        self.meter.add(values, finite_only=self.scaler is not None)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         losses = self.model.losses(batch, noise=self.noise(batch))
         loss = losses.total.mean()
-        self.meter.add({name: v.mean() for name, v in named(losses, "model", of=1).items()})
+        self.note({name: v.mean() for name, v in named(losses, "model", of=1).items()})
         return loss
 
     def count(self, batch: Batch) -> None:

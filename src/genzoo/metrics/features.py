@@ -6,8 +6,7 @@ identical images then lie at a Fréchet distance of 2.4 from themselves.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -17,6 +16,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from genzoo.errors import UsageError
+from genzoo.precision import exact
 
 EXTRACTORS = ("efficientnet_lite0", "inception", "domain")
 
@@ -110,7 +110,7 @@ class NetworkExtractor:
             raise ValueError(f"expected images of shape (b, 3, h, w), got {tuple(images.shape)}")
         if not len(images):
             return self._nothing()
-        with exact_float32(self.device):
+        with torch.no_grad(), exact(self.device):
             parts = [self._chunk(part) for part in images.split(self.chunk)]
         return Features(torch.cat([p for p, _ in parts]), torch.cat([q for _, q in parts]))
 
@@ -124,18 +124,6 @@ class NetworkExtractor:
             torch.empty(0, self.dim, device=self.device),
             torch.empty(0, self.classes, device=self.device),
         )
-
-
-@contextlib.contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast, and no TF32 on the GPUs that would use it for convolutions."""
-    tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = tf32
 
 
 def frozen(network: nn.Module, device: torch.device) -> nn.Module:

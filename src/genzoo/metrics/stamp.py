@@ -27,6 +27,8 @@ REPORTED_ONLY = frozenset(
         "git",
     }
 )
+# What held for every number before its stamp began to say so.
+ASSUMED: Mapping[str, Plain] = {"precision": "32-true"}
 KINDS = {"fid": "frechet_distance", "kid": "kernel_distance"}
 
 
@@ -42,6 +44,7 @@ class Origin:
         sample_seed: of the generated images.
         guidance: mode and scale, in words.
         sampler: name and steps, in words; None where a model has none.
+        precision: in which the model drew; features are float32 always.
         ema: whether the averaged weights were used.
         data: the data set's name.
         data_fingerprint: of its content.
@@ -56,6 +59,7 @@ class Origin:
     sample_seed: int
     guidance: str
     sampler: str | None
+    precision: str
     ema: bool
     data: str
     data_fingerprint: str
@@ -93,8 +97,14 @@ def stamp(
 def comparable(a: Mapping[str, Plain], b: Mapping[str, Plain]) -> list[str]:
     """The keys in which two stamps differ and that forbid ranking their numbers.
 
-    Empty: they may be ranked. A key that only one of them has counts as a difference.
+    Empty: they may be ranked. A key that only one of them has counts as a difference, unless it
+    is known what held before there was such a key.
     """
     absent = object()
     keys = sorted((a.keys() | b.keys()) - REPORTED_ONLY)
-    return [key for key in keys if a.get(key, absent) != b.get(key, absent)]
+    default = dict[str, object](ASSUMED)
+    return [
+        key
+        for key in keys
+        if a.get(key, default.get(key, absent)) != b.get(key, default.get(key, absent))
+    ]

@@ -17,6 +17,7 @@ from genzoo.models.base import identity
 from genzoo.models.latent import LatentModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
 from genzoo.noise import Noise
+from genzoo.precision import full
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
@@ -66,7 +67,7 @@ class Autoencoder(LatentModel):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         latent: Tensor = self.to_latent(self.encoder(images).flatten(1))
-        return latent
+        return latent.float()
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
         return self.latent_mean + self.draw_offset(self.read(cond), noise=noise)
@@ -87,7 +88,8 @@ class Autoencoder(LatentModel):
         return self.encode(images) - self.latent_mean
 
     def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
-        drawn: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
+        with full(self.latent_mean):
+            drawn: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
         return drawn
 
     def from_offset(

@@ -67,6 +67,7 @@ class GenerativeModel(nn.Module, ABC):
     """
 
     capabilities: Capabilities  # of the class; an instance may be able to do more or less
+    exact: ClassVar[bool] = False  # whether it computes in float32 whatever precision is chosen
     sampler: Any = None  # how samples are drawn, for the families that take many steps
 
     @classmethod

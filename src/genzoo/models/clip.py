@@ -25,6 +25,7 @@ from genzoo.diffusion.schedule import Level
 from genzoo.errors import Unsupported, UsageError
 from genzoo.models.base import Judge
 from genzoo.noise import Noise
+from genzoo.precision import exact
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Batch, Losses
 
@@ -237,7 +238,8 @@ class CLIP(Judge):
         all_texts, right = torch.cat(texts), same_captions(torch.cat(tokens))
         found = {}
         for t, parts in seen.items():
-            similarity = torch.cat(parts) @ all_texts.T
+            with exact(all_texts.device):
+                similarity = torch.cat(parts) @ all_texts.T
             places = {
                 "image_to_text": ranks(similarity, right),
                 "text_to_image": ranks(similarity.T, right),

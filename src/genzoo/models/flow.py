@@ -22,6 +22,7 @@ from genzoo.guidance import ClassifierFree
 from genzoo.models.base import bits_per_dim, identity
 from genzoo.models.latent import LatentModel
 from genzoo.noise import Noise
+from genzoo.precision import exact
 from genzoo.text.encoder import TextEncoder
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
@@ -59,6 +60,7 @@ class Flow(LatentModel):
         between=frozenset({"images", "captions"}),
         textdiff=True,
     )
+    exact = True  # anything less would cost the map its inverse
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class Flow(LatentModel):
         Without gradients, as at every validation, the map is also inverted:
         `inversion_error` is the largest deviation of a pixel in [-1, 1].
         """
-        with _full_precision(batch.image):
+        with exact(batch.image.device):
             cond = self._text(self._dropped(batch.condition, noise))
             y, log_q = self._training_point(batch.image.float(), noise)
             z, log_det = self.arch(y, cond)
@@ -109,7 +111,7 @@ class Flow(LatentModel):
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """A lower bound in nats of the 8-bit image, with one draw of the dequantisation."""
-        with _full_precision(batch.image):
+        with exact(batch.image.device):
             y, log_q = self._dequantised(batch.image.float(), noise)
             z, log_det = self.arch(y, self._text(batch.condition))
             log_p: Tensor = _log_normal(z) + log_det - y[0].numel() * math.log(LEVELS / 2) - log_q
@@ -117,17 +119,17 @@ class Flow(LatentModel):
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
         """Where the centre of each grey level is mapped to, without a caption."""
-        with _full_precision(images):
+        with exact(images.device):
             return self._encode(_centred(images.float()))
 
     def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
         """Where the map without a caption puts the samples drawn with their captions."""
-        with _full_precision(cond.tokens):
+        with exact(cond.tokens.device):
             return self._encode(self._draw(cond, noise))
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
         """The inverse of `encode`, and like it without the caption."""
-        with _full_precision(latent):
+        with exact(latent.device):
             return _to_image(self.arch.inverse(latent.float(), self._no_text(latent)))
 
     def sample(
@@ -142,18 +144,18 @@ class Flow(LatentModel):
 
         `guidance` is `identity` or a `ClassifierFree`.
         """
-        with _full_precision(cond.tokens):
+        with exact(cond.tokens.device):
             return _to_image(self._draw(cond, noise, guidance))
 
     def read(self, cond: Condition) -> Float[Tensor, "b f"]:
-        with _full_precision(cond.tokens):
+        with exact(cond.tokens.device):
             return self._text(cond)
 
     def offset(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
         """The noise from which the map with the caption leads back to the image."""
-        with _full_precision(images):
+        with exact(images.device):
             z: Tensor = self.arch(_centred(images.float()), features)[0]
             return z
 
@@ -169,14 +171,15 @@ class Flow(LatentModel):
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
         """The map with the caption, inverted; denoised by as much as was drawn."""
-        with _full_precision(offset):
+        with exact(offset.device):
             return _to_image(self._inverse(offset, features, drawn=drawn, guidance=guidance))
 
     @torch.no_grad()
     def initialise(self, batch: Batch, *, noise: Noise) -> None:
         """Whitening and activation normalisation from images as training shows them."""
-        y, _ = self._training_point(batch.image.float(), noise)
-        self.arch.initialise(y, self._text(batch.condition))
+        with exact(batch.image.device):
+            y, _ = self._training_point(batch.image.float(), noise)
+            self.arch.initialise(y, self._text(batch.condition))
 
     def _encode(self, y: Tensor) -> Tensor:
         z: Tensor = self.arch(y, self._no_text(y))[0]
@@ -236,11 +239,6 @@ class Flow(LatentModel):
         tokens = torch.zeros(1, len(self.text.position), dtype=torch.long, device=like.device)
         pooled: Tensor = self.text(tokens, torch.zeros_like(tokens, dtype=torch.bool)).pooled
         return pooled.float().expand(len(like), -1)
-
-
-def _full_precision(like: Tensor) -> torch.autocast:
-    """Half precision would cost the map its inverse, so autocast is off inside."""
-    return torch.autocast(like.device.type, enabled=False)
 
 
 def _centred(image: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:

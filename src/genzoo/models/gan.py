@@ -34,6 +34,7 @@ from genzoo.nn.residual import (
     scaled_,
 )
 from genzoo.noise import Noise
+from genzoo.precision import full
 from genzoo.text.encoder import TextEncoder
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
@@ -103,9 +104,11 @@ class Discriminator(nn.Module):
         self, features: Float[Tensor, "b k"], caption: Float[Tensor, "b d"]
     ) -> Float[Tensor, " b"]:
         """Scores from the network's features, which several captions may share."""
-        fit = (features * self.match(caption)).sum(1) / math.sqrt(features.shape[1])
-        score: Tensor = self.realism(features)[:, 0] + fit
-        return score.float()
+        with full(features):
+            features = features.float()
+            fit = (features * self.match(caption.float())).sum(1) / math.sqrt(features.shape[1])
+            score: Tensor = self.realism(features)[:, 0] + fit
+        return score
 
 
 class GAN(LatentModel, AdversarialModel):
@@ -301,17 +304,18 @@ class GAN(LatentModel, AdversarialModel):
         """The slopes on a share of the batch, weighted so that the batch's mean is unbiased."""
         batch = len(real)
         count = max(1, round(self.penalty_share * batch))
-        real, fake, caption = real[:count], fake[:count], caption[:count]
+        real, fake, caption = real[:count].float(), fake[:count].float(), caption[:count].float()
 
         def score(images: Tensor) -> Tensor:
             scores: Tensor = self.discriminator(images, caption.repeat(len(images) // count, 1))
             return scores
 
         value = torch.zeros(count, device=real.device)
-        if self.r1 or self.r2:
-            on_real, on_fake = zero_centred(score, torch.cat([real, fake])).chunk(2)
-            value = self.r1 * on_real + self.r2 * on_fake
-        if self.gradient_penalty:
-            weight = noise[:count].child("between").uniform()
-            value = value + self.gradient_penalty * one_centred(score, real, fake, weight)
+        with full(real):  # the slope is a gradient that no scaler keeps from underflowing
+            if self.r1 or self.r2:
+                on_real, on_fake = zero_centred(score, torch.cat([real, fake])).chunk(2)
+                value = self.r1 * on_real + self.r2 * on_fake
+            if self.gradient_penalty:
+                weight = noise[:count].child("between").uniform()
+                value = value + self.gradient_penalty * one_centred(score, real, fake, weight)
         return F.pad(value * (batch / count), (0, batch - count))

@@ -29,6 +29,7 @@ from genzoo.models.base import End, GenerativeModel, Objective, identity, interp
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion, captionless
 from genzoo.noise import Noise
+from genzoo.precision import exact
 from genzoo.types import Batch, Capabilities, Condition, Losses
 
 Stage = Literal["both", "prior", "decoder"]
@@ -448,7 +449,9 @@ class UnCLIP(GenerativeModel):
             drawn.append(self.imagine(batch.condition, noise=noise))
             real.append(self.embed(batch.image))
             tokens.append(batch.tokens)
-        place = ranks(torch.cat(drawn) @ torch.cat(real).T, same_captions(torch.cat(tokens)))
+        with exact(real[0].device):
+            similarity = torch.cat(drawn) @ torch.cat(real).T
+        place = ranks(similarity, same_captions(torch.cat(tokens)))
         return {f"prior_recall_at_{k}": (place < k).float() for k in RECALL}
 
     @torch.no_grad()

@@ -151,11 +151,9 @@ class VAE(LatentModel):
         prior_mean, prior_log_std = self._split(self.prior(features))
         latent = mean + log_std.exp() * noise.child("latent").normal(self.latent)
         log_p = discretised_logistic(
-            batch.image.float(), self._decode(latent, features).float(), self.log_scale.float()
+            batch.image.float(), self._decode(latent, features), self.log_scale.float()
         )
-        kl_bd = gaussian_kl(
-            mean.float(), log_std.float(), prior_mean.float(), prior_log_std.float()
-        )
+        kl_bd = gaussian_kl(mean, log_std, prior_mean, prior_log_std)
         return log_p, kl_bd
 
     def _posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -167,7 +165,7 @@ class VAE(LatentModel):
 
     @staticmethod
     def _split(parameters: Tensor) -> tuple[Tensor, Tensor]:
-        mean, log_std = parameters.chunk(2, dim=1)
+        mean, log_std = parameters.float().chunk(2, dim=1)
         return mean, log_std.clamp(-7.0, 3.0)
 
 

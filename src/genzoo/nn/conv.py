@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from genzoo.precision import full
+
 
 def norm(channels: int) -> nn.GroupNorm:
     """Group normalisation with groups of at least 8 channels."""
@@ -119,5 +121,6 @@ class ConvDecoder(nn.Module):
         """Images, not confined to [-1, 1]."""
         for layer in self.layers:
             x = layer(x, features) if isinstance(layer, ResBlock) else layer(x)
-        image: Tensor = self.out(x)
+        with full(x):
+            image: Tensor = self.out(x.float())
         return image

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.errors import UsageError
+from genzoo.precision import full
 
 SLOPE = 0.2  # of the leaky ReLU for negative numbers
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance of its output
@@ -152,7 +153,8 @@ class ResidualGenerator(nn.Module):
         x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.layers:
             x = layer(x, features) if isinstance(layer, GroupedBlock) else layer(x)
-        image: Tensor = self.out(self.enlarge(x))
+        with full(x):
+            image: Tensor = self.out(self.enlarge(x.float()))
         return image
 
 

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 from genzoo.errors import UsageError
 from genzoo.nn.attention import AttentionBlock
 from genzoo.nn.resnet import Change, Resample, ResBlock
+from genzoo.precision import full
 
 
 def time_features(
@@ -281,7 +282,8 @@ class UNet(_Levels):
         h, maps = self._descend(x, steer, context)
         for layers in self.up:
             h = self._run(layers, torch.cat([h, maps.pop()], dim=1), steer, context)
-        h = self.out(F.silu(self.norm(h)).to(self.out.weight.dtype))
+        with full(h):
+            h = self.out(F.silu(self.norm(h.to(self.out.weight.dtype))))
         return F.pixel_shuffle(h, self.shape.patch)
 
     def _way_up(self, width: int, kept: Sequence[int]) -> tuple[nn.ModuleList, int]:

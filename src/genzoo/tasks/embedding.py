@@ -18,6 +18,7 @@ from genzoo.image import to_float
 from genzoo.metrics.files import written_whole
 from genzoo.models.base import GenerativeModel
 from genzoo.models.unclip import UnCLIP
+from genzoo.precision import exact
 
 BATCH = 256  # images at once
 WAY = 1  # how images are embedded; another number whenever that changes, for other files
@@ -54,7 +55,7 @@ def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImage
 def _embedded(model: UnCLIP, data: TextImageData, device: torch.device) -> Tensor:
     """Unit vectors of shape (images, features), in half precision."""
     clip, parts = model.clip.to(device), []
-    with Progress("embedding the images", len(data)) as progress:
+    with Progress("embedding the images", len(data)) as progress, exact(device):
         for start in range(0, len(data), BATCH):
             rows = range(start, min(start + BATCH, len(data)))
             parts.append(clip.of_images(to_float(data.images(list(rows))).to(device)).half().cpu())

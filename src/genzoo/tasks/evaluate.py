@@ -72,7 +72,8 @@ def evaluate(
     entries: dict[str, Entry] = {}
     if draws:
         seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
-    entries |= measuring.held_out(cfg, model, data, tokenizer, device)
+    with build.precision(cfg)():
+        entries |= measuring.held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_results(
             cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
@@ -96,15 +97,16 @@ def _pictures(
     folder = Path(cfg.run.folder)
     try:
         if model.capabilities.sampling is not None:
-            write_gallery(
-                model,
-                data,
-                tokenizer,
-                folder=folder / "gallery",
-                seed=cfg.seed,
-                device=build.device(cfg),
-                guidance=guidance,
-            )
+            with build.precision(cfg)():
+                write_gallery(
+                    model,
+                    data,
+                    tokenizer,
+                    folder=folder / "gallery",
+                    seed=cfg.seed,
+                    device=build.device(cfg),
+                    guidance=guidance,
+                )
         if draw_retrieval(entries, folder / "retrieval.png"):
             say(f"  {folder / 'retrieval.png'}: retrieval against the step of the noise")
     except Exception as error:

@@ -27,6 +27,7 @@ from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.noise import Noise
+from genzoo.precision import rounding
 from genzoo.signals import Interrupted
 from genzoo.tasks import embedding
 from genzoo.tasks.captions import say_cut_of
@@ -97,7 +98,7 @@ def train(
         Interrupted: after a signal, when the checkpoint has been written.
         GenzooError: when a loss is no longer finite.
     """
-    model = build.compiled(cfg, build.build_model(cfg))
+    model = build.build_model(cfg)
     origin = build.take_over(cfg, model) if checkpoint is None else checkpoint.origin
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
     if checkpoint is not None:  # also to go on: what is made of a frozen part is made next
@@ -115,8 +116,13 @@ def train(
         optimizer=OmegaConf.to_container(cfg.optimizer),
         ema=OmegaConf.to_container(cfg.ema),
         seed=cfg.seed,
-        about={**_about(cfg, data, tokenizer), "origin": origin},
+        about={
+            **_about(cfg, data, tokenizer),
+            "origin": origin,
+            "precision": _precisions(cfg, checkpoint),
+        },
     )
+    build.compiled(cfg, module.model, module.ema.model)
     embedding.remember(cfg, (module.model, module.ema.model), data)
     say_cut_of(module.model, data, tokenizer)
     say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
@@ -167,7 +173,8 @@ def train(
     ]
     trainer = build_trainer(cfg, callbacks, game=game)
     path = None if checkpoint is None else str(checkpoint.path)
-    with signals.listening(), signals.held():
+    tf32 = rounding(tf32=build.precision(cfg).tf32 and not model.exact)
+    with signals.listening(), signals.held(), tf32:
         try:
             trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
         except Exception:
@@ -211,6 +218,13 @@ def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[s
         "data_fingerprint": data.fingerprint,
         **provenance.software(),
     }
+
+
+def _precisions(cfg: DictConfig, checkpoint: Checkpoint | None) -> str:
+    """In which precision a model was trained, one after the other if that was changed."""
+    now = str(build.precision(cfg))
+    before = None if checkpoint is None else checkpoint.about.get("precision")
+    return now if before is None or before.split(", then ")[-1] == now else f"{before}, then {now}"
 
 
 def _batches(
@@ -269,8 +283,9 @@ def _look(
     Between its parts it calls `pause`.
     """
     draws = module.model.capabilities.sampling is not None
-    samples = _samples(cfg, module, data, tokenizer) if draws else None
-    return Look(_validate(cfg, module, data, tokenizer, pause), samples)
+    with build.precision(cfg)():
+        samples = _samples(cfg, module, data, tokenizer) if draws else None
+        return Look(_validate(cfg, module, data, tokenizer, pause), samples)
 
 
 def _samples(

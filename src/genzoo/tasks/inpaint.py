@@ -80,7 +80,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     say_cut_by_guide(guidance, [prompt])
     label = checked_label(cfg, base, guidance)
     drawn: Tensor | None = None
-    with torch.no_grad():
+    with torch.no_grad(), build.precision(cfg)():
         for stage in stages:
             square, known = region.seen(stage.size)
             captions = [prompt] * cfg.count

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from genzoo import build
 from genzoo.check import (
     check_able,
     check_captions,
@@ -64,7 +65,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         )
         for k, caption in enumerate(captions)
     )
-    with torch.no_grad():
+    with torch.no_grad(), build.precision(cfg)():
         way = trained.model.between(
             start, end, trained.shape, cfg.steps, guidance=trained.guidance
         )

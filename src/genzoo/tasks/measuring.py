@@ -28,6 +28,7 @@ from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.noise import Noise, split_seed
+from genzoo.precision import exact
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.types import Batch
@@ -120,15 +121,16 @@ def measure_samples(
             numbers = list(mine[start : start + cfg.metrics.batch])
             cond = condition_of(model, data, shown(numbers), tokenizer)
             begin = time.perf_counter()
-            images = draw(
-                model,
-                cond,
-                data.shape,
-                seed=cfg.seed,
-                indices=numbers,
-                device=device,
-                guidance=guidance,
-            )
+            with build.precision(cfg)():
+                images = draw(
+                    model,
+                    cond,
+                    data.shape,
+                    seed=cfg.seed,
+                    indices=numbers,
+                    device=device,
+                    guidance=guidance,
+                )
             if start:  # the first batch also pays for kernels being chosen
                 spent, warm = spent + time.perf_counter() - begin, warm + len(numbers)
             elif len(mine) <= cfg.metrics.batch:
@@ -195,8 +197,10 @@ def clip_score(cfg: DictConfig) -> tuple[CLIPScore, Matcher] | None:
 
     @torch.no_grad()
     def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
-        seen = matcher.of_images(to_float(images).to(build.device(cfg)))
-        return (seen * matcher.of_captions(captions)).sum(dim=1)
+        device = build.device(cfg)
+        with exact(device):
+            seen = matcher.of_images(to_float(images).to(device))
+            return (seen * matcher.of_captions(captions)).sum(dim=1)
 
     return CLIPScore(similarity, matcher.cut), matcher
 
@@ -228,6 +232,7 @@ def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
         sample_seed=cfg.seed,
         guidance=build.guidance_words(cfg),
         sampler=None if sampler is None else str(sampler),
+        precision=str(build.precision(cfg)),
         ema=True,
         data=data.name,
         data_fingerprint=data.fingerprint,
@@ -270,6 +275,7 @@ def held_out(
     common = {
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
+        "precision": str(build.precision(cfg)),
         "seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip

@@ -29,17 +29,21 @@ class Cost:
         images_seen: over all processes.
         seconds: of training, without monitoring and evaluation.
         origin: the weights that it began with, or that were not trained here at all.
+        precision: in which it computed; None where that is not known.
     """
 
     images_seen: int
     seconds: float
     origin: str | None = None
+    precision: str | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Cost:
         """What a checkpoint says of its training."""
         about = checkpoint.about
-        return cls(about["images_seen"], about["seconds"], checkpoint.origin)
+        return cls(
+            about["images_seen"], about["seconds"], checkpoint.origin, about.get("precision")
+        )
 
 
 def write_results(
@@ -86,9 +90,13 @@ def write_results(
             "seconds": cost.seconds,
             "images_per_second": cost.images_seen / max(cost.seconds, 1e-9),
             "peak_memory_bytes": peak_memory(device),
+            "precision": cost.precision,
+        },
+        "sampling": {
+            "seconds_per_image": seconds_per_image,
+            "precision": str(build.precision(cfg)),
         },
         "captions": {"tokens": cut.context, "cut_share": cut.share, "most_tokens_cut": cut.most},
-        "sampling": {"seconds_per_image": seconds_per_image},
         "command": cfg.run.command,
         "provenance": {
             **provenance.software(),

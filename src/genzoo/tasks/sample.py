@@ -54,7 +54,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         say_cut(larger.tokenizer, upsampler=captions[: cfg.count])
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
-    with Progress("drawing", cfg.count) as progress:
+    with Progress("drawing", cfg.count) as progress, build.precision(cfg)():
         for start in range(0, cfg.count, cfg.batch):
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
             own = [captions[i % len(captions)] for i in numbers]

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from genzoo import build
 from genzoo.check import check_able, check_drawing, check_given, check_share, check_whole, writable
 from genzoo.console import say
 from genzoo.handed import mentioned
@@ -30,7 +31,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     given = open_square(cfg.image, cfg.data.image_size)
     trained = Trained.of(cfg)
     cut = say_cut(trained.tokenizer, source=source, target=target)
-    with torch.no_grad():
+    with torch.no_grad(), build.precision(cfg)():
         way = trained.model.textdiff(
             to_float(given)[None].to(trained.device),
             trained.condition(source),

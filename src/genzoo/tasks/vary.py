@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from genzoo import build
 from genzoo.check import (
     check_able,
     check_captions,
@@ -44,7 +45,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     cut = say_cut(trained.tokenizer, prompt=prompt)
     say_cut_by_guide(trained.guidance, [prompt or ""])
     pictures = []
-    with Progress("drawing", cfg.count) as progress, torch.no_grad():
+    computing = build.precision(cfg)()
+    with Progress("drawing", cfg.count) as progress, torch.no_grad(), computing:
         for start in range(0, cfg.count, cfg.batch):
             numbers = range(start, min(start + cfg.batch, cfg.count))
             versions = trained.model.vary(

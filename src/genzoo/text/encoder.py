@@ -84,6 +84,6 @@ class TextEncoder(nn.Module):
         return TextFeatures(x_bld, pooled)
 
     def pooled(self, cond: Condition) -> Float[Tensor, "b d"]:
-        """One vector a caption."""
+        """One vector a caption, in float32."""
         features: TextFeatures = self(cond.tokens, cond.token_mask)
-        return features.pooled
+        return features.pooled.float()
