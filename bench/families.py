@@ -18,7 +18,8 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "gan": ("model=gan", "model.latent=8", "model.features=16", "model.generator.widths=[8,16]",
             "model.discriminator.widths=[8,16]", "model.augmentation.mode=adaptive",
             "model.augmentation.images=500", "optimizer.discriminator.steps=2"),
-    "clip": ("model=clip", "model.image.layers=1", "model.text.layers=1"),
+    "clip": ("model=clip", "model.image.layers=1", "model.text.layers=1",
+             "optimizer.accumulate=1"),  # it tells an image from the others of its step
     "noisy_classifier": ("model=noisy_classifier", *_UNET[:2]),
     "unclip": ("model=unclip", "clip=../clip/undisturbed", "model.decoder.unet.width=8",
                "model.decoder.unet.head_channels=8", "sampler.steps=2", "model.prior.steps=2",

@@ -125,6 +125,7 @@ def _child(
     os.environ.update(variables)
     os.chdir(cwd)
     tempfile.tempdir = None
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     for number, path, flags in (
         (0, os.devnull, os.O_RDONLY),
         (1, out, os.O_WRONLY | os.O_CREAT),

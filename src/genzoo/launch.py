@@ -317,8 +317,11 @@ def _gpus(cfg: DictConfig) -> int:
 
 
 def _spawn(config: Path, processes: int) -> dict[str, float]:
-    """Start the ranks, wait for them, and turn the death of one into its own error."""
-    from torch.distributed.elastic.multiprocessing import SignalException
+    """Start the ranks, wait for them, and turn the death of one into its own error.
+
+    A signal raises `Interrupted` in the agent, which then ends the ranks by SIGTERM and waits for
+    their checkpoint; a second Ctrl-C ends this process at once, and with it the ranks.
+    """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -336,7 +339,7 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
         local_addr="localhost",
         run_id=str(os.getpid()),
         monitor_interval=0.2,
-        signals_to_handle=",".join(number.name for number in (*ENDING, signal.SIGQUIT)),
+        signals_to_handle="",  # of an agent's handlers the second Ctrl-C would be one too few
     )
     error_file = config.parent / RANK_ERRORS
     error_file.unlink(missing_ok=True)
@@ -344,8 +347,6 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of a lost rank the others tell much
     try:
         elastic_launch(settings, sys.executable)("-m", "genzoo.launch", str(config))
-    except SignalException as error:
-        raise Interrupted(error.sigval) from error
     except ChildFailedError as error:
         codes = {rank: failure.exitcode for rank, failure in error.failures.items()}
         first, _ = error.get_first_failure()

@@ -19,6 +19,7 @@ from genzoo.lit import callbacks, writing
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.writing import WriteError
 from genzoo.models.ae import Autoencoder
+from genzoo.signals import ECHO
 from genzoo.tasks import fit
 from tests.shell import Command, Result
 
@@ -245,3 +246,35 @@ def test_all_ranks_write_one_checkpoint_together(
     seen = images(tmp_path / "a")
     assert seen > 0
     assert f"stopped after {seen:,} images" in result.out
+
+
+def ranks_of(command: Command) -> list[int]:
+    """The processes of its ranks."""
+    children = Path(f"/proc/{command.pid}/task/{command.pid}/children").read_text()
+    return [
+        int(pid)
+        for pid in children.split()
+        if b"genzoo.launch" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+
+
+def lives(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.dist
+def test_a_second_ctrl_c_ends_ranks_that_do_not_answer(two_ranks: Command) -> None:
+    ranks = ranks_of(two_ranks)
+    assert len(ranks) == 2
+    os.kill(ranks[0], signal.SIGSTOP)  # as one that waits for a device for ever
+    two_ranks.send(signal.SIGINT)
+    time.sleep(ECHO + 1)
+    assert two_ranks.running
+    two_ranks.send(signal.SIGINT)
+    result = two_ranks.wait(timeout=60)
+    assert (result.status, result.err) == (130, "genzoo: interrupted\n")
+    deadline = time.monotonic() + 30
+    while any(lives(pid) for pid in ranks):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
