@@ -48,13 +48,21 @@ def commands() -> Iterator[list[str]]:
 COMMANDS = list(commands())
 
 
+# Sizes that come with a tokenizer of their own; to train one anew, it has to be as large.
+LARGE = {
+    f"model/size@model{place}={size}": ("text.context=128", "text.vocab_size=50257")
+    for size in ("paper", "released", "released_upsample")
+    for place in ("", ".decoder")
+}
+
+
 def unruled(cfg: DictConfig) -> list[str]:
     return [key for key, _ in _leaves(_tree(cfg)) if rule_of(key) is None]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_key_of_every_file_has_a_rule_and_keeps_it(command: list[str]) -> None:
-    cfg = compose(*command)
+    cfg = compose(*command, *LARGE.get(command[-1], ()))
     assert unruled(cfg) == []
     before = OmegaConf.to_yaml(cfg)
     check_values(cfg)
@@ -131,6 +139,7 @@ WRONG = [
     ("model.unet.attention=[3]", "no level has", "power of two"),
     ("model.text.heads=0", "too small", "above 0"),
     ("+model.unet.dropout=-1", "too small", "from 0"),
+    ("model.process.steps=1", "model.process.steps=1 is too small", "from 2"),
     ("model.process=null", "model.process=null is no section", "model.process.<key>="),
 ]
 
@@ -179,6 +188,12 @@ TOGETHER = [
     (["model.text.heads=3"], "cannot be shared out to model.text.heads=3", "such as 129"),
     (["model=flow", "model/arch=tarflow", "model.arch.heads=5"], "arch.heads=5", "5"),
     (["model=clip", "model.image.heads=7"], "model.image.heads=7", "such as 126"),
+    (["model.text.context=8"], "model.text.context=8 is not text.context=32", "text.context=8"),
+    (["model.text.vocab_size=300"], "below text.vocab_size=2048", "text.vocab_size=300"),
+    (["model.text.vocab_size=9"], "below text.vocab_size=2048", "leave model.text.vocab_size"),
+    (["model/size@model=released"], "model.text.context=128 is not", "text.context=128"),
+    (["model=flow", "model.arch.features=3"], "is not model.text.width=64", "leave"),
+    (["+model.text.padding=false"], "guidance has nothing to compare", "model.drop=0"),
     (["model.unet.groups=7"], "groups=7", "such as 49"),
     (["model.unet.head_channels=36"], "head_channels=36", "such as 36"),
     (["model.unet.blocks=[1,1,1]"], "blocks has 3 entries", "one a level"),
@@ -206,6 +221,8 @@ def test_what_does_not_go_together_is_refused(typed: list[str], problem: str, re
         ["sampler.steps=1000"],
         ["model=diffusion", "model.process.steps=30"],  # no bound is measured
         ["model.text=null", "model=diffusion"],
+        ["+model.text.padding=false", "model.drop=0", "guidance=none"],
+        ["checkpoint=x", "model/size@model=released"],
         ["optimizer.accumulate=4", "budget.images=97"],
         ["task=evaluate", "budget.images=null"],
     ],

@@ -78,6 +78,8 @@ def test_the_remedy_is_a_size_that_fits() -> None:
     [
         (["model=glide", "model.stage=prior"], "base, upsample"),
         (["model=unclip", "model.stage=base"], "both, prior, decoder"),
+        (["model=unclip", "model.prior.process.learned_variance=true"], "leave it false"),
+        (["model=clip", "model/process=edm", "model.noise_aware=true"], "model/process=discrete"),
         (["model=gan", "model.patch=3"], "1, 2 or 4"),
         (["model=gan", "optimizer.batch_size=1"], "optimizer.batch_size=2 or more"),
         (["model=clip", "optimizer.batch_size=1"], "optimizer.batch_size=2"),

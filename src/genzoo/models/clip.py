@@ -61,6 +61,14 @@ class CLIP(Judge):
     )
 
     @classmethod
+    def check_settings(cls, settings: Mapping[str, Any]) -> None:
+        if settings["noise_aware"] and "steps" not in settings["process"]:
+            raise UsageError(
+                "a noise-aware CLIP counts the steps of its process, and this one has none",
+                "use model/process=discrete; it guides models of every process",
+            )
+
+    @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
         return int(settings["image"]["patch"])
 

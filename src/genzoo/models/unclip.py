@@ -171,6 +171,12 @@ class UnCLIP(GenerativeModel):
                 f"use one of {', '.join(stages)}",
             )
 
+        if settings["prior"]["process"].get("learned_variance"):
+            raise UsageError(
+                "model.prior.process.learned_variance=true asks a prior for what it does not say",
+                "leave it false",
+            )
+
     @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
         return Diffusion.size_unit(settings["decoder"])  # CLIP sees images of a size of its own

@@ -1,7 +1,8 @@
 """The table: every key of configs/ with what may stand there.
 
-A key of the section `model` is looked up by its last word too, which means the same in every
-family. A key without a rule is a person's own; tests see to it that those in configs/ have one.
+A key of the section `model` is looked up by its last two words or its last one, which means the
+same in every family. A key without a rule is a person's own; tests see to it that those in
+configs/ have one.
 """
 
 from __future__ import annotations
@@ -148,6 +149,8 @@ KEYS: dict[str, Rule] = {
 }
 
 MODEL: dict[str, Rule] = {
+    "process.steps": whole(2),
+    "prior.steps": whole(2),
     "attention": listed(
         custom("a power of two", lambda n: n in {2**k for k in range(16)}, why="no level has")
     ),
@@ -234,8 +237,10 @@ def rule_of(key: str) -> Rule | None:
     for pattern, rule in KEYS.items():
         if "*" in pattern and fnmatchcase(key, pattern):
             return rule
-    section, _, rest = key.partition(".")
-    return MODEL.get(rest.rpartition(".")[2]) if section == "model" else None
+    section, *rest = key.split(".")
+    if section != "model":
+        return None
+    return MODEL.get(".".join(rest[-2:])) or MODEL.get(".".join(rest[-1:]))
 
 
 def is_section(key: str) -> bool:

@@ -19,6 +19,10 @@ def conflicts(cfg: Tree) -> Iterator[Conflict]:
         yield from _heads(key, node)
         yield from _unet(key, node)
         yield from _padding(key, node, cfg)
+        if cfg["task"]["name"] == "fit" and cfg["checkpoint"] is None:
+            yield from _tokens(key, node, cfg["text"])
+        if isinstance(node.get("arch"), Mapping):
+            yield from _condition(key, node)
     yield from _process(cfg)
     if cfg["task"]["name"] in ("fit", "evaluate"):
         yield from _metrics(cfg["metrics"])
@@ -81,6 +85,37 @@ def _padding(key: str, node: Tree, cfg: Tree) -> Iterator[Conflict]:
             f"{key}.text.padding=false lets an empty caption look like the one it stands for, so "
             "that guidance has nothing to compare with",
             f"leave it away, or write {key}.drop=0 guidance=none",
+        )
+
+
+def _tokens(key: str, node: Tree, tokenizer: Tree) -> Iterator[Conflict]:
+    """A new tokenizer is trained as the section `text` says, and networks read what it writes."""
+    text = node.get("text")
+    if not isinstance(text, Mapping) or "context" not in text:
+        return
+    context, words = text["context"], text["vocab_size"]
+    if context != tokenizer["context"]:
+        yield (
+            f"{key}.text.context={context} is not text.context={tokenizer['context']}, which the "
+            "tokenizer writes",
+            f"write text.context={context}",
+        )
+    if words < tokenizer["vocab_size"]:
+        yield (
+            f"{key}.text.vocab_size={words} is below text.vocab_size={tokenizer['vocab_size']}",
+            f"write text.vocab_size={words}"
+            if words > 256
+            else f"leave {key}.text.vocab_size away",
+        )
+
+
+def _condition(key: str, node: Tree) -> Iterator[Conflict]:
+    features, text = node["arch"].get("features"), node.get("text")
+    if isinstance(text, Mapping) and features not in (None, text["width"]):
+        yield (
+            f"{key}.arch.features={features} is not {key}.text.width={text['width']}, whose "
+            "features these are",
+            f"leave {key}.arch.features away",
         )
 
 
