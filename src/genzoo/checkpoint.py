@@ -7,7 +7,10 @@ version and git revision. Files of `genzoo.portable` and the reference's are rea
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,13 +93,13 @@ def find(word: str, *, output: str | Path) -> Path:
         UsageError: where there is none.
     """
     if word == "last":
-        found = sorted(Path(output).rglob(str(LAST)), key=lambda path: path.stat().st_mtime)
+        found = sorted(_runs_below(Path(output)))
         if not found:
             raise UsageError(
                 f"there is no run with a checkpoint below {output}",
                 "train one first, or name a file: checkpoint=...",
             )
-        return found[-1].resolve()
+        return found[-1][1].resolve()
     path = Path(word).expanduser()
     if path.is_dir():
         path = path / LAST
@@ -110,6 +113,20 @@ def find(word: str, *, output: str | Path) -> Path:
             + (f" or one of {zoo}" if zoo else ""),
         )
     return path.resolve()
+
+
+def _runs_below(output: Path) -> Iterator[tuple[float, Path]]:
+    """The last checkpoints below a folder, links followed, with the times of their writing."""
+    seen: set[str] = set()
+    for folder, folders, _ in os.walk(output, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
+        path = Path(folder) / LAST
+        with contextlib.suppress(OSError):  # one that is being replaced, or may not be read
+            yield path.stat().st_mtime, path
 
 
 def read(path: Path) -> Checkpoint:

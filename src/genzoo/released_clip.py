@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from genzoo import released
 from genzoo.config import OPENAI, build, compose, plain
-from genzoo.content import content_of
+from genzoo.content import content_of, may_hold_weights
 from genzoo.convert import clip
 from genzoo.convert.clip import KEYS
 from genzoo.data.cache import cache_home
@@ -31,7 +31,6 @@ from genzoo.text.clip_bpe import CLIPTokenizer, check_packages
 
 IMAGE, TEXT = "clip_image_enc.pt", "clip_text_enc.pt"  # as published
 NAME = f"{OPENAI}/{IMAGE}"  # of the released one, for stamps
-ENDINGS = (".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 VOCABULARY = (
     "https://raw.githubusercontent.com/openai/CLIP/d05afc436d78f1c48dc0dbf8e5980a9d471f35f6/clip"
 )
@@ -124,7 +123,7 @@ def in_folder(folder: Path) -> Files:
 
 def holds_weights(folder: Path) -> bool:
     """Whether a folder has files directly in it that may be encoders."""
-    return folder.is_dir() and any(file.suffix in ENDINGS for file in folder.iterdir())
+    return folder.is_dir() and any(map(may_hold_weights, folder.iterdir()))
 
 
 def kind_of(file: Path) -> str | None:
@@ -236,7 +235,7 @@ def _by_kind(folder: Path) -> dict[str, list[Path]]:
     """The encoders in a folder."""
     found: dict[str, list[Path]] = {kind: [] for kind in KEYS}
     for file in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if file.suffix in ENDINGS and (kind := kind_of(file)) is not None:
+        if may_hold_weights(file) and (kind := kind_of(file)) is not None:
             found[kind].append(file.resolve())
     return found
 
