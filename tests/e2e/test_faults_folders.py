@@ -237,3 +237,13 @@ def test_what_differs_is_shown_as_it_is_typed() -> None:
     now = {"a": {"b": 2, "new": 0}, "c": True, "run": {"folder": "y"}, "logger": {"name": "y"}}
     assert differences(before, now) == ["a.b=2 (there: 1)", "c=true (there: null)"]
     assert differences(before, before) == []
+
+
+def test_a_run_that_goes_wrong_does_not_point_to_an_earlier_ones_weights(
+    shell: Shell, tmp_path: Path
+) -> None:
+    assert shell(*TRAINING).status == 0
+    wrong = ("optimizer.lr=1e30", "optimizer.warmup_images=0", "optimizer.clip=null")
+    run = shell(*TRAINING, *wrong, "overwrite=true")
+    one_line(run, "start again with a lower optimizer.lr=", status=1)
+    assert not (tmp_path / "a" / "checkpoints" / "last.ckpt").exists()
