@@ -101,8 +101,10 @@ def test_a_family_trains_resumes_is_measured_and_draws(
 
     if results["model"]["sampling"] is None:
         return
+    drawn = tmp_path / "drawn"
+    common = (f"trainer.precision={precision}", f"hydra.run.dir={drawn}", *MACHINE)
     drawing = ("task=sample", f"checkpoint={folder}", "prompt=a circle", "count=2", *common)
     status, _, said = genzoo(*drawing)
     assert status == 0, said
-    with Image.open(folder / "samples" / "00001.png") as picture:
+    with Image.open(drawn / "samples" / "00001.png") as picture:
         assert picture.info["precision"] == precision
