@@ -304,7 +304,7 @@ def _chosen(section: DictConfig, nothing: Any) -> Any:
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:
     """The checkpoint that an unfinished run goes on from, or that the configuration names."""
-    word = cfg.run.get("resume") or cfg.checkpoint
+    word = OmegaConf.select(cfg, "run.resume") or cfg.checkpoint
     return None if word is None else read(Path(word))
 
 
