@@ -153,6 +153,16 @@ def test_what_is_wrong_is_said_with_a_remedy(typed: str, problem: str, remedy: s
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("steps", [1.5, 0, 0.3, -1])
+def test_turns_are_whole_numbers_or_their_reciprocals(steps: float) -> None:
+    rule = rule_of("optimizer.discriminator.steps")
+    assert rule is not None
+    with pytest.raises(Refused, match="cannot be played in turns"):
+        rule.read(steps)
+    for good in (1, 4, 0.25, 1 / 3):
+        assert rule.read(good) == good
+
+
 def test_values_are_what_they_are() -> None:
     cfg = compose("budget.images=1e6", "optimizer.lr=1e-3", "model.unet.multiples=[1.0,2]")
     check_values(cfg)
