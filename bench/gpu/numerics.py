@@ -62,7 +62,7 @@ def golden(bench: Bench) -> Found:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-m", "gpu", "-q", str(TESTS / "gpu"),
+            [sys.executable, "-m", "pytest", "-m", "gpu", "-q", str(TESTS),
              f"--junitxml={report}"],
             capture_output=True, text=True, cwd=TESTS.parent, timeout=240,
         )  # fmt: skip

@@ -101,10 +101,10 @@ WRONG = [
     ("seed={a:1}", "seed={a:1} is a section", "whole number"),
     ("optimizer=5", "optimizer=5 is no section", "optimizer.<key>="),
     ("model.text=5", "model.text=5 is no section", "model.text.<key>="),
-    ("optimizer.lr=nan", "optimizer.lr=nan is not finite", "above 0"),
-    ("optimizer.lr=inf", "optimizer.lr=inf is not finite", "above 0"),
-    ("optimizer.lr=0", "optimizer.lr=0 is too small", "above 0"),
-    ("optimizer.lr=fast", "optimizer.lr=fast is no number but text", "a number above 0"),
+    ("optimizer.lr=nan", "optimizer.lr=nan is not finite", "a number from 0"),
+    ("optimizer.lr=inf", "optimizer.lr=inf is not finite", "a number from 0"),
+    ("optimizer.lr=-1", "optimizer.lr=-1 is too small", "from 0"),
+    ("optimizer.lr=fast", "optimizer.lr=fast is no number but text", "a number from 0"),
     ("optimizer.betas=[0.9]", "optimizer.betas=[0.9] has 1 entries", "list of 2"),
     ("optimizer.betas=[0.9,1]", "which is too large", "below 1"),
     ("optimizer.betas=0.9", "optimizer.betas=0.9 is no list", "list of 2"),
@@ -253,3 +253,16 @@ def test_the_check_takes_no_torch() -> None:
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["True", "False"]
+
+
+@pytest.mark.parametrize(
+    ("target", "fits"), [("mypkg.Model", True), ("genzoo.models.vae.VAE", False)]
+)
+def test_keys_of_somebodys_own_model_mean_what_it_says(target: str, fits: bool) -> None:
+    cfg = compose("model=vae", f"model._target_={target}", "+model.loss=mse", "model.widths=wide")
+    if fits:
+        check_values(cfg)
+        check_together(cfg)
+    else:
+        with pytest.raises(UsageError, match=r"model\.loss=mse"):
+            check_values(cfg)

@@ -59,6 +59,10 @@ def _refuse(wrong: list[tuple[str, str]]) -> None:
 def _tree(cfg: DictConfig) -> dict[str, Any]:
     tree = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=False)
     assert isinstance(tree, dict)
+    model = tree.get("model")
+    if isinstance(model, dict) and not str(model.get("_target_")).startswith("genzoo."):
+        # Somebody's own class: its keys may be called as ours are, and mean something else.
+        tree["model"] = {key: model[key] for key in ("name", "_target_") if key in model}
     return {str(key): value for key, value in tree.items() if key not in ("hydra", "run")}
 
 

@@ -1,8 +1,8 @@
 """The table: every key of configs/ with what may stand there.
 
 A key of the section `model` is looked up by its last two words or its last one, which means the
-same in every family. A key without a rule is a person's own; tests see to it that those in
-configs/ have one.
+same in every family of genzoo's; of other people's classes nothing is known. A key without a rule
+is a person's own; tests see to it that those in configs/ have one.
 """
 
 from __future__ import annotations
@@ -74,13 +74,13 @@ KEYS: dict[str, Rule] = {
     "optimizer.batch_size": COUNT,
     "optimizer.betas": listed(number(least=0, below=1), length=2),
     "optimizer.clip": POSITIVE | NULL,
-    "optimizer.discriminator.lr": POSITIVE,
+    "optimizer.discriminator.lr": number(least=0),
     "optimizer.discriminator.steps": custom(
         "a whole number such as 4, or one of its reciprocals such as 0.25",
         _whole_or_reciprocal,
         why="cannot be played in turns",
     ),
-    "optimizer.lr": POSITIVE,
+    "optimizer.lr": number(least=0),
     "optimizer.warmup_images": whole(0),
     "optimizer.weight_decay": number(least=0),
     "trainer.checkpoint_minutes": number(least=0),
