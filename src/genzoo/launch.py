@@ -156,22 +156,9 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     if cfg.get("upsampler") == "auto":
         cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
     if cfg.checkpoint is not None:
-        from genzoo import checkpoint, released_clip
-        from genzoo.build import is_pair
-
-        if cfg.checkpoint == OPENAI:
-            path = _released(cfg)
-        elif is_pair(cfg.checkpoint):
-            path = released_clip.in_folder(Path(cfg.checkpoint).expanduser()).image
-        else:
-            path = checkpoint.find(cfg.checkpoint, output=cfg.output)
-        found = checkpoint.configuration(path)
-        mine = saved.admitted(found, path=path, own=cfg, overrides=overrides)
-        cfg = from_checkpoint(cfg, mine, overrides)
-        cfg.checkpoint = escaped(str(path))
-    else:
-        if cfg.model.name == "unclip":
-            cfg = _on_clip(cfg)
+        cfg = _on_checkpoint(cfg, overrides)
+    elif cfg.model.name == "unclip":
+        cfg = _on_clip(cfg)
     for section, key in ((cfg.guidance, "checkpoint"), (cfg.metrics, "clip")):
         if section.get(key) is not None:
             from genzoo.build import find_judge
@@ -214,6 +201,24 @@ def _check_launch(cfg: DictConfig) -> None:
     if asked > 1:
         where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
         say(f"{asked} processes meet at {where}")
+
+
+def _on_checkpoint(cfg: DictConfig, overrides: list[str]) -> DictConfig:
+    """The configuration of a command that names a checkpoint, which is found, or fetched."""
+    from genzoo import checkpoint, released_clip
+    from genzoo.build import is_pair
+
+    if cfg.checkpoint == OPENAI:
+        path = _released(cfg)
+    elif is_pair(cfg.checkpoint):
+        path = released_clip.in_folder(Path(cfg.checkpoint).expanduser()).image
+    else:
+        path = checkpoint.find(cfg.checkpoint, output=cfg.output)
+    found = checkpoint.configuration(path)
+    admitted = saved.admitted(found, path=path, own=cfg, overrides=overrides)
+    cfg = from_checkpoint(cfg, admitted, overrides)
+    cfg.checkpoint = escaped(str(path))
+    return cfg
 
 
 def _on_clip(cfg: DictConfig) -> DictConfig:

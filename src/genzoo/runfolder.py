@@ -86,6 +86,9 @@ def locked(folder: Path) -> Iterator[None]:
         with _not_in_children(file):
             yield
     finally:
+        # Let go before closing: a child that was forked just now may not have closed it yet.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
 
 

@@ -74,7 +74,8 @@ def test_results_and_pages_have_no_home_and_no_secret(
     env = {"HOME": str(tmp_path / "ann"), "OTHER_API_KEY": KEY}
     result = shell(
         "task=evaluate", f"checkpoint={file}", *QUICK, *measured, "metrics.splits=2",
-        f"+note={KEY}", f"data.cache={home}/cache", f"hydra.run.dir={home}/out", env=env,
+        f"weights_dir={home}/{KEY}", f"data.cache={home}/cache", f"hydra.run.dir={home}/out",
+        env=env,
     )  # fmt: skip
     assert result.status == 0, result.err
     assert not tells(home / "out", str(tmp_path), KEY)

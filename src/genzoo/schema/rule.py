@@ -71,7 +71,7 @@ def number(
         _within(found, least=least, above=above, most=most, below=below)
         return value
 
-    bounds = {"from": least, "above": above, "up to": most, "below": below}
+    bounds = {"from": least, "above": above, "to": most, "below": below}
     limits = [f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None]
     return Rule(" ".join(["a number", *limits]), read)
 
