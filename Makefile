@@ -46,7 +46,7 @@ layers: $(INSTALLED) ## that imports run one way, with import-linter
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED) ## the tests alone, a process a core; PYTEST="-k name" chooses
-	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 	$(BIN)/python -m bench

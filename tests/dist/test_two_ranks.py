@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.shell import Command, Result
 from tests.small import DATA, SMALL, TRAINING
 
 pytestmark = pytest.mark.dist
 
 
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "genzoo", *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+def command(folder: Path, *arguments: str) -> Result:
+    return Command(*arguments, cwd=folder, env={"OMP_NUM_THREADS": "1"}).wait()
 
 
 def metrics(folder: Path) -> dict[str, float]:
@@ -33,7 +25,7 @@ def metrics(folder: Path) -> dict[str, float]:
 
 def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
     one = command(tmp_path, "model=vae", *SMALL, "hydra.run.dir=one")
-    assert one.returncode == 0, one.stderr
+    assert one.status == 0, one.err
     two = command(
         tmp_path,
         "-m",
@@ -42,7 +34,7 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
         "trainer.processes=2",
         "hydra.sweep.dir=sweep",
     )
-    assert two.returncode == 0, two.stderr
+    assert two.status == 0, two.err
     jobs = sorted(path.parent for path in (tmp_path / "sweep").glob("*/results.json"))
     assert [job.name for job in jobs] == ["0-vae-seed0", "1-autoencoder-seed0"]
     assert (tmp_path / "sweep" / "comparison.html").exists()
@@ -61,7 +53,7 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
         *[argument for argument in SMALL if argument.startswith("metrics.")],
         "hydra.run.dir=again",
     )
-    assert again.returncode == 0, again.stderr
+    assert again.status == 0, again.err
     for name, value in metrics(tmp_path / "again").items():
         assert value == pytest.approx(together[name], rel=1e-5, abs=1e-6), name
 
@@ -76,7 +68,7 @@ def test_pairs_are_told_apart_among_those_of_all_processes(tmp_path: Path) -> No
         ["hydra.run.dir=sharded", "trainer.processes=2", "strategy=fsdp"],
     ):
         done = command(tmp_path, *own, *arguments)
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
     same_weights(tmp_path / "one", tmp_path / "two")
     same_weights(tmp_path / "one", tmp_path / "sharded")
 
@@ -91,7 +83,7 @@ def test_sharded_weights_learn_the_same_and_go_on(tmp_path: Path) -> None:
         ["checkpoint=half", *small, *sharded, "hydra.run.dir=rest"],
     ):
         done = command(tmp_path, *arguments)
-        assert done.returncode == 0, done.stderr
+        assert done.status == 0, done.err
     same_weights(tmp_path / "one", tmp_path / "rest")
 
 
@@ -108,26 +100,20 @@ def same_weights(one: Path, other: Path) -> None:
 def test_a_rank_that_dies_ends_the_run_with_its_error(tmp_path: Path) -> None:
     (tmp_path / "breaks.py").write_text(
         "import os\n"
-        "import genzoo.models.vae as vae\n"
-        "class Breaks(vae.VAE):\n"
+        "from genzoo.models.vae import VAE\n"
+        "class Breaks(VAE):\n"
         "    def losses(self, batch, *, noise):\n"
         "        if os.environ.get('RANK') == '1':\n"
         "            raise ValueError('rank one has had enough')\n"
         "        return super().losses(batch, noise=noise)\n"
-        "vae.Breaks = Breaks\n"
     )
-    (tmp_path / "sitecustomize.py").write_text("import breaks\n")
-    failed = subprocess.run(
-        [sys.executable, "-m", "genzoo", "model=vae", *SMALL, "trainer.processes=2",
-         "model._target_=genzoo.models.vae.Breaks"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )  # fmt: skip
-    assert failed.returncode == 1
-    lines = [line for line in failed.stderr.splitlines() if line.startswith("genzoo: ")]
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    failed = Command(
+        "model=vae", *SMALL, "trainer.processes=2", "model._target_=breaks.Breaks",
+        cwd=tmp_path, env={"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}, fresh=True,
+    ).wait()  # fmt: skip
+    assert failed.status == 1
+    lines = [line for line in failed.err.splitlines() if line.startswith("genzoo: ")]
     assert len(lines) == 1
     assert "rank one has had enough" in lines[0]
-    assert "Traceback" not in failed.stderr
+    assert "Traceback" not in failed.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,26 +11,20 @@ import pytest
 from PIL import Image
 
 from genzoo.config import groups
+from tests.shell import Command
 from tests.small import AGAIN, SMALL
 
 
-def genzoo(folder: Path, *arguments: str, **environment: str) -> str:
-    result = subprocess.run(
-        [sys.executable, "-m", "genzoo", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""  # no warning of any library reaches the person
-    return result.stdout
+def genzoo(folder: Path, *arguments: str, fresh: bool = False) -> str:
+    result = Command(*arguments, cwd=folder, fresh=fresh).wait()
+    assert result.status == 0, result.err
+    assert result.err == ""  # no warning of any library reaches the person
+    return result.out
 
 
 def test_fit_evaluate_sample_compare(tmp_path: Path) -> None:
     small = [argument for argument in SMALL if argument != "logger=none"]
-    out = genzoo(tmp_path, "model=vae", *small, "hydra.run.dir=outputs/a")
+    out = genzoo(tmp_path, "model=vae", *small, "hydra.run.dir=outputs/a", fresh=True)
     assert "frechet_distance/efficientnet_lite0" in out
     run = tmp_path / "outputs" / "a"
     for name in ("config.yaml", "results.json", "curves.jsonl", "curves.csv"):
@@ -83,7 +76,7 @@ def test_help_and_sampling_pay_for_nothing_they_do_not_use() -> None:
 
 @pytest.mark.parametrize("argument", ["--help", "-h"])
 def test_help_lists_what_there_is(tmp_path: Path, argument: str) -> None:
-    out = genzoo(tmp_path, argument)
+    out = genzoo(tmp_path, argument, fresh=True)
     words = " ".join(out.split())
     for group in ("model", "model/arch", "task", "sampler"):
         assert f"{group} {' | '.join(groups()[group])}" in words

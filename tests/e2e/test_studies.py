@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -31,6 +28,7 @@ from experiments.latent_space import rule as space
 from experiments.steps import rule as steps
 from experiments.unclip import rule as unclip
 from genzoo.metrics.clip_score import CLIPScore
+from tests.shell import Command
 
 ROOT = Path(__file__).parents[2]
 STUDIES = (
@@ -40,17 +38,14 @@ STUDIES = (
 ANSWERS = ("supported", "not supported", "undecided")
 
 
-def study(name: str, folder: Path, *arguments: str) -> str:
-    result = subprocess.run(
-        [
-            sys.executable, "-m", f"experiments.{name}", "--scale", "smoke",
-            "--output", str(folder / "runs"), "--results", str(folder / "results"), *arguments,
-        ],
-        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=280,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    return result.stdout
+def study(name: str, folder: Path) -> str:
+    result = Command(
+        "--scale", "smoke", "--output", str(folder / "runs"), "--results", str(folder / "results"),
+        module=f"experiments.{name}", cwd=ROOT,
+    ).wait()  # fmt: skip
+    assert result.status == 0, result.err
+    assert result.err == ""
+    return result.out
 
 
 @pytest.mark.slow

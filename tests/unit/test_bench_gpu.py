@@ -42,6 +42,7 @@ def test_a_flow_that_forgets_is_found(bench: Bench, monkeypatch: pytest.MonkeyPa
 
 def test_throughput_is_a_share_of_the_peak(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "ROUNDS", 1)
+    monkeypatch.setattr(speed, "SIDE", 16)
     monkeypatch.setattr("bench.unets.MULTIPLES", (1, 2))
     monkeypatch.setattr("bench.unets.BLOCKS", 1)
     found = speed.throughput(bench)
