@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -33,6 +34,10 @@ from genzoo.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
+
+# What torch says of sizes that cannot be allocated, or not even be counted.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
+             "storage size calculation overflowed", "overflow when unpacking")  # fmt: skip
 
 
 def build_data(cfg: DictConfig) -> TextImageData:
@@ -73,11 +78,28 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
     seed_everything(seed)
     node = OmegaConf.to_container(cfg.model, resolve=True)
     assert isinstance(node, dict)
-    model: GenerativeModel = build({str(k): v for k, v in node.items()})
+    with _memory_enough(cfg.model.name):
+        model: GenerativeModel = build({str(k): v for k, v in node.items()})
+        model = model.to(memory_format=torch.channels_last)
     sampler = build_sampler(cfg)
     if sampler is not None:
         model.sampler = sampler
-    return model.to(memory_format=torch.channels_last)
+    return model
+
+
+@contextlib.contextmanager
+def _memory_enough(name: str) -> Iterator[None]:
+    """Networks that no memory holds, told in one line."""
+    try:
+        yield
+    except (RuntimeError, TypeError, MemoryError) as error:
+        said = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY):
+            raise UsageError(
+                f"the networks of this model={name} need more memory than there is",
+                "write smaller numbers for the keys of its networks (model.*)",
+            ) from error
+        raise
 
 
 def check_beginning(cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint) -> None:

@@ -148,9 +148,20 @@ def read(path: Path) -> Checkpoint:
         clip = released_clip.load(released_clip.in_folder(path.parent))
         return Checkpoint(path, about, {}, clip.model.state_dict())
     if "averages" in content:
-        return Checkpoint(path, about, {}, content["averages"])
-    state = content["state_dict"]
+        return Checkpoint(path, about, {}, _tensors(content["averages"], path))
+    state = _tensors(content.get("state_dict"), path)
     return Checkpoint(path, about, _below(state, "model."), _below(state, "ema.model."))
+
+
+def _tensors(state: object, path: Path) -> dict[str, Tensor]:
+    """What a file has where weights belong, if that is what they are."""
+    named = isinstance(state, dict) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    )
+    if not named or not state:
+        raise UsageError(f"{path} holds no weights", "name a checkpoint that genzoo wrote")
+    assert isinstance(state, dict)
+    return state
 
 
 def configuration(path: Path) -> dict[str, Any]:
@@ -209,7 +220,13 @@ def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> No
             + "; ".join(sorted(problems)[:4]),
             "leave the model's keys as they are in the checkpoint",
         )
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:  # of a kind of tensors that cannot be copied
+        raise UsageError(
+            f"{path} holds weights that cannot be read ({' '.join(str(error).split())[:200]})",
+            "name a checkpoint that genzoo wrote",
+        ) from error
 
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

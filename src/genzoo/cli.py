@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from genzoo import signals
 from genzoo.config import ENCODERS, FROM_CHECKPOINT, SIZE, closest, config_dir, groups
-from genzoo.errors import GenzooError, UsageError
+from genzoo.errors import GenzooError, UsageError, printable
 from genzoo.files import full, is_full
 from genzoo.signals import Interrupted
 from genzoo.typed import RULE, as_typed, is_sweep
@@ -181,7 +181,7 @@ def explain(error: Exception) -> NoReturn:
 def fail(line: str, *, status: int) -> NoReturn:
     """Print the line to stderr and exit."""
     sys.stdout.flush()
-    print(f"genzoo: {line}", file=sys.stderr)  # noqa: T201
+    print(f"genzoo: {printable(line)}", file=sys.stderr)  # noqa: T201
     sys.exit(status)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NewType
 
@@ -130,18 +130,29 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in resolved.items()}
 
 
-def check_keys(cfg: DictConfig, overrides: Sequence[str], *, but: Sequence[str] = ()) -> None:
+def check_keys(
+    cfg: DictConfig,
+    overrides: Sequence[str],
+    *,
+    but: Sequence[str] = (),
+    own_groups: Collection[str] = (),
+    arguments: bool = False,
+) -> None:
     """Make sure that keys which Hydra was made to take or to drop mean something.
 
     Args:
         cfg: of the job.
         overrides: of its command line, as Hydra lists them: `+key=value`, `++key=value`, `~key`.
         but: sections that are looked at elsewhere.
+        own_groups: of the person's own folder of configurations.
+        arguments: whether to look at keys beside a `_target_` of genzoo's as well. What it takes
+            is known once it is imported, and torch with it.
 
     Raises:
         UsageError: names the first one that does not.
     """
-    changed = [o for o in overrides if o[:1] in "+~" and not _is_group(o) and o[1:2] != "("]
+    changed = [o for o in overrides if o[:1] in "+~" and o[1:2] != "("]
+    changed = [o for o in changed if not {_key(o).partition("@")[0]} & {*groups(), *own_groups}]
     changed = [o for o in changed if _key(o).partition(".")[0] not in (*but, "hydra")]
     if not changed:
         return
@@ -152,9 +163,16 @@ def check_keys(cfg: DictConfig, overrides: Sequence[str], *, but: Sequence[str] 
     known = sorted({*keys(tree), *_optional(tree)})
     for override in changed:
         key = _key(override)
+        node = _beside(tree, key)
+        if "_target_" in node and key not in known and not override.startswith("~"):
+            of = str(node["_target_"])
+            if not of.startswith("genzoo.") or not arguments:
+                continue  # of somebody's own class nobody knows the arguments
+            section = key.rpartition(".")[0]
+            known = sorted({*known, *(f"{section}.{name}" for name in _defaults(of))})
         if override.startswith("~") and key in known:
             raise UsageError(f"~{key} takes away what a run reads", f"write another {key}=")
-        if key not in known and not _of_own_class(tree, key):
+        if key not in known:
             guess = closest_key(key, known)
             raise UsageError(
                 f"with model={cfg.model.name} there is no key {key}",
@@ -166,10 +184,6 @@ def _key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
-def _is_group(override: str) -> bool:
-    return _key(override).partition("@")[0] in groups()
-
-
 def _optional(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Keys that could stand in a network's section, but are left to Python's defaults."""
     for name, value in tree.items():
@@ -179,13 +193,22 @@ def _optional(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield from _optional(value, f"{prefix}{name}.")
 
 
-def _of_own_class(tree: Mapping[str, Any], key: str) -> bool:
-    """Whether a key belongs to a class that is not genzoo's, whose arguments nobody knows here."""
+def _beside(tree: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """The section that a dotted key stands in, or would; empty where there is none."""
     node: Any = tree
     for name in key.split(".")[:-1]:
         node = node.get(name) if isinstance(node, Mapping) else None
-    known = isinstance(node, Mapping) and "_target_" in node
-    return known and not str(node["_target_"]).startswith("genzoo.")
+    return node if isinstance(node, Mapping) else {}
+
+
+def _defaults(path: str) -> list[str]:
+    """The arguments of a class of genzoo's that have a number, a word or a switch by default.
+
+    Not `channels`: images have three.
+    """
+    parameters = inspect.signature(target(path)).parameters.values()
+    plain = [p.name for p in parameters if isinstance(p.default, bool | int | float | str)]
+    return [name for name in plain if name != "channels"]
 
 
 def compose(*overrides: str) -> DictConfig:

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from genzoo import distributed
+from genzoo.errors import printable
 
 LABEL = "GENZOO_LABEL"  # in the environment, so that a job's own processes know it
 
@@ -19,7 +20,7 @@ def label(name: str) -> None:
 def say(line: str) -> None:
     """Print a line to stdout, if this is the first process."""
     if distributed.rank() == 0:
-        name = os.environ.get(LABEL)
+        name, line = os.environ.get(LABEL), printable(line)
         print(f"{name} | {line}" if name else line, flush=True)  # noqa: T201 - progress, here alone
 
 

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+import unicodedata
+
+JOINERS = "\u200c\u200d"  # without a shape of their own, and part of words and emoji
+
+
+def printable(text: str) -> str:
+    """Text as one line that a terminal shows and does not obey: other characters as escapes.
+
+    Messages quote file names, and what files say, which may be a stranger's.
+    """
+    return "".join(
+        char
+        if char.isprintable() or char in JOINERS or unicodedata.category(char) == "Zs"
+        else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
 
 class GenzooError(Exception):
     """Something went wrong that the person at the keyboard can mend; shown without a traceback.

@@ -39,7 +39,7 @@ from genzoo.config import (
 )
 from genzoo.console import label, say
 from genzoo.door import Parser
-from genzoo.errors import GenzooError, UsageError
+from genzoo.errors import GenzooError, UsageError, printable
 from genzoo.files import write_whole
 from genzoo.handed import command
 from genzoo.runfolder import Refused, locked
@@ -76,6 +76,7 @@ class Failures:
         """A job of a sweep failed: say so, keep the line in its folder, go on with the next."""
         known = isinstance(error, GenzooError)
         line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        line = printable(line)
         if not isinstance(error, Refused) and not runfolder.finished(folder):
             with contextlib.suppress(OSError):
                 (folder / ERROR).write_text(line + "\n", encoding="utf-8")
@@ -144,11 +145,14 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
     overrides = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     assert isinstance(overrides, list)
-    check_keys(cfg, overrides, but=FROM_CHECKPOINT if cfg.get("checkpoint") is not None else ())
+    but = FROM_CHECKPOINT if cfg.get("checkpoint") is not None else ()
+    chosen = {group.partition("@")[0] for group in HydraConfig.get().runtime.choices}
+    check_keys(cfg, overrides, but=but, own_groups=chosen)
     check_values(cfg)
     remark = distributed.check_environment()
     own = {o.lstrip("+").partition("=")[0].removeprefix("cpu.") for o in overrides}
     done = cpu.apply(cfg.cpu, processes=cfg.trainer.processes, typed=own)  # before torch's import
+    check_keys(cfg, overrides, but=but, own_groups=chosen, arguments=True)
     _check_launch(cfg)
     if remark is not None:
         say(remark)

@@ -134,13 +134,24 @@ def is_sweep(arguments: Sequence[str], *, experiments: Path) -> bool:
 
     Args:
         arguments: of the command line.
-        experiments: the folder of the experiments' files.
+        experiments: the folder of genzoo's experiments; those below a `--config-dir` count, too.
     """
     if any(word in arguments for word in ("-m", "--multirun", "hydra.mode=MULTIRUN")):
         return True
+    folders = [experiments, *(folder / "experiment" for folder in _own_folders(arguments))]
     for argument in arguments:
         key, _, name = argument.lstrip("+").partition("=")
-        file = experiments / f"{name}.yaml"
-        if key == "experiment" and file.is_file():
-            return "mode: MULTIRUN" in file.read_text(encoding="utf-8")
+        files = [file for folder in folders if (file := folder / f"{name}.yaml").is_file()]
+        if key == "experiment" and files:
+            return "mode: MULTIRUN" in files[0].read_text(encoding="utf-8")
     return False
+
+
+def _own_folders(arguments: Sequence[str]) -> list[Path]:
+    """What `--config-dir` names, as one word or as two."""
+    found = []
+    for number, argument in enumerate(arguments):
+        switch, equals, value = argument.partition("=")
+        if switch in ("--config-dir", "-cd"):
+            found.append(Path(value if equals else "".join(arguments[number + 1 : number + 2])))
+    return found

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 import genzoo
 from genzoo.config import compose, groups, keys, plain
+from genzoo.errors import printable
 from genzoo.saved import SLOTS, classes
 from tests.hostile import checkpoint
 from tests.shell import Result
@@ -387,3 +389,56 @@ def test_captions_are_text(shell: Shell, tmp_path: Path, caption: str) -> None:
     kept = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
     assert kept["prompt"] == caption
     assert not told(tmp_path / "out", result)
+
+
+BELL = "1\nFAKE \x1b[31mred\u202e"
+
+
+@pytest.mark.parametrize("about", [{"format": 7, "version": BELL}, {"version": BELL}])
+@pytest.mark.parametrize("key", [f"foo{BELL}", "foo"])
+def test_what_a_file_says_stays_within_its_line(
+    shell: Shell, tmp_path: Path, about: dict[str, Any], key: str
+) -> None:
+    file = checkpoint(tmp_path / "odd.ckpt", about=about, model__foo={key: {"_target_": BELL}})
+    refused(result := shell(*DRAWN, f"checkpoint={file}"), "genzoo: ", "odd.ckpt")
+    assert result.err[:-1].isprintable()
+
+
+def test_so_does_a_name_in_a_sweep_and_on_the_terminal(shell: Shell, tmp_path: Path) -> None:
+    file = checkpoint(tmp_path / "odd\x1b[31m.ckpt", data__cache=f"{BELL}")
+    result = shell(*DRAWN, f"checkpoint={file}")
+    assert result.status == 0, result.err
+    result = shell("-m", *DRAWN[:-1], "hydra.sweep.dir=s", f"checkpoint='{file}'", "count=1,2",
+                   "label=3")  # fmt: skip
+    assert result.status == 2, result.err
+    assert len(result.err.splitlines()) == 2
+    assert all(line.isprintable() for line in result.err.splitlines())
+
+
+def test_messages_keep_what_people_write() -> None:
+    for text in ("a cat, ü 猫", "\U0001f469\u200d\U0001f680", "a\u00a0b\u3000c"):
+        assert printable(text) == text
+    assert printable("a\nb\x1b\u202e\x9b\u2028") == r"a\nb\x1b\u202e\x9b\u2028"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        None,
+        {},
+        {"ema.model.a": "text"},
+        {1: torch.zeros(1)},
+        [torch.zeros(1)],
+        torch.zeros(3),
+    ],
+    ids=lambda state: type(state).__name__,
+)
+@pytest.mark.parametrize("entry", ["state_dict", "averages"])
+def test_what_holds_no_weights_is_refused(
+    shell: Shell, tmp_path: Path, state: object, entry: str
+) -> None:
+    file = checkpoint(tmp_path / "odd.ckpt")
+    content = torch.load(file, weights_only=True)
+    del content["state_dict"]
+    torch.save(content if state is None else {**content, entry: state}, file)
+    refused(shell(*DRAWN, f"checkpoint={file}"), "odd.ckpt holds no weights")

@@ -107,6 +107,12 @@ def test_keys_left_to_python_and_to_ones_own_classes_can_be_added(shell: Shell) 
     """They come further than the check of keys, to the value that is wrong."""
     for added in ("+model.unet.recompute=true", "+model.text.padding=true"):
         one_line(shell(added, "metrics.batch=0"), "metrics.batch=0")
+    edm = ("model=diffusion", "model/process=edm", "sampler=heun", "trainer.nodes=2")
+    for typed in ((*edm, "+model.process.rho=5"), ("model=flow", "+model.arch.bound=1.5", edm[3])):
+        one_line(shell("logger=none", *typed), "trainer.nodes=2 needs a process")
+    one_line(shell(*edm, "+model.process.rh=5"), "no key model.process.rh", "model.process.rho?")
+    one_line(shell(*edm, "+model.process.rho=x"), "model.process.rho=x is no number but text")
+    one_line(shell("model=vae", "+model.foo=1"), "with model=vae there is no key model.foo")
     one_line(
         shell("+model.mine=1", "model._target_=mine.Model", "metrics.batch=0"), "metrics.batch=0"
     )
@@ -165,3 +171,40 @@ def test_sweeps_keep_hydras_rules(shell: Shell, tmp_path: Path) -> None:
         with Image.open(path) as picture:
             captions.add(picture.text["caption"])  # type: ignore[attr-defined]
     assert captions == {"a, b", "c"}
+
+
+def own_folder(folder: Path) -> Path:
+    """Configurations of a person's own: a group, and an experiment that is a sweep."""
+    files = {
+        "extra/foo.yaml": "# @package _global_\nmine: 1\n",
+        "experiment/both.yaml": (
+            "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+            "      seed: 0,1\n"
+        ),
+    }
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_groups_and_sweeps_of_ones_own_are_known(shell: Shell, tmp_path: Path) -> None:
+    own = own_folder(tmp_path / "own")
+    one_line(shell("--config-dir", str(own), "+extra=foo", "metrics.batch=0"), "metrics.batch=0")
+    small = ("count=1", "sampler.steps=2", "trainer.gpus=0", "hydra.sweep.dir=s")
+    typed = ("experiment=both", *SAMPLE[:-1], 'prompt="a, b"', *small)
+    result = shell("--config-dir", str(own), *typed)
+    assert (result.status, result.err) == (0, "")
+    for path in (tmp_path / "s").glob("*/samples/00000.png"):
+        with Image.open(path) as picture:  # by Hydra's rules, in which quotes are none of the text
+            assert picture.text["caption"] == "a, b"  # type: ignore[attr-defined]
+    assert len(list((tmp_path / "s").glob("*/samples/00000.png"))) == 2
+
+
+def test_networks_larger_than_any_memory_are_refused(shell: Shell) -> None:
+    huge = "[10000000,10000000,10000000]"
+    result = shell(
+        "model=vae", f"model.widths={huge}", "data=shapes", "data.source.count=96", "logger=none",
+        "trainer.gpus=0", "metrics.extractors=[]", "data.image_size=16",
+    )  # fmt: skip
+    one_line(result, "the networks of this model=vae need more memory than there is", "model.*")
