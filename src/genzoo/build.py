@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from genzoo import distributed, openclip, released, released_clip, saved
 from genzoo.check import check_precision, gpu_count
 from genzoo.checkpoint import LAST, Checkpoint, find, load_into, read
-from genzoo.config import OPENAI, build, plain, wrapped
+from genzoo.config import OPENAI, build, plain, target, wrapped
 from genzoo.console import Progress, say
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
 from genzoo.download import sha256_of
@@ -437,6 +437,18 @@ def precision(cfg: DictConfig) -> Precision:
     check_precision(cfg)
     gpus = gpu_count(cfg.trainer.gpus)
     return Precision.choose(cfg.trainer.precision, gpu=gpus > 0, tf32=cfg.trainer.tf32)
+
+
+def stated_precision(cfg: DictConfig) -> str:
+    """In which precision the model computes, for stamps: one that is `exact` takes no other.
+
+    Raises:
+        UsageError: for a precision that cannot be.
+    """
+    chosen = precision(cfg)
+    alone = cfg.get("upsampler") is None  # which draws as chosen, whatever its base does
+    exact = getattr(target(cfg.model._target_), "exact", False)
+    return "32-true" if exact and alone else str(chosen)
 
 
 def seed_everything(seed: int) -> None:

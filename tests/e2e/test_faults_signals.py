@@ -215,6 +215,110 @@ def test_a_full_disk_does_not_end_a_training_before_its_end(
     assert error == "genzoo: cannot write the checkpoint: No space left on device; make room\n"
 
 
+def fitted(folder: Path) -> bool:
+    """Whether the Gaussian of an autoencoder's codes has been fitted to its moving average."""
+    return bool(content(folder)["state_dict"]["ema.model.latent_mean"].any())
+
+
+def test_an_autoencoder_that_is_rescued_can_draw(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Even where the last look fails again and again, after which no step is left to be made."""
+    own = (*FAMILIES["autoencoder"], "hydra.run.dir=a")
+    assert training(*FAMILIES["autoencoder"], "hydra.run.dir=whole")[0] == 0
+    assert fitted(tmp_path / "whole")
+    for at in (3, 1):
+        with monkeypatch.context() as patched:
+            once(patched, fit, "_samples", fail(RuntimeError("drawing failed")), at=at)
+            assert training(*own)[0] == 1
+        assert images(tmp_path / "a") == 96
+        assert fitted(tmp_path / "a")
+    assert training(*own)[0] == 0
+    same(tmp_path / "whole", tmp_path / "a")
+
+
+def test_what_a_kill_left_without_its_fit_gets_it_where_no_step_is_left(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    own = (*FAMILIES["autoencoder"], "hydra.run.dir=a")
+    assert training(*FAMILIES["autoencoder"], "hydra.run.dir=whole")[0] == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(Autoencoder, "calibrate", lambda *_: fail(RuntimeError("no fit"))())
+        once(patched, fit, "_samples", fail(RuntimeError("drawing failed")), at=3)
+        status, out, error = training(*own)
+    assert (status, error.count("drawing failed")) == (1, 1)
+    assert "saved as it was after 96 images" in out
+    assert "could not be saved" not in out
+    assert not fitted(tmp_path / "a")
+    assert training(*own)[0] == 0
+    same(tmp_path / "whole", tmp_path / "a")
+
+
+def test_a_signal_in_an_owed_look_leaves_a_checkpoint_in_a_new_folder(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as patched:
+        once(patched, fit, "_samples", send(signal.SIGTERM), at=1)
+        assert training("hydra.run.dir=a")[0] == 143
+    assert images(tmp_path / "a") == 32
+    with monkeypatch.context() as patched:
+        once(patched, fit, "_samples", send(signal.SIGINT), at=1)
+        status, out, _ = training("checkpoint=a", "hydra.run.dir=b")
+    assert status == 130
+    assert f"continue with checkpoint={tmp_path / 'b'}" in out
+    assert images(tmp_path / "b") == 32
+    assert training("checkpoint=b", "hydra.run.dir=b")[0] == 0
+    assert images(tmp_path / "b") == 96
+
+
+def test_training_time_goes_on_after_a_full_disk(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    running: list[bool] = []
+    once(monkeypatch, callbacks, "write", fail(WriteError("no space", "make room")), at=2)
+    count = GenerativeModule.count
+
+    def counted(module: GenerativeModule, *arguments: Any) -> None:
+        running.append(module._since is not None)
+        count(module, *arguments)
+
+    monkeypatch.setattr(GenerativeModule, "count", counted)
+    assert training("hydra.run.dir=a", "trainer.checkpoint_minutes=1e-9")[0] == 0
+    assert running == [True] * 12
+
+
+def test_a_full_disk_at_the_end_is_told_once(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: object) -> None:
+        raise WriteError("cannot write: No space left on device", "make room")
+
+    monkeypatch.setattr(callbacks, "write", full)
+    status, out, error = training("hydra.run.dir=a")
+    assert (status, error) == (1, "genzoo: cannot write: No space left on device; make room\n")
+    assert "No space" not in out
+
+
+def test_a_look_stops_between_parts_of_its_samples(
+    training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Several processes can only stop together, where they ask one another."""
+    events: list[str] = []
+    pause, draw = callbacks._stop_together, fit.draw
+    monkeypatch.setattr(fit, "MONITOR_SAMPLES", 20)
+    monkeypatch.setattr(
+        callbacks, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
+    )
+
+    def drawn(*arguments: Any, indices: list[int], **options: Any) -> torch.Tensor:
+        events.append(f"draw {len(indices)}")
+        return draw(*arguments, indices=indices, **options)
+
+    monkeypatch.setattr(fit, "draw", drawn)
+    assert training("hydra.run.dir=a", "data.source.count=400", "budget.images=32")[0] == 0
+    assert events[:6] == ["pause", "draw 8", "pause", "draw 8", "pause", "draw 4"]
+
+
 @pytest.fixture
 def two_ranks(tmp_path: Path) -> Iterator[Command]:
     """A long training in two processes that has begun."""

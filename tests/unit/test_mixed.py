@@ -163,10 +163,27 @@ def test_training_goes_on_when_the_scale_fits_again(batch: Batch, tmp_path: Path
     assert all(p.isfinite().all() for p in module.model.parameters())
 
 
+def test_the_way_back_of_two_optimisers_is_not_under_autocast(
+    batch: Batch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none on the way back of one, either: it would round what `full` keeps from it."""
+    found: list[bool] = []
+    backward = AdversarialModule.manual_backward
+
+    def watched(module: AdversarialModule, loss: torch.Tensor, *rest: object) -> None:
+        loss.register_hook(lambda _: found.append(torch.is_autocast_enabled("cpu")))
+        backward(module, loss, *rest)
+
+    monkeypatch.setattr(AdversarialModule, "manual_backward", watched)
+    trained("gan", "bf16-mixed", batch, tmp_path, steps=2)
+    assert found == [False] * len(found)
+    assert len(found) >= 4
+
+
 def test_a_scale_that_only_falls_ends_the_training(tmp_path: Path) -> None:
     health = Health(tmp_path / "last.ckpt")
     health.check_scale(LEAST_SCALE, images=64)
-    with pytest.raises(GenzooError, match=r"trainer\.precision=bf16-mixed"):
+    with pytest.raises(GenzooError, match=r"trainer\.precision=32-true"):
         health.check_scale(LEAST_SCALE / 2, images=64)
 
 

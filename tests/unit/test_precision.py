@@ -305,6 +305,14 @@ def test_precisions_that_cannot_be_are_refused(name: str, remedy: str) -> None:
         build.precision(cfg)
 
 
+@pytest.mark.parametrize(("name", "stated"), [("flow", "32-true"), ("vae", "bf16-mixed")])
+def test_stamps_state_what_a_model_computes_in(name: str, stated: str) -> None:
+    cfg = composed(name, "trainer.precision=bf16-mixed")
+    assert build.stated_precision(cfg) == stated
+    enlarged = composed(name, "trainer.precision=bf16-mixed", "upsampler=openai", "task=sample")
+    assert build.stated_precision(enlarged) == "bf16-mixed"
+
+
 def test_fsdp_scales_no_gradients() -> None:
     with pytest.raises(UsageError, match="bf16-mixed"):
         build.precision(composed("vae", "trainer.precision=16-mixed", "strategy=fsdp"))

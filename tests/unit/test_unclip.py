@@ -60,6 +60,12 @@ def test_the_better_of_two_draws_is_kept(both: UnCLIP, batch: Batch) -> None:
     torch.testing.assert_close(best.norm(dim=1), torch.full((6,), features**0.5))
 
 
+def test_embeddings_of_given_images_are_exact(both: UnCLIP, batch: Batch) -> None:
+    before = both.embed(batch.image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(both.embed(batch.image), before)
+
+
 @torch.no_grad()
 def test_a_caption_left_out_says_nothing(both: UnCLIP, batch: Batch) -> None:
     network, z = both.prior.network, torch.randn(6, 128, 1, 1)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.models.base import AdversarialModel
+from genzoo.precision import full
 from genzoo.types import Batch, Losses
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
@@ -105,7 +106,10 @@ class AdversarialModule(GenerativeModule):
         self._step(optimizer)
 
     def _backward(self, losses: Losses, parts: int, side: str) -> None:
-        self.manual_backward(losses.total.mean() / parts)
+        # Autocast casts by itself on the way back what it cast on the way there; switched on, it
+        # would round the products of parts that `full` keeps from it, such as R1's second slope.
+        with full(losses.total):
+            self.manual_backward(losses.total.mean() / parts)
         values = named(losses, side, of=2)
         self.note({name: value.mean() for name, value in values.items()})
 

@@ -344,6 +344,10 @@ class Saver(AfterStep):
         assert isinstance(pl_module, GenerativeModule)
         self._saved = time.monotonic()
         self._kept = pl_module.images_seen
+        # No step follows, and so no other save: the file may lie in another folder, or come from
+        # a rescue that could not calibrate.
+        if trainer.should_stop:
+            self._save_last(trainer, pl_module)
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
         if not self._wanted:
@@ -369,7 +373,8 @@ class Saver(AfterStep):
         assert isinstance(pl_module, GenerativeModule)
         sharded = isinstance(trainer.strategy, ModelParallelStrategy)
         newer = not pl_module.stepping and pl_module.kept_images() > self._kept
-        if isinstance(exception, Unhealthy) or not newer or sharded or distributed.rank() > 0:
+        told = isinstance(exception, (Unhealthy, WriteError))  # a second attempt fails likewise
+        if told or not newer or sharded or distributed.rank() > 0:
             return
         try:
             self.health.check_weights(pl_module.model, images=pl_module.kept_images())
@@ -377,6 +382,14 @@ class Saver(AfterStep):
             self.rescued = pl_module.kept_images()
         except Exception as error:
             say(f"the last steps could not be saved ({error})")
+            return
+        if not _calibrates(pl_module):
+            return
+        try:  # what drawing needs comes after what resuming needs
+            self._calibrate(trainer, pl_module)
+            self._write(trainer, pl_module)
+        except Exception as error:
+            say(f"samples are not fitted to the last steps ({error}); going on fits them")
 
     def save(
         self, trainer: pl.Trainer, module: GenerativeModule, *, calibrate: bool = True
@@ -392,8 +405,7 @@ class Saver(AfterStep):
         module.stop_clock()
         self.health.check_weights(module.model, images=module.images_seen)
         if calibrate:
-            with torch.no_grad(), trainer.precision_plugin.forward_context():
-                module.ema.model.calibrate(self.calibration())
+            self._calibrate(trainer, module)
         module.reshard()
         error: WriteError | None = None
         try:
@@ -401,10 +413,10 @@ class Saver(AfterStep):
         except WriteError as found:
             error = found
         error = distributed.from_first(error)
+        module.start_clock()  # the training goes on without the file, too
         if error is not None:
             raise error
         self._rest()
-        module.start_clock()
 
     def _rest(self) -> None:
         self._saved, self._wanted = time.monotonic(), False
@@ -412,12 +424,21 @@ class Saver(AfterStep):
     def _save_last(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         if self.budget.interrupted:  # what resuming needs first, then what drawing needs
             self.save(trainer, module, calibrate=False)
-            if type(module.ema.model).calibrate is GenerativeModel.calibrate:
+            if not _calibrates(module):
                 return
         self.save(trainer, module)
+
+    def _calibrate(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        with torch.no_grad(), trainer.precision_plugin.forward_context():
+            module.ema.model.calibrate(self.calibration())
 
     def _write(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         if distributed.rank() == 0:
             write(content, self.path)
         self._kept = module.kept_images()
+
+
+def _calibrates(module: GenerativeModule) -> bool:
+    """Whether drawing needs more of the moving average than its weights."""
+    return type(module.ema.model).calibrate is not GenerativeModel.calibrate

@@ -56,7 +56,7 @@ class Health:
         if scale < LEAST_SCALE:
             raise self._error(
                 f"float16 overflows at every scale of the loss, after {images:,} images",
-                "trainer.precision=bf16-mixed",
+                "trainer.precision=32-true",  # bfloat16 would do, where a card has it
             )
 
     def check_weights(self, model: nn.Module, *, images: int) -> None:

@@ -252,7 +252,8 @@ class UnCLIP(GenerativeModel):
     @torch.no_grad()
     def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """CLIP's unit vectors of images."""
-        return self.clip.of_images(images)
+        with exact(images.device):
+            return self.clip.of_images(images)
 
     def with_embedding(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
         return replace(cond, embedding=self.embed(images))

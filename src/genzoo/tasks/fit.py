@@ -41,6 +41,7 @@ from genzoo.types import Batch
 
 INITIAL_IMAGES = 256  # for weights that start from statistics of the data
 MONITOR_SAMPLES = 32
+MONITOR_BATCH = 8  # of them at once; a signal waits for no more
 CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 
 
@@ -222,7 +223,7 @@ def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[s
 
 def _precisions(cfg: DictConfig, checkpoint: Checkpoint | None) -> str:
     """In which precision a model was trained, one after the other if that was changed."""
-    now = str(build.precision(cfg))
+    now = build.stated_precision(cfg)
     before = None if checkpoint is None else checkpoint.about.get("precision")
     return now if before is None or before.split(", then ")[-1] == now else f"{before}, then {now}"
 
@@ -284,18 +285,27 @@ def _look(
     """
     draws = module.model.capabilities.sampling is not None
     with build.precision(cfg)():
-        samples = _samples(cfg, module, data, tokenizer) if draws else None
+        samples = _samples(cfg, module, data, tokenizer, pause) if draws else None
         return Look(_validate(cfg, module, data, tokenizer, pause), samples)
 
 
 def _samples(
-    cfg: DictConfig, module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
+    cfg: DictConfig,
+    module: GenerativeModule,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    pause: Callable[[], None],
 ) -> Samples:
     shown = "validation" if len(data.split("validation")) > 1 else "train"
     indices = data.spread(shown, MONITOR_SAMPLES).tolist()
     model, device = module.ema.model, module.device
-    cond = condition_of(model, data, indices, tokenizer)
-    samples = draw(model, cond, data.shape, seed=cfg.seed, indices=indices, device=device)
+    drawn = []
+    for start in range(0, len(indices), MONITOR_BATCH):
+        pause()
+        part = indices[start : start + MONITOR_BATCH]
+        cond = condition_of(model, data, part, tokenizer)
+        drawn.append(draw(model, cond, data.shape, seed=cfg.seed, indices=part, device=device))
+    samples = torch.cat(drawn)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
     if distributed.rank() == 0:
         path.parent.mkdir(exist_ok=True)

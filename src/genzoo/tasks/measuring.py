@@ -232,7 +232,7 @@ def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
         sample_seed=cfg.seed,
         guidance=build.guidance_words(cfg),
         sampler=None if sampler is None else str(sampler),
-        precision=str(build.precision(cfg)),
+        precision=build.stated_precision(cfg),
         ema=True,
         data=data.name,
         data_fingerprint=data.fingerprint,
@@ -275,7 +275,7 @@ def held_out(
     common = {
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
-        "precision": str(build.precision(cfg)),
+        "precision": build.stated_precision(cfg),
         "seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip

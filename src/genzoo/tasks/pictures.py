@@ -174,7 +174,7 @@ def about_pictures(
         "seed": str(cfg.seed),
         "guidance": build.guidance_words(cfg),
         "sampler": "none" if sampler is None else str(sampler),
-        "precision": str(build.precision(cfg)),
+        "precision": build.stated_precision(cfg),
         "checkpoint": checkpoint.mention,
         "software": f"genzoo {checkpoint.about['version']}",
     }

@@ -94,7 +94,7 @@ def write_results(
         },
         "sampling": {
             "seconds_per_image": seconds_per_image,
-            "precision": str(build.precision(cfg)),
+            "precision": build.stated_precision(cfg),
         },
         "captions": {"tokens": cut.context, "cut_share": cut.share, "most_tokens_cut": cut.most},
         "command": cfg.run.command,
