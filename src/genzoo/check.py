@@ -164,8 +164,6 @@ def check_precision(cfg: DictConfig) -> None:
         )
     if name not in ("auto", "32-true", "bf16-mixed", "16-mixed"):
         raise UsageError(f"there is no trainer.precision={name}", can)
-    if not isinstance(cfg.trainer.tf32, bool):
-        raise UsageError(f"trainer.tf32={cfg.trainer.tf32} is no choice", "write true or false")
     if name == "16-mixed" and cfg.strategy.name == "fsdp":
         raise UsageError(
             "strategy=fsdp cannot scale gradients, which trainer.precision=16-mixed needs",
@@ -264,30 +262,3 @@ def check_given(cfg: DictConfig, **examples: str) -> None:
                 f"task={cfg.task.name} needs {name}=",
                 "give " + " ".join(f"{key}={value}" for key, value in examples.items()),
             )
-
-
-def check_whole(cfg: DictConfig, **least: int) -> None:
-    """Refuse numbers that are too small, or not whole.
-
-    Args:
-        cfg: the prepared configuration.
-        least: keys and the smallest number that makes sense there.
-
-    Raises:
-        UsageError: names the first one that is wrong.
-    """
-    for name, number in least.items():
-        if not isinstance(cfg[name], int) or cfg[name] < number:
-            raise UsageError(f"{name}={cfg[name]} is too few", f"write {name}={number} or more")
-
-
-def check_share(cfg: DictConfig, name: str) -> None:
-    """Refuse a number that is no share.
-
-    Raises:
-        UsageError: for other than numbers from 0 to 1.
-    """
-    if not isinstance(cfg[name], int | float) or not 0 <= cfg[name] <= 1:
-        raise UsageError(
-            f"{name}={cfg[name]} is no share", f"write a number from 0 to 1: {name}=0.5"
-        )

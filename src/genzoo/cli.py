@@ -187,7 +187,16 @@ def fail(line: str, *, status: int) -> NoReturn:
 
 def _usage(error: Exception) -> UsageError | None:
     """Hydra's and OmegaConf's complaints about what was typed, in one line with a remedy."""
-    text = str(error)
+    text = re.sub(rf"\+\+(?=({'|'.join(FROM_CHECKPOINT)})\.)", "", str(error))  # see `literal`
+    if match := re.search(r"Ambiguous value for argument '([^']*)'", text):
+        return UsageError(
+            f"{match.group(1)} has a comma", "use -m for a sweep, or brackets for a list: [1,2]"
+        )
+    if "Only one of --run, --multirun, --cfg" in text:
+        return UsageError(
+            "--cfg and --info show one job, and a sweep (-m) has several",
+            "leave -m away and choose one value for each key",
+        )
     if match := re.search(r"Could not find '([\w/]+)/([^'/]*)'", text):
         group, option = match.groups()
         options = groups().get(group, [])

@@ -108,7 +108,9 @@ def with_literal_captions(cfg: DictConfig) -> DictConfig:
     """
     tree = OmegaConf.to_container(cfg, resolve=False)
     assert isinstance(tree, dict)
-    for section, key in (*((tree, key) for key in CAPTIONS), (tree["data"], TEMPLATES)):
+    data = tree.get("data")  # taken away, or a value, it is complained of later
+    sections = [data] if isinstance(data, dict) else []
+    for section, key in (*((tree, key) for key in CAPTIONS), *((s, TEMPLATES) for s in sections)):
         if key in section:
             section[key] = _each_text(unresolved, section[key])
     return composed(tree)
@@ -152,7 +154,8 @@ def check_keys(
         UsageError: names the first one that does not.
     """
     changed = [o for o in overrides if o[:1] in "+~" and o[1:2] != "("]
-    changed = [o for o in changed if not {_key(o).partition("@")[0]} & {*groups(), *own_groups}]
+    chosen = {*groups(), *own_groups}  # one that is taken away may be what a run reads
+    changed = [o for o in changed if o[0] == "~" or _key(o).partition("@")[0] not in chosen]
     changed = [o for o in changed if _key(o).partition(".")[0] not in (*but, "hydra")]
     if not changed:
         return
@@ -170,9 +173,10 @@ def check_keys(
                 continue  # of somebody's own class nobody knows the arguments
             section = key.rpartition(".")[0]
             known = sorted({*known, *(f"{section}.{name}" for name in _defaults(of))})
-        if override.startswith("~") and key in known:
+        group, _, package = key.partition("@")
+        if override.startswith("~") and (package or group.replace("/", ".")) in known:
             raise UsageError(f"~{key} takes away what a run reads", f"write another {key}=")
-        if key not in known:
+        if key not in known and group not in chosen:
             guess = closest_key(key, known)
             raise UsageError(
                 f"with model={cfg.model.name} there is no key {key}",

@@ -59,7 +59,8 @@ def fetch(
         sha256: that it must have, where that is known.
         remedy: what to do when it cannot be had.
         report: told how far it has come.
-        schemes: of addresses that are opened; a redirection never leads to another one.
+        schemes: of addresses that are opened; a redirection leads to no other one, but for
+            https instead of http.
 
     Raises:
         UsageError: for an address of another scheme.
@@ -173,11 +174,12 @@ def _received(
     raise AssertionError("unreachable")
 
 
-class _SameScheme(urllib.request.HTTPRedirectHandler):
+class _NoOtherScheme(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: str
     ) -> Any:
-        if urlsplit(newurl).scheme != urlsplit(req.full_url).scheme:
+        old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
+        if new != old and (old, new) != ("http", "https"):
             raise OSError(f"it leads to {newurl}, an address of another kind")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -191,7 +193,7 @@ def _receive(url: str, part: Path, version: Path, report: Report | None) -> None
         if version.is_file():
             request.add_header("If-Range", version.read_text())
     try:
-        answer: Any = urllib.request.build_opener(_SameScheme).open(request, timeout=SECONDS)
+        answer: Any = urllib.request.build_opener(_NoOtherScheme).open(request, timeout=SECONDS)
     except urllib.error.HTTPError as error:
         with error:
             if error.code != 416:

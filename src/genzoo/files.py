@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -64,7 +65,8 @@ def whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
         GenzooError: where the disk is full.
     """
     # The ending stays, because some writers choose the format by it.
-    fresh = path.with_name(f".{path.stem}-{os.getpid()}.new{path.suffix}")
+    # Others may write the same file at once: threads, or other machines on a shared disk.
+    fresh = path.with_name(f".{path.stem}-{secrets.token_hex(4)}.new{path.suffix}")
     try:
         yield fresh
         if sync:

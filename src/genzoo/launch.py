@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
@@ -46,6 +46,9 @@ from genzoo.runfolder import Refused, locked
 from genzoo.schema import check_together, check_values
 from genzoo.signals import ENDING, Interrupted
 from genzoo.typed import to_type
+
+if TYPE_CHECKING:
+    from genzoo.types import Capabilities
 
 RANK_ERRORS = "rank_errors.jsonl"
 # What gloo and NCCL say when another rank is gone.
@@ -175,7 +178,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         cfg = with_size(cfg, gpus=gpu_count(cfg.trainer.gpus), typed=overrides)
         say(f"model.size=auto: {cfg.model.size}")
     check_values(cfg)  # also those that came out of a checkpoint
-    check_together(cfg)
+    check_together(cfg, samples=_samples(cfg))
     values = plain(cfg)
     values["run"] = {
         "folder": str(folder.resolve()),
@@ -190,6 +193,14 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         if done:
             say(f"cpu: {', '.join(done)} (switches: cpu.*)")
     return resolved
+
+
+def _samples(cfg: DictConfig) -> bool:
+    """Whether what a command measures draws images; what it does not measure is not loaded."""
+    if cfg.task.name not in ("fit", "evaluate"):
+        return True
+    capabilities: Capabilities = target(cfg.model._target_).capabilities
+    return capabilities.sampling is not None
 
 
 def _check_launch(cfg: DictConfig) -> None:

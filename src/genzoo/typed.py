@@ -37,6 +37,7 @@ PATH_LISTS = ("runs",)
 NAMES = ("logger.entity", "logger.project")
 MADE_BY_HYDRA = ("output", "hydra.run.dir")  # which does not know what ~ is
 NOTHING = "null"
+MISSING = "???"  # OmegaConf's word for a value that is still to be given; it cannot be text
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 WORDS = ("true", "false", "null", "nan", "inf")  # which mean something to Hydra
 
@@ -63,7 +64,8 @@ def as_typed(argument: str) -> str:
         argument: of a single run; in a sweep Hydra's rules hold.
 
     Raises:
-        UsageError: for a folder to be made that has no name, or a value without a key.
+        UsageError: for a folder to be made that has no name, a value without a key, or one that
+            stands for none.
     """
     typed_key, equals, value = argument.partition("=")
     key = typed_key.lstrip("+")
@@ -71,6 +73,8 @@ def as_typed(argument: str) -> str:
         raise UsageError(f"{argument} has no key", "write key=value")
     if not equals or value == NOTHING:
         return argument
+    if value == MISSING or (key in PATH_LISTS and MISSING in value.split(",")):
+        raise UsageError(f"{key}={MISSING} stands for a value that is missing", "write another")
     if is_text(key):
         if key in MADE_BY_HYDRA and not value:
             raise UsageError(f"{key}= is empty", "name a folder")
@@ -79,6 +83,8 @@ def as_typed(argument: str) -> str:
         return f"{typed_key}={quoted(value)}"
     if key in PATH_LISTS and not value.startswith("["):
         return f"{typed_key}=[{','.join(quoted(part) for part in value.split(','))}]"
+    if "\n" in value:
+        raise UsageError(f"{argument} has a line break in it", "write it in one line")
     return argument
 
 

@@ -93,6 +93,14 @@ KEYS = [
     (["hydra.run.dir=null"], "hydra.run.dir=null is not what Hydra takes", "--cfg hydra"),
     (["hydra.job.chdir=maybe"], "hydra.job.chdir=maybe is not what Hydra takes", "--cfg hydra"),
     (["output="], "output= is empty", "name a folder"),
+    (["hydra.run.dir=???"], "hydra.run.dir=??? stands for a value that is missing", "another"),
+    ([*SAMPLE[:-1], "prompt=???"], "prompt=??? stands for a value that is missing", "another"),
+    (["task=compare", "runs=a,???"], "runs=??? stands for a value that is missing", "another"),
+    (["~logger"], "~logger takes away what a run reads", "write another logger="),
+    (["~data"], "~data takes away what a run reads", "write another data="),
+    ([*SAMPLE, "sampler.steps=3,5"], "genzoo: sampler.steps=3,5 has a comma", "use -m"),
+    (["seed=1\nFAKE"], r"seed=1\nFAKE has a line break in it", "write it in one line"),
+    (["model=vae", "metrics.images=5"], "metrics.images=5 are too few for metrics.splits=10", ""),
 ]
 
 
@@ -101,6 +109,18 @@ def test_a_key_that_nothing_knows_is_refused(
     shell: Shell, typed: list[str], problem: str, remedy: str
 ) -> None:
     one_line(shell("logger=none", *typed), problem, remedy)
+
+
+def test_a_sweep_has_no_one_configuration_to_show(shell: Shell) -> None:
+    for typed in (("-m", "model=vae,gan", "--cfg", "job"), ("--cfg", "job", "-m", "seed=0")):
+        one_line(shell(*typed), "--cfg and --info show one job", "leave -m away")
+
+
+def test_what_is_never_measured_is_not_asked_for(shell: Shell) -> None:
+    """A CLIP draws nothing; its run comes as far as the data, which are not there."""
+    for model in ("clip", "noisy_classifier"):
+        typed = (f"model={model}", "metrics.images=5", "metrics.real_images=2")
+        one_line(shell("logger=none", *typed, "data=folder", "data.root=/no"), "no folder /no")
 
 
 def test_keys_left_to_python_and_to_ones_own_classes_can_be_added(shell: Shell) -> None:
@@ -147,6 +167,7 @@ def test_a_path_is_what_was_typed(shell: Shell, typed: str, line: str) -> None:
         ("[8,16]", "it's"),
         ("2024", "~x y"),
         ("", 'c"d'),
+        ("two\nlines", "a\nb"),
         ("👩‍🚀 \\ ∑", "back\\slash\\"),
     ],
 )

@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 import pytest
 
@@ -219,14 +221,26 @@ def test_a_server_that_hangs(
     assert files(tmp_path) == set()
 
 
-@pytest.mark.parametrize(
-    "place", ["https://127.0.0.1:9/x", "ftp://127.0.0.1/x", "file:///etc/hosts"]
-)
+@pytest.mark.parametrize("place", ["ftp://127.0.0.1/x", "file:///etc/hosts"])
 def test_no_redirection_to_another_scheme(server: Server, tmp_path: Path, place: str) -> None:
     server.leads_to = place
     with pytest.raises(GenzooError, match="cannot be fetched"):
         get(server, tmp_path / "weights.pt")
     assert files(tmp_path) == set()
+
+
+def test_http_may_lead_to_https(server: Server, tmp_path: Path) -> None:
+    """Nobody answers there: it fails for want of a server, not for the scheme."""
+    server.leads_to = "https://127.0.0.1:9/x"
+    with pytest.raises(GenzooError, match="refused"):
+        get(server, tmp_path / "weights.pt")
+
+
+def test_https_leads_to_nothing_else() -> None:
+    handler, request = download._NoOtherScheme(), Request("https://a.example/x")
+    for place in ("http://a.example/x", "ftp://a.example/x", "file:///etc/hosts"):
+        with pytest.raises(OSError, match="an address of another kind"):
+            handler.redirect_request(request, None, 302, "", Message(), place)
 
 
 def test_only_https_unless_somebody_chose_the_address(server: Server, tmp_path: Path) -> None:

@@ -112,6 +112,24 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert (file.read_text(), len(list(tmp_path.iterdir()))) == ("old", 1)
 
 
+def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
+    """As threads of one process may: each has a file of its own until it is complete."""
+    file = tmp_path / "deep" / "a.safetensors"
+    with written_whole(file) as first, written_whole(file) as second:
+        first.write_text("first")
+        second.write_text("second")
+    assert file.read_text() == "first"  # the last to end
+    assert file.stat().st_mode & 0o777 == 0o644
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", Path("/proc/self")):
+        with pytest.raises(GenzooError, match=r"cannot be written .*set GENZOO_CACHE"):
+            written_whole(folder / "a").__enter__()
+
+
 def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("GENZOO_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from genzoo.errors import GenzooError
-from genzoo.files import user_cache
+from genzoo.files import full, is_full, user_cache, whole
 
 
 def default_cache() -> Path:
@@ -21,25 +20,22 @@ def default_cache() -> Path:
 def written_whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
 
-    Readers see the old file or the new one, never half of one; of several processes that write
-    at once the last one wins.
+    Readers see the old file or the new one, never half of one; of several that write at once the
+    last one wins. All users may read it, as a shared cache is meant to be.
 
     Raises:
-        GenzooError: the folder cannot be written.
+        GenzooError: the folder cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
+        if is_full(error):
+            raise full(path) from error
         raise GenzooError(
             f"the cache folder {path.parent} cannot be written ({error.strerror})",
             "set GENZOO_CACHE to a folder that can be",
         ) from error
-    os.close(handle)
-    part = Path(name)
-    try:
+    with whole(path) as part:
         yield part
-        part.chmod(0o644)  # mkstemp keeps others out; a shared cache is meant to be read
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        part.chmod(0o644)

@@ -11,8 +11,8 @@ from genzoo.errors import UsageError
 from genzoo.schema.keys import WITHOUT, is_section, rule_of
 from genzoo.schema.rule import Refused, shown
 from genzoo.schema.together import conflicts
+from genzoo.typed import MISSING
 
-MISSING = "???"  # Hydra's word for what has to be given; asked for where it is needed
 MOST = 4  # problems in one line
 
 
@@ -24,7 +24,7 @@ def check_values(cfg: DictConfig) -> None:
     """
     wrong: list[tuple[str, str, str]] = []
     for key, value in _leaves(_tree(cfg)):
-        if value == MISSING:
+        if value == MISSING:  # asked for where it is needed
             continue
         try:
             read = _read(key, value)
@@ -39,13 +39,17 @@ def check_values(cfg: DictConfig) -> None:
     _refuse([(f"{key}={reason}", remedy) for key, reason, remedy in told])
 
 
-def check_together(cfg: DictConfig) -> None:
+def check_together(cfg: DictConfig, *, samples: bool = True) -> None:
     """What goes with what; every value by itself is right.
+
+    Args:
+        cfg: of the job.
+        samples: whether its model draws images.
 
     Raises:
         UsageError: with all that does not go together.
     """
-    _refuse(list(conflicts(_tree(cfg))))
+    _refuse(list(conflicts(_tree(cfg), samples=samples)))
 
 
 def _refuse(wrong: list[tuple[str, str]]) -> None:

@@ -13,8 +13,13 @@ Conflict = tuple[str, str]  # the problem and its remedy
 Tree = Mapping[str, Any]
 
 
-def conflicts(cfg: Tree) -> Iterator[Conflict]:
-    """All that does not go together in a resolved configuration."""
+def conflicts(cfg: Tree, *, samples: bool) -> Iterator[Conflict]:
+    """All that does not go together in a resolved configuration.
+
+    Args:
+        cfg: as plain data.
+        samples: whether the model draws images, which are what most metrics measure.
+    """
     for key, node in _nodes(cfg["model"], "model"):
         yield from _heads(key, node)
         yield from _unet(key, node)
@@ -24,7 +29,7 @@ def conflicts(cfg: Tree) -> Iterator[Conflict]:
         if isinstance(node.get("arch"), Mapping):
             yield from _condition(key, node)
     yield from _process(cfg)
-    if cfg["task"]["name"] in ("fit", "evaluate"):
+    if samples and cfg["task"]["name"] in ("fit", "evaluate"):
         yield from _metrics(cfg["metrics"])
     if cfg["task"]["name"] == "fit":
         yield from _training(cfg)

@@ -13,7 +13,6 @@ from genzoo.check import (
     check_captions,
     check_drawing,
     check_given,
-    check_whole,
     writable,
 )
 from genzoo.console import say
@@ -48,7 +47,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
     else:
         check_given(cfg, prompt='"a red heart"', end_prompt='"a blue heart"')
     check_captions(cfg, "prompt", "end_prompt")
-    check_whole(cfg, steps=2)
     prompt, end_prompt = (caption_of(cfg[key], key=key) for key in ("prompt", "end_prompt"))
     size = cfg.data.image_size
     given = [open_square(path, size) for path in (cfg.image, cfg.end) if path is not None]

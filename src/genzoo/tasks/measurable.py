@@ -14,7 +14,7 @@ from genzoo.console import say
 from genzoo.data.dataset import TextImageData
 from genzoo.errors import UsageError
 from genzoo.metrics.domain import LEAST, check_classes
-from genzoo.metrics.features import EXTRACTORS, build_extractor
+from genzoo.metrics.features import build_extractor
 from genzoo.metrics.suite import too_few
 from genzoo.tasks.measuring import metric_settings, real_indices
 from genzoo.types import Capabilities
@@ -28,15 +28,14 @@ def check_measurable(cfg: DictConfig, data: TextImageData) -> None:
         data: that is trained on.
 
     Raises:
-        UsageError: for a split or an extractor that is not there, weights that cannot be read, a
-            classifier of labels without labels, or too few generated images.
+        UsageError: for a split that is not there, weights that cannot be read, or a classifier of
+            labels without labels.
         GenzooError: for weights that cannot be fetched.
     """
     capabilities: Capabilities = target(cfg.model._target_).capabilities
     if capabilities.sampling is not None:
         for key in ("real_split", "caption_split"):
             _check_split(key, cfg.metrics[key], data)
-        _check_count(cfg)
         _check_extractors(cfg, data)
         real = len(real_indices(cfg, data))
         few = too_few(real, metric_settings(cfg)) if cfg.metrics.extractors else ()
@@ -70,29 +69,8 @@ def _check_split(key: str, name: str, data: TextImageData) -> None:
         )
 
 
-def _check_count(cfg: DictConfig) -> None:
-    """All limits at once, for each would cost a start."""
-    least = {"2": 2}
-    if cfg.metrics.extractors:
-        least |= {
-            f"metrics.splits={cfg.metrics.splits}": cfg.metrics.splits,
-            f"more than metrics.neighbours={cfg.metrics.neighbours}": cfg.metrics.neighbours + 1,
-        }
-    reason, needed = max(least.items(), key=lambda entry: entry[1])
-    if cfg.metrics.images < needed:
-        raise UsageError(
-            f"metrics.images={cfg.metrics.images} is too few to measure (at least {reason})",
-            f"write metrics.images={needed} or more",
-        )
-
-
 def _check_extractors(cfg: DictConfig, data: TextImageData) -> None:
     for name in cfg.metrics.extractors:
-        if name not in EXTRACTORS:
-            raise UsageError(
-                f"metrics.extractors: there is no feature extractor {name!r}",
-                f"use some of {', '.join(EXTRACTORS)}",
-            )
         weights = cfg.metrics.weights[name]
         if weights is not None and not Path(weights).expanduser().is_file():
             raise UsageError(

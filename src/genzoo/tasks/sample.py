@@ -33,8 +33,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
     folder = Path(cfg.run.folder) / "samples"
     writable(folder)
     check_drawing(cfg)
-    if cfg.count < 1:
-        raise UsageError(f"count={cfg.count} draws nothing", "write count=1 or more")
     model, checkpoint = build.trained_model(cfg)
     device = build.device(cfg)
     model = model.to(device)

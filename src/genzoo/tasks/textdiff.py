@@ -8,7 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from genzoo import build
-from genzoo.check import check_able, check_drawing, check_given, check_share, check_whole, writable
+from genzoo.check import check_able, check_drawing, check_given, writable
 from genzoo.console import say
 from genzoo.handed import mentioned
 from genzoo.image import to_float, to_uint8
@@ -25,8 +25,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_able(cfg, "change a picture by captions", lambda can: can.textdiff)
     check_drawing(cfg)
     check_given(cfg, image="a.png", source='"a red heart"', target='"a blue heart"')
-    check_share(cfg, "strength")
-    check_whole(cfg, steps=2)
     source, target = (caption_of(cfg[key], key=key) for key in ("source", "target"))
     given = open_square(cfg.image, cfg.data.image_size)
     trained = Trained.of(cfg)

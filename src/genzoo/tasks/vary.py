@@ -14,8 +14,6 @@ from genzoo.check import (
     check_captions,
     check_drawing,
     check_given,
-    check_share,
-    check_whole,
     writable,
 )
 from genzoo.console import Progress, say
@@ -37,8 +35,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if cfg.guidance.name == "classifier":  # towards what?
         check_given(cfg, prompt='"a red heart"')
     check_captions(cfg, "prompt")
-    check_share(cfg, "strength")
-    check_whole(cfg, count=1, batch=1)
     prompt = caption_of(cfg.prompt, key="prompt")
     given = open_square(cfg.image, cfg.data.image_size)
     trained = Trained.of(cfg)
