@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import example, given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from genzoo.config import compose
-from genzoo.typed import CAPTIONS, MADE_BY_HYDRA, PATHS, as_typed, is_sweep, to_type
+from genzoo.errors import UsageError
+from genzoo.typed import CAPTIONS, MADE_BY_HYDRA, MISSING, PATHS, as_typed, is_sweep, to_type
 
 TEXTS = [
     "",
@@ -38,7 +41,6 @@ TEXTS = [
     "C:\\new\\'x'\\",
     "日本, ∑ 👩‍🚀",
     "two\nlines\t",
-    "???",
     "a #b",
     "@x:y",
     "range(1,3)",
@@ -58,10 +60,18 @@ def arrived(key: str, text: str) -> object:
 )
 @settings(max_examples=300, deadline=None)
 def test_any_text_arrives(key: str, text: str) -> None:
-    if text == "null" or (key in MADE_BY_HYDRA and text[:1] in ("~", "")):
+    if text in ("null", MISSING) or (key in MADE_BY_HYDRA and text[:1] in ("~", "")):
         return
     assert arrived(key, text) == text
     assert to_type(as_typed(f"{key}={text}")) == f"{key}={text}"
+
+
+@pytest.mark.parametrize("key", [*CAPTIONS, *PATHS, "runs", "seed"])
+def test_what_stands_for_a_missing_value_is_refused(key: str) -> None:
+    """OmegaConf's own word; it is one by itself only, and text as part of a text."""
+    with pytest.raises(UsageError, match=f"^{re.escape(key)}="):
+        as_typed(f"{key}={MISSING}")
+    assert arrived("prompt", f"{MISSING} or {MISSING}") == f"{MISSING} or {MISSING}"
 
 
 @given(st.text("\\'\"${}:.,[]()=~ x"))
@@ -78,9 +88,6 @@ def test_through_hydra(text: str) -> None:
         "task=sample", as_typed(f"prompt={text}"), as_typed(f"data.root={text}"),
         as_typed(f"metrics.weights.inception={text}"),
     )  # fmt: skip
-    wanted = None if text == "???" else text
-    if wanted is None:  # OmegaConf's own word for what is missing
-        return
     assert (cfg.prompt, cfg.data.root, cfg.metrics.weights.inception) == (text, text, text)
 
 
