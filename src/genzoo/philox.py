@@ -11,9 +11,12 @@ by torch's kernel where there is one, and by `philox` elsewhere: the words are t
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 Words = Int64[Tensor, "..."]
 LOW = 0xFFFFFFFF
@@ -66,7 +69,7 @@ def words_(
         at: `places`.
         kernel: by torch's kernel where there is one (False: never).
     """
-    if kernel and KERNEL and out.device.type in KERNEL_DEVICES:
+    if kernel and _has_kernel(out.device.type, fake=isinstance(out, FakeTensor)):
         torch.ops.aten._philox_randint_(out, at[:, None].view(torch.uint64), None, None)
         return out
     return out.copy_(_words(at, out.shape[1]))
@@ -88,13 +91,35 @@ def _words(at: Int64[Tensor, "b 2"], count: int) -> Int64[Tensor, "b n"]:
     return torch.stack(four, dim=-1).flatten(1)[:, :count]
 
 
-def _kernel_is_right() -> bool:
+def look(device: torch.device) -> None:
+    """Look now at the words of a device's kernel, for which the host waits; once a kind of device.
+
+    Without it the first words that are drawn there are preceded by the look.
+    """
+    like = torch.empty(0, device=device)
+    _has_kernel(device.type, fake=isinstance(like, FakeTensor))
+
+
+def _has_kernel(kind: str, *, fake: bool) -> bool:
+    if not KERNEL or kind not in KERNEL_DEVICES:
+        return False
+    # The CPU's was looked at on import; a fake tensor has no words to look at.
+    return kind == "cpu" or fake or _looked_at(kind)
+
+
+@cache
+def _looked_at(kind: str) -> bool:
+    return _kernel_is_right(kind)
+
+
+def _kernel_is_right(kind: str = "cpu") -> bool:
     """Whether torch has a kernel, on whose answers one can rely: it is not a public function."""
     at = torch.tensor([[0, 0], [2**40 + 3, 2**33 - 1]], device="cpu")
-    found = torch.empty(2, 6, dtype=torch.int32, device="cpu")
     try:
-        torch.ops.aten._philox_randint_(found, at[:, None].view(torch.uint64), None, None)
-        return torch.equal(found, _words(at, 6).to(torch.int32))
+        there = at.to(kind)
+        found = torch.empty(2, 6, dtype=torch.int32, device=kind)
+        torch.ops.aten._philox_randint_(found, there[:, None].view(torch.uint64), None, None)
+        return torch.equal(found.cpu(), _words(at, 6).to(torch.int32))
     except (AttributeError, NotImplementedError, RuntimeError, TypeError):
         return False
 

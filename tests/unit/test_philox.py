@@ -66,6 +66,24 @@ def test_a_kernel_with_other_words_is_not_used(monkeypatch: pytest.MonkeyPatch) 
     assert not philox._kernel_is_right()
 
 
+@needs_kernel
+@pytest.mark.parametrize("right", [True, False])
+def test_the_words_of_a_gpus_kernel_are_looked_at_once(
+    right: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(philox, "_kernel_is_right", lambda kind: (asked.append(kind), right)[1])
+    philox._looked_at.cache_clear()
+    try:
+        assert [philox._has_kernel("cuda", fake=False) for _ in range(3)] == [right] * 3
+    finally:
+        philox._looked_at.cache_clear()
+    assert asked == ["cuda"]
+    assert philox._has_kernel("cuda", fake=True)  # has no words to look at
+    assert philox._has_kernel("cpu", fake=False)  # looked at on import
+    assert asked == ["cuda"]
+
+
 def test_where_words_cannot_be_looked_at_the_operations_are_used() -> None:
     with FakeTensorMode():  # as when genzoo is imported in one
         assert not philox._kernel_is_right()

@@ -16,6 +16,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forwar
 from genzoo.lit.ema import EMA
 from genzoo.models.base import GenerativeModel
 from genzoo.noise import Noise, split_seed
+from genzoo.philox import look
 from genzoo.types import Batch, Losses
 
 SETTINGS = ("initial_lr", "betas", "weight_decay")  # of an optimiser's groups of weights
@@ -150,6 +151,7 @@ class GenerativeModule(pl.LightningModule):
 
     def on_train_start(self) -> None:
         """The settings of this command hold, not those that came with a checkpoint's state."""
+        look(self.device)  # no step has to wait for it
         made = self.configure_optimizers()
         fresh = made if isinstance(made, list) else [made]
         for optimizer, wanted in zip(self.trainer.optimizers, fresh, strict=True):
