@@ -80,7 +80,7 @@ zoo: $(INSTALLED) ## train the small models that come with genzoo: hours; anew w
 	$(call train_for_zoo,clip_16,_clip model=clip)
 	$(call train_for_zoo,unclip_16,_unclip model=unclip clip=outputs/zoo/clip_16)
 	for name in glide glide_16 diffusion_16 clip_16 unclip_16; do \
-		$(BIN)/python -m genzoo task=export checkpoint=outputs/zoo/$$name file=zoo/$$name.safetensors || exit 1; \
+		$(BIN)/python -m genzoo task=export checkpoint=outputs/zoo/$$name file=zoo/$$name.safetensors overwrite=true || exit 1; \
 	done
 
 wheel-check: $(INSTALLED) ## build the wheel, install it elsewhere, run it from another folder

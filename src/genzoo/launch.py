@@ -309,6 +309,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
     Raises:
         Refused: where its folder holds another run.
     """
+    with runfolder.kept(Path(cfg.run.folder)):
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> dict[str, float]:
     first = distributed.rank() == 0
     begun = runfolder.begin(cfg) if first else True
     if distributed.launched():  # by torchrun: each rank composed its own folder, the first counts

@@ -12,6 +12,8 @@ results.json says it. What happens when a command is given a folder with a run i
 - the folder's own checkpoint is named, and the task is fit: it goes on from there.
 - a comparison of the same runs: it is made anew.
 - `overwrite=true`: what the earlier run wrote is removed, and the run begins anew.
+- it came to no output, as after a mistake in the command: the run begins.
+- its files are not of a run of genzoo's: refused, with `overwrite=true` as well.
 """
 
 from __future__ import annotations
@@ -41,12 +43,21 @@ LOCK = ".lock"
 WRITTEN = (
     CONFIG, "results.json", "error.txt", "rank_errors.jsonl", "curves.jsonl", "curves.csv",
     "retrieval.png", "comparison.html", "comparison.md", "comparison.json", "comparison.png",
-    "checkpoints/last.ckpt", "checkpoints/*.new", "gallery/gallery.json", "gallery/*.png",
-    "progress/*.png", "samples/*.png", "versions/*.png", "inpainted/*.png",
-    "interpolation/*.png", "textdiff/*.png", ".hydra/*.yaml",
+    "checkpoints/last.ckpt", "checkpoints/*.new", "gallery/gallery.json", "gallery/*-[0-9]*.png",
+    "gallery/interpolation.png", "progress/[0-9]*.png", ".hydra/config.yaml",
+    ".hydra/overrides.yaml",
+    *(f"{name}/{pattern}" for name in ("samples", "versions", "inpainted", "interpolation",
+      "textdiff") for pattern in ("[0-9]*.png", "grid.png", "strip.png")),
 )  # fmt: skip
+# Of these what lies there before a task has done anything.
+FIRST = (CONFIG, "error.txt", "rank_errors.jsonl", ".hydra/config.yaml", ".hydra/overrides.yaml")
 # Of these one alone makes a folder that of a run.
 RESULTS = ("results.json", str(LAST), "curves.jsonl")
+# Keys that may name files and folders that a command reads.
+READ = (
+    "checkpoint", "clip", "upsampler", "image", "mask", "end", "prompt", "end_prompt",
+    "guidance.checkpoint", "metrics.clip", "data.root", "data.source.root",
+)  # fmt: skip
 # What does not change what a run computes.
 APART = ("run", "overwrite", "debug", "output", "logger", "cpu", "weights_dir")
 
@@ -128,26 +139,51 @@ def begin(cfg: DictConfig) -> bool:
     last = folder / LAST
     cfg.run.resume, cfg.run.finished = None, False
     own = cfg.checkpoint is not None and Path(cfg.checkpoint) == last.resolve()
-    if cfg.overwrite:
+    of_a_run = _of_a_run(folder)
+    if of_a_run and not _by_genzoo(folder):
+        raise Refused(f"{folder} holds files that no genzoo run wrote", "choose another folder")
+    if cfg.overwrite and of_a_run:
         if own or _needed(folder, cfg):
             raise Refused(
                 f"overwrite=true would remove what the command needs from {folder}",
                 "write to another folder",
             )
         clear(folder)
-    elif _of_a_run(folder):
-        saved = _saved(folder)
+    elif of_a_run:
         fit = cfg.task.name == "fit"
-        if not (own and fit) and not _same(cfg, saved, folder):
+        worked = finished(folder) or any(_written(folder, but=FIRST))
+        if worked and not (own and fit) and not _same(cfg, _saved(folder), folder):
             return False
         if fit and last.exists() and not finished(folder):
             cfg.run.resume = escaped(str(last))
             say(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
         elif fit and not own:
             say(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
-    (folder / "error.txt").unlink(missing_ok=True)
+    if of_a_run or cfg.run.group is not None:  # only jobs of sweeps write one
+        (folder / "error.txt").unlink(missing_ok=True)
     save(cfg)
     return True
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """Leave a finished run's config.yaml as it was where the command turns out to be mistyped.
+
+    What is wrong may be found only when the data or the budget are looked at, after `begin`.
+    """
+    config = folder / CONFIG
+    text = config.read_text(encoding="utf-8") if finished(folder) and config.exists() else None
+    before = _written_at(folder / LAST)
+    try:
+        yield
+    except UsageError:
+        if text is not None and before is not None and _written_at(folder / LAST) == before:
+            write_whole(config, text)
+        raise
+
+
+def _written_at(file: Path) -> int | None:
+    return file.stat().st_mtime_ns if file.exists() else None
 
 
 def save(cfg: DictConfig) -> None:
@@ -169,12 +205,18 @@ def finished(folder: Path) -> bool:
 
 def clear(folder: Path) -> None:
     """Remove what a run wrote into its folder, and nothing else there."""
-    for pattern in WRITTEN:
-        for file in folder.glob(pattern):
-            file.unlink()
+    for file in list(_written(folder)):
+        file.unlink()
     for name in {Path(pattern).parent for pattern in WRITTEN} - {Path()}:
         with contextlib.suppress(OSError):  # not there, or holds files of the person's own
             (folder / name).rmdir()
+
+
+def _written(folder: Path, *, but: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Files of a run in its folder, without those of some patterns."""
+    for pattern in WRITTEN:
+        if pattern not in but:
+            yield from folder.glob(pattern)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -249,21 +291,40 @@ def _needed(folder: Path, cfg: DictConfig) -> bool:
     """Whether the command reads something in its folder that would be removed."""
     if cfg.task.name == "compare":
         return _of_a_run(folder) and (_saved(folder).get("task") or {}).get("name") != "compare"
-    words = [cfg.checkpoint, cfg.get("clip"), cfg.get("upsampler"), cfg.get("image")]
-    words += [cfg.guidance.get("checkpoint"), cfg.metrics.get("clip"), cfg.get("mask")]
-    return any(_lies_at(word, folder, below=True) for word in words)
+    return any(_overlap(OmegaConf.select(cfg, key), folder) for key in READ)
+
+
+def _overlap(word: Any, folder: Path) -> bool:
+    """Whether a file or folder that is there lies below the run's folder, or the other way."""
+    if not isinstance(word, str):
+        return False
+    try:
+        path, place = Path(word).expanduser().resolve(), folder.resolve()
+        below = path.is_relative_to(place) or (path.is_dir() and place.is_relative_to(path))
+        return below and path.exists()
+    except (OSError, ValueError, RuntimeError):  # a caption, and no path at all
+        return False
 
 
 def _of_a_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in (CONFIG, *RESULTS))
 
 
-def _lies_at(word: Any, folder: Path, *, below: bool = False) -> bool:
+def _by_genzoo(folder: Path) -> bool:
+    """Whether a folder's config.yaml is that of a run; an earlier genzoo's has no `run`."""
+    if not (folder / CONFIG).exists():  # what is left of a run
+        return True
+    saved = _saved(folder)
+    parts = ("task", "run", "model")
+    task, *others = (isinstance(saved.get(part), Mapping) for part in parts)
+    return task and any(others)
+
+
+def _lies_at(word: Any, folder: Path) -> bool:
+    """Whether a word names the folder's own checkpoint."""
     if not isinstance(word, str):
         return False
-    path = Path(word).expanduser().resolve()
-    place = folder.resolve()
-    return path.is_relative_to(place) if below else path == place / LAST
+    return Path(word).expanduser().resolve() == folder.resolve() / LAST
 
 
 def _word(value: Any) -> str:

@@ -247,3 +247,47 @@ def test_a_run_that_goes_wrong_does_not_point_to_an_earlier_ones_weights(
     run = shell(*TRAINING, *wrong, "overwrite=true")
     one_line(run, "start again with a lower optimizer.lr=", status=1)
     assert not (tmp_path / "a" / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_folder_that_no_run_wrote_is_left_alone(shell: Shell, tmp_path: Path) -> None:
+    own = {"config.yaml": "foo: bar\n", "results.json": "{}", "samples/mine.png": "mine",
+           "checkpoints/last.ckpt": "mine", "error.txt": "mine"}  # fmt: skip
+    for name, text in own.items():
+        (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / name).write_text(text)
+    before = content(tmp_path / "a")
+    for more in ((), ("overwrite=true",)):
+        one_line(shell(*TRAINING, *more), "holds files that no genzoo run wrote")
+        assert content(tmp_path / "a") == before
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "error.txt").write_text("mine")
+    assert shell(*TRAINING[:-1], "hydra.run.dir=b").status == 0
+    assert (tmp_path / "b" / "error.txt").read_text() == "mine"
+    (tmp_path / "b" / "gallery" / "mine.png").write_text("mine")
+    mistake = shell("checkpoint=b", "hydra.run.dir=b", "budget.images=96", *AGAIN)
+    one_line(mistake, "budget")
+    saved = yaml.safe_load((tmp_path / "b" / "config.yaml").read_text())
+    assert saved["run"]["finished"] is True
+    assert shell(*TRAINING[:-1], "hydra.run.dir=b", "overwrite=true").status == 0
+    assert (tmp_path / "b" / "gallery" / "mine.png").read_text() == "mine"
+    # A prompt file there is read by the command.
+    draw = ("task=sample", "checkpoint=b", "count=1", "trainer.gpus=0", "hydra.run.dir=d")
+    one_line(shell(*draw, "prompt=d/nofile.txt"), "nofile.txt")
+    assert shell(*draw, "prompt=x").status == 0  # the mistake is mended
+    (tmp_path / "d" / "samples" / "00009.txt").write_text("a red heart\n")
+    before = content(tmp_path / "d")
+    again = shell(*draw, "prompt=d/samples/00009.txt", "overwrite=true")
+    one_line(again, "would remove what the command needs")
+    assert content(tmp_path / "d") == before
+
+
+def test_an_export_writes_over_nothing_unasked(shell: Shell, tmp_path: Path) -> None:
+    assert shell(*TRAINING).status == 0
+    (tmp_path / "README.md").write_text("mine")
+    export = ("task=export", "checkpoint=a", "file=README.safetensors")
+    one_line(shell(*export), "README.md would be written over", "overwrite=true")
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert not (tmp_path / "README.safetensors").exists()
+    assert shell(*export, "overwrite=true").status == 0
+    itself = ("task=export", "checkpoint=README.safetensors", "file=README.safetensors")
+    one_line(shell(*itself, "overwrite=true"), "is the checkpoint itself")

@@ -24,6 +24,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     path = Path(cfg.file).expanduser()
     if path.suffix != ".safetensors":
         raise UsageError(f"file={cfg.file} is no safetensors file", "end its name in .safetensors")
+    _check_free(path, cfg)
     model, checkpoint = build.trained_model(cfg)
     if "data_fingerprint" not in checkpoint.about:
         raise UsageError(
@@ -32,11 +33,31 @@ def run(cfg: DictConfig) -> dict[str, float]:
         )
     text = _card(path, checkpoint, parameter_count(model))
     portable.write(path, checkpoint.about, checkpoint.ema)
-    card = path.with_suffix(".md")
+    card = _card_of(path)
     write_whole(card, text)
     megabytes = path.stat().st_size / 1e6
     say(f"{path}: {megabytes:.2f} MB; {card}")
     return {"megabytes": megabytes}
+
+
+def _check_free(path: Path, cfg: DictConfig) -> None:
+    """Whether the file and its card may be written.
+
+    Raises:
+        UsageError: where the checkpoint itself lies there, or another file and no `overwrite`.
+    """
+    if Path(cfg.checkpoint).resolve() == path.resolve():
+        raise UsageError(f"file={cfg.file} is the checkpoint itself", "choose another name")
+    there = [str(file) for file in (path, _card_of(path)) if file.exists()]
+    if there and not cfg.overwrite:
+        raise UsageError(
+            f"{' and '.join(there)} would be written over",
+            "choose another file=, or say overwrite=true",
+        )
+
+
+def _card_of(path: Path) -> Path:
+    return path.with_suffix(".md")
 
 
 def _card(path: Path, checkpoint: Checkpoint, parameters: int) -> str:
