@@ -93,7 +93,8 @@ def test_an_export_that_finds_no_room_keeps_the_one_before(
     assert shell(*RUN, "hydra.run.dir=a").status == 0
     disk = tiny_disk(64)
     (disk / "m.safetensors").write_text("the one before")
-    one_line(shell("task=export", "checkpoint=a", f"file={disk / 'm.safetensors'}"), "space")
+    export = ("task=export", "checkpoint=a", f"file={disk / 'm.safetensors'}", "overwrite=true")
+    one_line(shell(*export), "space")
     assert (disk / "m.safetensors").read_text() == "the one before"
     one_line(
         shell("task=compare", "runs=a", "logger=none", f"hydra.run.dir={disk / 'c'}"), "space"
