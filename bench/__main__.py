@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from bench.cases import CASES
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
 
 RESULTS = Path(__file__).parent / "results" / "bench.json"
 # Two unbound OpenMP threads may share one core, which makes anything timed meaningless.

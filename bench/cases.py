@@ -130,12 +130,13 @@ def training() -> Numbers:
     import torch
     from omegaconf import OmegaConf
 
-    from genzoo import build
-    from genzoo.config import compose, plain
+    from genzoo.config.composition import compose
+    from genzoo.config.values import plain
+    from genzoo.core.noise import Noise
     from genzoo.lit.ema import EMA
-    from genzoo.noise import Noise
+    from genzoo.machine.track import Tracker
+    from genzoo.run import build
     from genzoo.tasks.fit import train
-    from genzoo.track import Tracker
 
     steps, rounds = 40, 4
     cfg = compose(
@@ -148,7 +149,7 @@ def training() -> Numbers:
     def lightning() -> float:
         with tempfile.TemporaryDirectory() as folder:
             run = {"folder": folder, "command": "bench", "group": None}
-            # As `genzoo.launch.prepare` leaves it: resolved, with the section `run`.
+            # As `genzoo.command.prepare.prepare` leaves it: resolved, with the section `run`.
             ready = OmegaConf.create({**plain(cfg), "run": run})
             with Tracker(ready) as tracker:
                 return train(ready, data, tokenizer, tracker=tracker).seconds
@@ -194,7 +195,7 @@ def noise() -> Numbers:
     """
     import torch
 
-    from genzoo.noise import Noise, split_seed
+    from genzoo.core.noise import Noise, split_seed
 
     def generators(seeds: list[int]) -> list[torch.Generator]:
         return [torch.Generator().manual_seed(split_seed(seed, "fresh")) for seed in seeds]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from genzoo.cpu import keep_freed_memory
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
+from genzoo.machine.cpu import keep_freed_memory
 
 parser = Parser(prog="python -m bench.cpu_worker", description=__doc__)
 parser.add_argument("what", choices=("extractor", "vae"))
@@ -27,9 +27,9 @@ if what == "extractor":
     print(32 / in_turns(5, run=lambda: extractor(images))["run"])
 else:
     from bench.cases import openmoji
-    from genzoo import build
-    from genzoo.config import compose
-    from genzoo.noise import Noise
+    from genzoo.config.composition import compose
+    from genzoo.core.noise import Noise
+    from genzoo.run import build
 
     cfg = compose("model=vae")
     data = openmoji()

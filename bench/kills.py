@@ -26,7 +26,7 @@ from typing import Any
 
 from bench.families import FAMILIES, SMALL
 from bench.shell import Command, Result
-from genzoo.door import Parser, positive, whole
+from genzoo.command.parser import Parser, positive, whole
 
 RESULTS = Path(__file__).parent / "results" / "kills.json"
 # A checkpoint after every step, so that many moments are ones at which it is written.

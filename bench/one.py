@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from genzoo.cpu import keep_freed_memory
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
+from genzoo.machine.cpu import keep_freed_memory
 
 parser = Parser(prog="python -m bench.one", description=__doc__)
 parser.add_argument("case")

@@ -19,7 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
-PRELOADED = ("hydra", "genzoo.launch", "genzoo.tasks.fit")  # import all that commands need
+PRELOADED = ("hydra", "genzoo.command.launch", "genzoo.tasks.fit")  # import all that commands need
 
 
 class Result(NamedTuple):

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from genzoo.cpu import keep_freed_memory
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
+from genzoo.machine.cpu import keep_freed_memory
 
 if __name__ == "__main__":
     parser = Parser(prog="python -m bench.unets", description=__doc__)
@@ -29,13 +29,13 @@ import torch
 from torch import Tensor, nn
 
 from bench.timing import in_turns
+from genzoo.core.noise import Noise
 from genzoo.diffusion import guide
 from genzoo.diffusion.network import Reading, TextUNet
 from genzoo.diffusion.process import Discrete
 from genzoo.diffusion.sampling import Sampling
 from genzoo.models.diffusion import NetworkDenoiser
 from genzoo.nn.unet import UNetShape
-from genzoo.noise import Noise
 
 VARIANTS = ("plain", "sdpa", "channels_last", "both", "compiled", "diffusers")
 ROWS, SIDE, TOKENS, WIDTH, STEPS, SCALE = 2, 64, 64, 256, 10, 3.0

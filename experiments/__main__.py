@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
 
 STUDIES = sorted(file.parent.name for file in Path(__file__).parent.glob("*/study.yaml"))
 

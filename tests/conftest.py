@@ -22,7 +22,7 @@ for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):  # for c
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-from genzoo.types import Batch  # noqa: E402
+from genzoo.core.types import Batch  # noqa: E402
 from tests.shell import Command, Result  # noqa: E402
 
 _connect = socket.socket.connect

@@ -20,8 +20,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
 
 M = TypeVar("M", bound=nn.Module)
 

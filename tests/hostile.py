@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from genzoo import portable
-from genzoo.config import zoo_dir
+from genzoo.config.paths import zoo_dir
+from genzoo.weights import exported
 
 SHAPES = {"_target_": "genzoo.data.shapes.Shapes", "count": 96, "seed": 0, "held_out": []}
 
@@ -28,7 +28,7 @@ def checkpoint(path: Path, *, of: str = "diffusion_16", about: Any = None, **cha
         about: changes of what the file says besides its configuration.
         changes: values by their dotted keys, with double underscores for the dots.
     """
-    said, weights = portable.read(zoo_dir() / f"{of}.safetensors")
+    said, weights = exported.read(zoo_dir() / f"{of}.safetensors")
     assert said is not None
     said |= about or {}
     said["config"]["data"] = {**said["config"]["data"], "name": "shapes", "source": dict(SHAPES)}
@@ -40,7 +40,7 @@ def checkpoint(path: Path, *, of: str = "diffusion_16", about: Any = None, **cha
         node[name or "_target_"] = value
     if path.suffix == ".safetensors":
         packed = base64.b64encode(zlib.compress(said.pop("tokenizer").encode())).decode()
-        entries = {portable.ENTRY: json.dumps(said), portable.TOKENIZER: packed}
+        entries = {exported.ENTRY: json.dumps(said), exported.TOKENIZER: packed}
         save_file(weights, path, metadata=entries)
     else:
         state = {f"ema.model.{name}": value for name, value in weights.items()}

@@ -12,7 +12,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
 from tests.small import SMALL
 
 ROOT = Path(__file__).parents[1]

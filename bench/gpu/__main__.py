@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bench.gpu import families, numerics, speed
 from bench.gpu.bench import Bench, Found
-from genzoo.door import Parser, positive
-from genzoo.provenance import software
+from genzoo.command.parser import Parser, positive
+from genzoo.machine.provenance import software
 
 RESULTS = Path(__file__).parents[1] / "results" / "gpu.json"
 

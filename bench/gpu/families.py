@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from bench.gpu.bench import Bench, Failed, Found, command
-from genzoo import build
-from genzoo.config import compose, groups
-from genzoo.errors import GenzooError
+from genzoo.config.composition import compose
+from genzoo.config.paths import groups
+from genzoo.core.errors import GenzooError
+from genzoo.run import build
 
 STEPS = 10
 METRICS = (

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 import torch
 
 from bench.gpu.bench import Bench, Found
-from genzoo import build
-from genzoo.config import compose
+from genzoo.config.composition import compose
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
 from genzoo.models.base import GenerativeModel
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.run import build
 
 TOLERANCE = 1e-5  # between the noise of CPU and GPU
 TESTS = Path(__file__).parents[2] / "tests"

@@ -14,7 +14,7 @@ from typing import Any
 from bench.peers import ours, picture, results, table
 from bench.peers.contestants import CONTESTANTS
 from bench.peers.settings import Settings, conditions, cores, environment, key_of
-from genzoo.door import Parser, positive, whole
+from genzoo.command.parser import Parser, positive, whole
 
 # Where threads are bound to cores, a library that this process loads binds this process, too, and
 # its children would inherit the one core that it was given.

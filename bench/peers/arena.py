@@ -93,9 +93,9 @@ def sized(target: int, sizes: range, parameters: Callable[[int], int]) -> int:
 
 def our_size(cfg: DictConfig, model: str) -> int:
     """Parameters of our model of this name, as its results count them."""
-    from genzoo import build
-    from genzoo.config import compose
+    from genzoo.config.composition import compose
     from genzoo.models.base import parameter_count
+    from genzoo.run import build
 
     chosen: Any = compose(f"model={model}", f"data.image_size={cfg.data.image_size}")
     return parameter_count(build.build_model(chosen))

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
-from genzoo.image import to_float, to_uint8
+from genzoo.core.image import to_float, to_uint8
 
 LATENT = 100
 CLASSIC = 32  # a common choice of features for small pictures

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
-from genzoo.image import to_uint8
+from genzoo.core.image import to_uint8
 
 MULTIPLES = (1, 2, 4)
 STEPS = 20  # of DDIM, as many as ours are drawn in

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
-from genzoo.image import to_uint8
+from genzoo.core.image import to_uint8
 
 SIDE = 32
 CHUNK = 1  # steps between two looks at the clock

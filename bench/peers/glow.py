@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
-from genzoo.config import compose
+from genzoo.config.composition import compose
 
 SIDE, CHANNELS, LEVELS, CLASSES = 32, 3, 3, 10
 GREY = 256  # levels of a pixel

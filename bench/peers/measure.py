@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from bench.peers.arena import Draw, Peer
-from genzoo import provenance
+from genzoo.machine import provenance
 from genzoo.tasks.measuring import Entry, feature_entries, feature_metrics
 
 if TYPE_CHECKING:

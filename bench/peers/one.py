@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 from bench.peers.contestants import CONTESTANTS
-from genzoo.config import compose
-from genzoo.door import Parser
+from genzoo.command.parser import Parser
+from genzoo.config.composition import compose
 
 
 def main(name: str, folder: Path, overrides: list[str]) -> None:
-    from genzoo import cpu
+    from genzoo.machine import cpu
 
     cfg = compose(*overrides)
     # Before torch is imported, as in genzoo's own processes.
@@ -24,9 +24,9 @@ def main(name: str, folder: Path, overrides: list[str]) -> None:
     import torch
 
     from bench.peers import arena, measure
-    from genzoo import build
-    from genzoo.image import grid, save_png
-    from genzoo.noise import split_seed
+    from genzoo.core.image import grid, save_png
+    from genzoo.core.noise import split_seed
+    from genzoo.run import build
 
     data = build.build_data(cfg)
     build.seed_everything(split_seed(cfg.seed, name))

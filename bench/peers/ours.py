@@ -13,7 +13,7 @@ from PIL import Image
 
 from bench.peers.contestants import Contestant
 from bench.peers.settings import Settings
-from genzoo.config import read
+from genzoo.config.values import read
 
 
 def command(contestant: Contestant, settings: Settings, folder: Path) -> list[str]:

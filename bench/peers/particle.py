@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bench.peers import dcgan
 from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
-from genzoo.image import to_float, to_uint8
+from genzoo.core.image import to_float, to_uint8
 
 LATENT = dcgan.LATENT
 

@@ -19,7 +19,7 @@ COMMON = ("torch", "torchvision", "numpy", "pytorch-lightning", "torchmetrics")
 
 def about(contestant: Contestant) -> dict[str, Any]:
     """When, and with which software."""
-    from genzoo import provenance
+    from genzoo.machine import provenance
 
     versions = {name: _version(name) for name in (*COMMON, *contestant.packages)}
     software = provenance.software()

@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from bench.__main__ import BOUND, _processor
-from genzoo.config import compose
+from genzoo.config.composition import compose
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Settings:
 def environment(settings: Settings) -> dict[str, str]:
     """Of every contestant's process: threads bound to cores and waiting passively, no GPU.
 
-    The rest, malloc above all, genzoo sets in its own process (`genzoo.cpu`); `bench.peers.one`
-    calls the same function with the same values.
+    The rest, malloc above all, genzoo sets in its own process (`genzoo.machine.cpu`), and
+    `bench.peers.one` calls the same function with the same values.
     """
     own = {"OMP_NUM_THREADS": str(settings.threads), "CUDA_VISIBLE_DEVICES": ""}
     return {**BOUND, **os.environ, **own, "PYTHONWARNINGS": "ignore"}

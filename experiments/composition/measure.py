@@ -8,7 +8,7 @@ from torch import Tensor
 
 from experiments.lab.judged import Judged, judge
 from experiments.lab.trained import Trained
-from genzoo.guidance import ClassifierFree
+from genzoo.diffusion.guidance import ClassifierFree
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from experiments.lab.trained import Trained
+from genzoo.core.image import to_float, to_uint8
 from genzoo.flows.transform import Transform
-from genzoo.image import to_float, to_uint8
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from experiments.flow_inverse.measure import Trip
 from experiments.lab import style
 from experiments.lab.sweep import Outcome
-from genzoo.image import grid, to_float, to_uint8
+from genzoo.core.image import grid, to_float, to_uint8
 
 SHOWN = 12  # images a row
 HUES = {"flow": style.GREEN, "autoencoder": style.RED, "vae": style.BLUE}

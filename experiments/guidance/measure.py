@@ -14,12 +14,12 @@ from experiments.lab.clip import Judge
 from experiments.lab.entries import METRICS, Entry, entries
 from experiments.lab.sweep import Outcome
 from experiments.lab.trained import BATCH, Trained
-from genzoo import build
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
-from genzoo.guidance import Classifier, ClassifierFree, Scorer
+from genzoo.diffusion.guidance import Classifier, ClassifierFree, Scorer
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
 from genzoo.models.base import identity
+from genzoo.run import scorers
 
 MEASURED = (*METRICS, "inception_score")
 NAMES = {"fid": "frechet_distance", "kid": "kernel_distance"}  # what published weights call them
@@ -141,7 +141,7 @@ class Bench:
 
 def _judge(trained: Trained, outcome: Outcome) -> object:
     word = str(outcome.last.folder)
-    judge: Any = build.load_judge(
+    judge: Any = scorers.load_judge(
         word, output=trained.cfg.output, weights_dir=trained.cfg.weights_dir
     )
     return judge.to(trained.device)

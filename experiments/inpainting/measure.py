@@ -12,12 +12,12 @@ from torch import Tensor
 from experiments.inpainting.rule import Edges
 from experiments.lab.judged import Judged, judge
 from experiments.lab.trained import BATCH, Trained
+from genzoo.core.image import to_float, to_uint8
+from genzoo.core.noise import Noise, split_seed
 from genzoo.data.scene import RELATIONS, Scene, arrange, invent
 from genzoo.data.shapes import paint
-from genzoo.guidance import ClassifierFree
-from genzoo.image import to_float, to_uint8
+from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.models.glide import Glide
-from genzoo.noise import Noise, split_seed
 from genzoo.tasks.sample import condition
 
 

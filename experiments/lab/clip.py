@@ -13,7 +13,7 @@ from experiments.lab.entries import Entry
 from experiments.lab.sweep import Outcome
 from experiments.lab.trained import BATCH, Trained
 from genzoo.contrastive.matcher import Matcher
-from genzoo.image import to_float
+from genzoo.core.image import to_float
 from genzoo.metrics.clip_score import NAME as CLIP_SCORE
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.suite import MetricValue

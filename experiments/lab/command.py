@@ -16,9 +16,9 @@ import yaml
 from experiments.lab import stamp
 from experiments.lab.findings import Findings, write
 from experiments.lab.sweep import ROOT, Outcome, Run, StudyError, sweep
-from genzoo import cpu
-from genzoo.door import Parser, whole
-from genzoo.errors import GenzooError
+from genzoo.command.parser import Parser, whole
+from genzoo.core.errors import GenzooError
+from genzoo.machine import cpu
 
 SCALES = ("cpu", "gpu", "smoke")
 Settings = Mapping[str, Any]

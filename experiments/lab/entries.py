@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from experiments.lab.trained import Trained
-from genzoo import provenance
+from genzoo.machine import provenance
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.real import RealFeatures
 from genzoo.metrics.stamp import Origin, stamp

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.lab.sweep import Outcome
-from genzoo import provenance
+from genzoo.machine import provenance
 
 PACKAGES = ("torch", "pytorch-lightning", "torchmetrics", "numpy")
 

@@ -11,13 +11,13 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo import build
-from genzoo.config import escaped, read
+from genzoo.config.values import escaped, read
 from genzoo.data.dataset import TextImageData
 from genzoo.metrics.features import FeatureExtractor, build_extractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.models.base import GenerativeModel, identity
+from genzoo.run import build, devices, loading
 from genzoo.tasks.measuring import real_indices
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.tokenizer import Tokenizer
@@ -68,10 +68,10 @@ def load(folder: Path) -> Trained:
     """The model of a finished run."""
     cfg = read(folder / "config.yaml")
     cfg.checkpoint = escaped(str(folder / "checkpoints" / "last.ckpt"))
-    model, checkpoint = build.trained_model(cfg)
+    model, checkpoint = loading.trained_model(cfg)
     data = build.build_data(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
-    device = build.device(cfg)
+    device = devices.device(cfg)
     return Trained(cfg, model.to(device), data, tokenizer, device)
 
 

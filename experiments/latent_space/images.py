@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from experiments.lab.trained import Trained
-from genzoo.image import to_float, to_uint8
+from genzoo.core.image import to_float, to_uint8
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
 from genzoo.models.base import interpolate
-from genzoo.noise import Noise
-from genzoo.types import Condition
 
 CODES = 4096  # training images whose codes say how wide a latent space is
 ROWS = 6  # paths of which all points are kept, for the picture

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from experiments.lab import style
-from genzoo.image import grid
+from genzoo.core.image import grid
 
 SHOWN = 12  # images a row
 PATHS = 4

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from experiments.lab import style
 from experiments.steps.rule import Point
-from genzoo.image import grid
+from genzoo.core.image import grid
 
 if TYPE_CHECKING:
     from experiments.steps.study import Drawn

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.lab import style
-from genzoo.image import grid
+from genzoo.core.image import grid
 
 if TYPE_CHECKING:
     from experiments.unclip.study import Drawn

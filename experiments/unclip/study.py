@@ -19,11 +19,11 @@ from experiments.lab.findings import Findings, Table, over_seeds
 from experiments.lab.sweep import Outcome, Run, StudyError
 from experiments.lab.trained import BATCH, Trained
 from experiments.unclip import picture, rule
+from genzoo.core.noise import split_seed
+from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.diffusion.sampling import Sampling
-from genzoo.guidance import ClassifierFree
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
-from genzoo.noise import split_seed
 
 MODELS = ("glide", "unclip")
 

@@ -11,12 +11,16 @@ import re
 import sys
 from typing import NoReturn
 
-from genzoo import signals
-from genzoo.config import ENCODERS, FROM_CHECKPOINT, SIZE, closest, config_dir, groups
-from genzoo.errors import GenzooError, UsageError, printable
-from genzoo.files import full, is_full
-from genzoo.signals import Interrupted
-from genzoo.typed import RULE, as_typed, is_sweep
+from genzoo.command import job
+from genzoo.config.composition import ENCODERS, SIZE
+from genzoo.config.keys import closest
+from genzoo.config.merge import FROM_CHECKPOINT
+from genzoo.config.paths import config_dir, groups
+from genzoo.config.typed import RULE, as_typed, is_sweep
+from genzoo.core.errors import GenzooError, UsageError, printable
+from genzoo.core.files import full, is_full
+from genzoo.machine import signals
+from genzoo.machine.signals import Interrupted
 
 HELP = """\
 genzoo: families of image generators, trained on the same captions and compared.
@@ -87,7 +91,7 @@ def main() -> None:
 def literal(arguments: list[str]) -> list[str]:
     """The arguments as Hydra is to read them: text quoted, and a checkpoint's keys let through.
 
-    What a value means is said in `genzoo.typed`.
+    What a value means is said in `genzoo.config.typed`.
 
     Hydra knows the keys of the model that is typed or the default. With a checkpoint, and in a
     sweep over models, other ones' are meant, so they are let through here and looked up when the
@@ -110,18 +114,14 @@ def literal(arguments: list[str]) -> list[str]:
 def _run() -> int:
     import hydra
 
-    from genzoo import launch
-
     _check_switches()
 
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of fonts and folders
-    launch.failures.clear()
-    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(
-        launch.job
-    )()
-    if launch.failures.error is not None:
-        raise launch.failures.error
-    return launch.failures.status
+    job.failures.clear()
+    hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")(job.job)()
+    if job.failures.error is not None:
+        raise job.failures.error
+    return job.failures.status
 
 
 def _check_switches() -> None:
@@ -252,7 +252,7 @@ def _unknown_key(key: str) -> UsageError:
     from hydra.core.global_hydra import GlobalHydra
     from omegaconf import OmegaConf
 
-    from genzoo.config import closest_key, keys
+    from genzoo.config.keys import closest_key, keys
 
     found = groups()
     if key in found:

@@ -11,20 +11,21 @@ import torch
 from torch import Tensor
 
 from genzoo.adversarial.losses import LOSSES
-from genzoo.build import build_model
-from genzoo.config import compose, groups
+from genzoo.config.composition import compose
+from genzoo.config.paths import groups
 from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Condition
+from genzoo.diffusion.guidance import Classifier, ClassifierFree
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
-from genzoo.guidance import Classifier, ClassifierFree
 from genzoo.lit.ema import EMA
 from genzoo.lit.module import Meter, named
 from genzoo.models.base import AdversarialModel, End, GenerativeModel, identity
 from genzoo.models.clip import CLIP, CLIPMatcher
 from genzoo.models.glide import Glide
 from genzoo.models.noisy_classifier import NoisyClassifier
-from genzoo.noise import Noise
+from genzoo.run.build import build_model
 from genzoo.text.bpe import BPETokenizer
-from genzoo.types import Batch, Condition
 from tests.devices import HostWaits, batch_there, fake_cuda, noise_there, on_fake_cuda
 
 # `torch.autocast("cuda")` says that there is no CUDA.

@@ -8,9 +8,11 @@ import pytest
 import torch
 from omegaconf import DictConfig
 
-from genzoo.build import build_model
-from genzoo.config import compose, groups
-from genzoo.errors import Unsupported
+from genzoo.config.composition import compose
+from genzoo.config.paths import groups
+from genzoo.core.errors import Unsupported
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Capabilities
 from genzoo.models.base import (
     End,
     GenerativeModel,
@@ -18,8 +20,7 @@ from genzoo.models.base import (
     interpolate,
     parameter_count,
 )
-from genzoo.noise import Noise
-from genzoo.types import Batch, Capabilities
+from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)
 

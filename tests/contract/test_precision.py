@@ -15,10 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
-from genzoo.checkpoint import LAST
-from genzoo.config import groups
+from genzoo.config.paths import groups
+from genzoo.core.precision import DTYPES
 from genzoo.models import unclip
-from genzoo.precision import DTYPES
+from genzoo.weights.checkpoint import LAST
 
 Run = Callable[..., tuple[int, str, str]]
 

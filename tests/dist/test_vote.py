@@ -10,12 +10,12 @@ import sys
 
 import pytest
 
-from genzoo.distributed import Vote
+from genzoo.machine.distributed import Vote
 
 RANK = """
 import json, sys, time
 import torch.distributed as dist
-from genzoo import distributed
+from genzoo.machine import distributed
 distributed.join(gpu=False)
 vote, heard = distributed.Vote(), []
 for step, wanted in enumerate(json.loads(sys.argv[1])):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genzoo.config import groups
+from genzoo.config.paths import groups
 from tests.shell import Command
 from tests.small import AGAIN, SMALL
 
@@ -61,7 +61,7 @@ def test_help_and_sampling_pay_for_nothing_they_do_not_use() -> None:
     heavy = ["torch", "pytorch_lightning", "torchmetrics", "wandb", "torchvision"]
     for statement, modules in (
         ("import genzoo.cli; genzoo.cli.help_text()", heavy),
-        ("import genzoo.launch", heavy),
+        ("import genzoo.command.launch", heavy),
         ("import genzoo.tasks.sample", heavy[1:]),
         ("import genzoo.tasks.compare", heavy[1:]),
     ):

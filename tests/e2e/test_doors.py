@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.door import Parser, positive, whole
+from genzoo.command.parser import Parser, positive, whole
 from tests.shell import Result
 
 Shell = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
 TREES = {"src": ROOT / "src", "bench": ROOT, "experiments": ROOT, "tests": ROOT}
 # Those that need something to begin with: what a stray word stands for is checked, too.
-STRAY = {"genzoo": "nonsense=1", "genzoo.launch": "nowhere.yaml"}
+STRAY = {"genzoo": "nonsense=1", "genzoo.command.rank": "nowhere.yaml"}
 
 
 def doors() -> list[str]:
@@ -34,7 +34,7 @@ def doors() -> list[str]:
 def test_the_doors_are_found() -> None:
     found = doors()
     for known in (
-        "genzoo", "genzoo.launch", "bench", "bench.one", "bench.cpu_worker", "bench.unets",
+        "genzoo", "genzoo.command.rank", "bench", "bench.one", "bench.cpu_worker", "bench.unets",
         "bench.gpu", "bench.peers", "bench.peers.one", "experiments", "experiments.guidance",
         "experiments.gan_balance", "tests.wheel_check",
     ):  # fmt: skip
@@ -44,7 +44,7 @@ def test_the_doors_are_found() -> None:
 @pytest.mark.parametrize("module", doors())
 def test_a_door_answers(module: str, shell: Shell) -> None:
     # Of what the others are forked from, this one is a part.
-    options = {"module": module, "cwd": ROOT, "fresh": module == "genzoo.launch"}
+    options = {"module": module, "cwd": ROOT, "fresh": module == "genzoo.command.rank"}
     asked = shell("--help", **options)
     assert asked.status == 0, asked
     assert asked.err == ""
@@ -59,7 +59,7 @@ def test_a_door_answers(module: str, shell: Shell) -> None:
         assert "Traceback" not in answer.err
 
 
-@pytest.mark.parametrize("module", ["genzoo.door", "bench"])
+@pytest.mark.parametrize("module", ["genzoo.command.parser", "bench"])
 def test_wrong_numbers(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = Parser(prog=f"python -m {module}")
     parser.add_argument("--jobs", type=whole(1))

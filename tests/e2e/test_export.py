@@ -15,8 +15,9 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from genzoo import checkpoint, portable
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
+from genzoo.weights import checkpoint
+from genzoo.weights import exported as portable
 from tests.small import AGAIN, DATA, METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]

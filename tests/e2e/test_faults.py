@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genzoo.launch import ERROR, Failures
+from genzoo.command.job import ERROR, Failures
 from tests.small import SMALL
 
 Run = Callable[..., tuple[int, str, str]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.errors import GenzooError
-from genzoo.files import user_cache, whole, write_whole
+from genzoo.core.errors import GenzooError
+from genzoo.core.files import user_cache, whole, write_whole
 from tests.shell import Result
 from tests.small import SMALL
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from genzoo.runfolder import Refused, differences, locked
+from genzoo.run.runfolder import Refused, differences, locked
 from tests.shell import Command, Result
 from tests.small import AGAIN, SMALL
 

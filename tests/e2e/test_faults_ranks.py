@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from genzoo.errors import UsageError
-from genzoo.launch import _failure
+from genzoo.command.failures import failure
+from genzoo.core.errors import UsageError
 from tests.shell import Command, Result
 from tests.small import SMALL
 
@@ -89,14 +89,14 @@ def test_which_of_several_failures_is_said() -> None:
     lost = entry(0, "RuntimeError: Connection closed by peer", lost=True)
     cause = entry(1, "ValueError: enough")
     for said in ([lost, cause], [cause, lost]):
-        assert "process 1 of 2 failed: ValueError: enough" in str(_failure({0: 1}, said, 0, 2))
-    assert "Connection closed" in str(_failure({0: 1}, [lost], 0, 2))  # better than nothing
+        assert "process 1 of 2 failed: ValueError: enough" in str(failure({0: 1}, said, 0, 2))
+    assert "Connection closed" in str(failure({0: 1}, [lost], 0, 2))  # better than nothing
     usage = entry(0, "no such thing", "write another", status=2)
-    error = _failure({0: 2, 1: 2}, [usage, {**usage, "rank": 1}], 0, 2)
+    error = failure({0: 2, 1: 2}, [usage, {**usage, "rank": 1}], 0, 2)
     assert isinstance(error, UsageError)
     assert str(error) == "no such thing; write another"
-    killed = _failure({0: 1, 1: -9}, [lost], 0, 2)
+    killed = failure({0: 1, 1: -9}, [lost], 0, 2)
     assert str(killed).startswith("process 1 of 2 was killed by SIGKILL")
-    assert "memory" not in str(_failure({1: -11}, [], 1, 2))
-    ended = _failure({0: 3, 1: -15}, [], 0, 2)  # the second one was ended because of the first
+    assert "memory" not in str(failure({1: -11}, [], 1, 2))
+    ended = failure({0: 3, 1: -15}, [], 0, 2)  # the second one was ended because of the first
     assert str(ended).startswith("process 0 of 2 ended with exit status 3")

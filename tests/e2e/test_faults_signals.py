@@ -18,8 +18,8 @@ from genzoo.data.dataset import TextImageData
 from genzoo.lit import callbacks, writing
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.writing import WriteError
+from genzoo.machine.signals import ECHO
 from genzoo.models.ae import Autoencoder
-from genzoo.signals import ECHO
 from genzoo.tasks import fit
 from tests.shell import Command, Result
 
@@ -358,7 +358,7 @@ def ranks_of(command: Command) -> list[int]:
     return [
         int(pid)
         for pid in children.split()
-        if b"genzoo.launch" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        if b"genzoo.command.rank" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
 
 

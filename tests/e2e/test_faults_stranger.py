@@ -16,9 +16,12 @@ import yaml
 from PIL import Image
 
 import genzoo
-from genzoo.config import compose, groups, keys, plain
-from genzoo.errors import printable
-from genzoo.saved import SLOTS, classes
+from genzoo.config.composition import compose
+from genzoo.config.keys import keys
+from genzoo.config.paths import groups
+from genzoo.config.values import plain
+from genzoo.core.errors import printable
+from genzoo.weights.saved import SLOTS, classes
 from tests.hostile import checkpoint
 from tests.shell import Result
 from tests.small import SMALL
@@ -169,7 +172,7 @@ def test_classes_are_refused_at_every_door(
     address, asked = server
     model, arguments = BESIDE.get(door, ("diffusion_16", list(DRAWN)))
     attack = {
-        "_target_": "genzoo.download.fetch",
+        "_target_": "genzoo.machine.download.fetch",
         "url": f"{address}/{ASKS}",
         "path": str(tmp_path / "written"),
         "sha256": None,
@@ -203,7 +206,9 @@ def test_classes_are_genzoos_where_one_belongs_and_nowhere_else(
     refused(shell(*arguments, f"checkpoint={file}"), f"at {slot}", where, EVIL)
 
 
-@pytest.mark.parametrize("named", [7, None, ["genzoo.models.vae.VAE"], "genzoo.config.build"])
+@pytest.mark.parametrize(
+    "named", [7, None, ["genzoo.models.vae.VAE"], "genzoo.config.objects.build"]
+)
 def test_other_words_for_classes(shell: Shell, tmp_path: Path, named: Any) -> None:
     file = checkpoint(tmp_path / "evil.ckpt", model__process={"_target_": named})
     refused(shell(*DRAWN, f"checkpoint={file}"), "at model.process", "not one of genzoo's")
@@ -242,7 +247,7 @@ def test_every_class_of_our_own_files_may_be_saved(
     found = dict(_targets(sections))
     assert {"model", "data", "data.source"} <= found.keys()
     for place, named in found.items():
-        assert named in classes(place), f"{named} at {place}: add it to genzoo.saved.SLOTS"
+        assert named in classes(place), f"{named} at {place}: add it to genzoo.weights.saved.SLOTS"
 
 
 def test_there_is_one_door() -> None:
@@ -254,7 +259,7 @@ def test_there_is_one_door() -> None:
                 owner = node.value
                 if isinstance(owner, ast.Name) and owner.id == "OmegaConf":
                     made.add(file.name)
-    assert made == {"config.py", "typed.py"}  # the latter reads what was typed
+    assert made == {"values.py", "typed.py"}  # the latter reads what was typed
     text = "".join(file.read_text() for file in Path(genzoo.__file__).parent.rglob("*.py"))
     assert len(re.findall(r"\bAdmitted\(", text)) == 1
     assert len(re.findall(r"\bcomposed\(", text)) == 6  # its definition, and five of one's own

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genzoo.config import zoo_dir
+from genzoo.config.paths import zoo_dir
 from tests.hostile import checkpoint
 from tests.shell import Result
 

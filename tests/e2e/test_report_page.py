@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 from genzoo.report.write import write_comparison
 from tests.fake_runs import FRECHET, edit_json, metric, write_failed, write_run
 

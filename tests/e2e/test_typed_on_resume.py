@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from genzoo.adversarial.augment import Augmentation
-from genzoo.config import compose
+from genzoo.config.composition import compose
 from tests.small import DATA, METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-from genzoo.config import groups
+from genzoo.config.paths import groups
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,7 +42,7 @@ def test_an_unpacked_wheel_composes_from_another_folder(tmp_path: Path) -> None:
     ).stdout
     assert "genzoo.models.ae.Autoencoder" in printed
     where = subprocess.run(
-        [sys.executable, "-c", "import genzoo.config as c; print(c.config_dir())"],
+        [sys.executable, "-c", "import genzoo.config.paths as c; print(c.config_dir())"],
         cwd=elsewhere,
         env={**os.environ, "PYTHONPATH": str(site)},
         check=True,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from genzoo.config import zoo_dir
+from genzoo.config.paths import zoo_dir
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from genzoo.convert import clip, glide
 from genzoo.diffusion.network import TextUNet
+from genzoo.weights.convert import clip, glide
 
 COMMITTED = Path(__file__).parent / "golden"
 BESIDE = Path(__file__).parents[2].parent / "shared" / "golden"

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from genzoo.contrastive.matcher import CLIPScorer
-from genzoo.convert import clip
+from genzoo.core.types import Condition
+from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.process import Discrete
-from genzoo.guidance import Classifier
 from genzoo.models.clip import CLIP, CLIPMatcher, unit
 from genzoo.text.clip_bpe import CLIPTokenizer
-from genzoo.types import Condition
+from genzoo.weights.convert import clip
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = pytest.mark.parity

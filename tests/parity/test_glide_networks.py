@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.convert import glide
 from genzoo.diffusion.network import Reading, Shown, TextUNet
+from genzoo.weights.convert import glide
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = pytest.mark.parity

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genzoo.core.image import requantised, to_uint8
 from genzoo.diffusion import guide
 from genzoo.diffusion.network import Shown, TextUNet
 from genzoo.diffusion.predict import Prediction, read
 from genzoo.diffusion.schedule import Schedule
-from genzoo.image import requantised, to_uint8
 from genzoo.nn.attention import AttentionBlock
 from genzoo.nn.resnet import resampled
 from genzoo.nn.transformer import Block

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
 from genzoo.diffusion import guide, sampler
 from genzoo.diffusion.network import Reading, Shown, TextUNet
 from genzoo.diffusion.predict import (
@@ -24,7 +25,6 @@ from genzoo.diffusion.predict import (
 )
 from genzoo.diffusion.schedule import Level, Schedule, between, spaced
 from genzoo.diffusion.table import Table
-from genzoo.errors import UsageError
 from genzoo.models.clip import unit
 from tests.parity.golden_cases import Case, cases
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.convert import clip, glide
 from genzoo.diffusion.network import TextUNet
 from genzoo.diffusion.predict import read_with_variance
 from genzoo.diffusion.sampler import ddim_reversed
 from genzoo.diffusion.schedule import Schedule
+from genzoo.weights.convert import clip, glide
 from tests.parity.golden_cases import cases
 
 pytestmark = pytest.mark.parity

@@ -10,9 +10,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from genzoo.config import compose
-from genzoo.errors import UsageError
-from genzoo.typed import CAPTIONS, MADE_BY_HYDRA, MISSING, PATHS, as_typed, is_sweep, to_type
+from genzoo.config.composition import compose
+from genzoo.config.typed import (
+    CAPTIONS,
+    MADE_BY_HYDRA,
+    MISSING,
+    PATHS,
+    as_typed,
+    is_sweep,
+    to_type,
+)
+from genzoo.core.errors import UsageError
 
 TEXTS = [
     "",
@@ -107,7 +115,7 @@ def test_hydra_makes_no_folder_called_tilde(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_sweeps_are_told(tmp_path: object) -> None:
-    from genzoo.config import config_dir
+    from genzoo.config.paths import config_dir
 
     experiments = config_dir() / "experiment"
     for arguments in (["-m"], ["a=1", "--multirun"], ["experiment=demo"], ["+experiment=demo"]):

@@ -10,12 +10,12 @@ import torch
 from genzoo.adversarial.augment import LARGEST, Augmentation
 from genzoo.adversarial.losses import LOSSES, verdicts
 from genzoo.adversarial.penalties import one_centred, zero_centred
-from genzoo.build import build_model
-from genzoo.config import compose
-from genzoo.errors import UsageError
+from genzoo.config.composition import compose
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
 from genzoo.models.gan import GAN
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.run.build import build_model
 
 
 def slopes(side: str, name: str, real: float, generated: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import torch
 from bench.gpu import __main__ as check
 from bench.gpu import families, numerics, speed
 from bench.gpu.bench import Bench, Failed, command
-from genzoo.noise import Noise
+from genzoo.core.noise import Noise
 
 
 @pytest.fixture

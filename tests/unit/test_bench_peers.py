@@ -15,15 +15,16 @@ from torch import Tensor
 from bench.peers import dcgan, measure, results, settings, table
 from bench.peers.arena import Clock, Stream, count, sized
 from bench.peers.contestants import CONTESTANTS, Contestant
-from genzoo import build
-from genzoo.config import compose, plain
-from genzoo.image import to_float
+from genzoo.config.composition import compose
+from genzoo.config.values import plain
+from genzoo.core.image import to_float
+from genzoo.core.noise import Noise
+from genzoo.core.types import Capabilities, Condition
+from genzoo.machine.track import Tracker
 from genzoo.models.base import GenerativeModel, identity
-from genzoo.noise import Noise
+from genzoo.run import build
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.results import Cost
-from genzoo.track import Tracker
-from genzoo.types import Capabilities, Condition
 
 TINY = settings.Settings(
     minutes=0.1,

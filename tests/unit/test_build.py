@@ -8,9 +8,9 @@ import shutil
 import pytest
 from omegaconf import DictConfig
 
-from genzoo import build
-from genzoo.config import compose
-from genzoo.errors import UsageError
+from genzoo.config.composition import compose
+from genzoo.core.errors import UsageError
+from genzoo.run import build, loading
 
 TINY = ("model.unet.width=8", "model.unet.head_channels=8", "data.image_size=16", "trainer.gpus=0")
 
@@ -25,7 +25,7 @@ def test_networks_are_compiled_in_place(model: str, capsys: pytest.CaptureFixtur
     plain = build.build_model(cfg)
     compiled = build.build_model(cfg)
     average = copy.deepcopy(compiled)
-    build.compiled(cfg, compiled, average)
+    loading.compiled(cfg, compiled, average)
     assert "compiled" in capsys.readouterr().out
     for copied in (compiled, average):
         (network,) = copied.compilable()
@@ -39,13 +39,13 @@ def test_networks_are_compiled_in_place(model: str, capsys: pytest.CaptureFixtur
 def test_what_cannot_be_compiled_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = composed("model=vae", "data.image_size=16", "trainer.gpus=0")
     with pytest.raises(UsageError, match="model=vae has no network that can be compiled"):
-        build.compiled(cfg, build.build_model(cfg))
+        loading.compiled(cfg, build.build_model(cfg))
     cfg = composed("model=diffusion", *TINY)
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UsageError, match=r"C\+\+ compiler"):
-        build.compiled(cfg, build.build_model(cfg))
+        loading.compiled(cfg, build.build_model(cfg))
     cfg.trainer.compile = False
     model = build.build_model(cfg)
-    build.compiled(cfg, model)
+    loading.compiled(cfg, model)
     (network,) = model.compilable()
     assert network._compiled_call_impl is None

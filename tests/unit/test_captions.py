@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from genzoo.config import compose
+from genzoo.config.composition import compose
+from genzoo.core.errors import UsageError
 from genzoo.data.dataset import TextImageData
 from genzoo.data.folder import Folder
-from genzoo.errors import UsageError
 from genzoo.tasks.captions import caption_of, captions_of, read_captions, say_cut
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.clip_bpe import CLIPTokenizer

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from genzoo.cli import help_text, literal
-from genzoo.config import groups
+from genzoo.config.paths import groups
 
 
 def test_keys_of_a_checkpoint_are_left_to_it() -> None:

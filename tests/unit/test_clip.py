@@ -11,12 +11,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from genzoo.contrastive.loss import contrast, ranks
+from genzoo.core.errors import Unsupported, UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
 from genzoo.diffusion.process import EDM, Discrete, RectifiedFlow, with_noise
-from genzoo.errors import Unsupported, UsageError
 from genzoo.models.clip import CLIP, LARGEST_SCALE, CLIPMatcher, cropped
-from genzoo.noise import Noise
 from genzoo.text.bpe import BPETokenizer
-from genzoo.types import Batch
 
 IMAGE = {"patch": 4, "width": 16, "layers": 1, "heads": 2}
 TEXT = {"vocab_size": 2048, "context": 32, "width": 16, "layers": 1, "heads": 2}

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor
 
 from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
 from genzoo.diffusion import guide
+from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.process import RectifiedFlow
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
 from genzoo.diffusion.schedule import Level, Schedule
-from genzoo.guidance import Classifier
 from genzoo.models.clip import CLIPMatcher
-from genzoo.noise import Noise
 from genzoo.text.bpe import BPETokenizer
-from genzoo.types import Condition
 from tests.unit.test_clip import clip
 
 COUNT = 4

@@ -5,8 +5,12 @@ import yaml
 from omegaconf import OmegaConf
 
 from genzoo.cli import literal
-from genzoo.config import build, compose, config_dir, from_checkpoint, groups, plain, target
-from genzoo.errors import UsageError
+from genzoo.config.composition import compose
+from genzoo.config.merge import from_checkpoint
+from genzoo.config.objects import build, target
+from genzoo.config.paths import config_dir, groups
+from genzoo.config.values import plain
+from genzoo.core.errors import UsageError
 
 
 def owner(group: str) -> list[str]:

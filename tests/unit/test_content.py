@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from genzoo import checkpoint
-from genzoo.config import zoo_dir
-from genzoo.content import content_of, may_hold_weights
-from genzoo.errors import GenzooError, UsageError
+from genzoo.config.paths import zoo_dir
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.weights import checkpoint
+from genzoo.weights.content import content_of, may_hold_weights
 from tests import hostile
 
 NAMES = ("a.safetensors", "A.SAFETENSORS", "a.ckpt", "a.pt", "bare", "blob.123", "a b.zip", ".x")
@@ -41,7 +41,7 @@ def test_files_of_before_torch_16(tmp_path: Path, name: str) -> None:
     torch.save(state, tmp_path / name, _use_new_zipfile_serialization=False)
     assert torch.equal(content_of(tmp_path / name)["weight"], state["weight"])
     assert may_hold_weights(tmp_path / name)
-    said, weights = checkpoint.portable.read(zoo_dir() / "clip_16.safetensors")
+    said, weights = checkpoint.exported.read(zoo_dir() / "clip_16.safetensors")
     content = {"genzoo": said, "state_dict": {f"ema.model.{k}": v for k, v in weights.items()}}
     torch.save(content, tmp_path / name, _use_new_zipfile_serialization=False)
     assert checkpoint.read(tmp_path / name).ema.keys() == weights.keys()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from genzoo import cpu
+from genzoo.machine import cpu
 from tests.shell import Result
 from tests.small import SMALL
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.cache import cache_home, open_cache
 from genzoo.data.source import Damaged, Item
-from genzoo.errors import GenzooError, UsageError
 
 
 class Squares:

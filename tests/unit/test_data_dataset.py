@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from genzoo.core.errors import UsageError
+from genzoo.core.image import to_float
 from genzoo.data.dataset import TextImageData
 from genzoo.data.shapes import Shapes
 from genzoo.data.source import Damaged
-from genzoo.errors import UsageError
-from genzoo.image import to_float
 from genzoo.text.bpe import BPETokenizer
 
 

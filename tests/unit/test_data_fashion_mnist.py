@@ -5,9 +5,9 @@ import gzip
 import numpy as np
 import pytest
 
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data import fashion_mnist
 from genzoo.data.fashion_mnist import FashionMNIST
-from genzoo.errors import GenzooError, UsageError
 
 
 def pictures(count):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.folder import Folder
 from genzoo.data.source import Damaged
-from genzoo.errors import GenzooError, UsageError
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 

@@ -5,6 +5,7 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
+from genzoo.core.errors import UsageError
 from genzoo.data.scene import (
     COLOURS,
     PLACES,
@@ -18,7 +19,6 @@ from genzoo.data.scene import (
 )
 from genzoo.data.shape_score import regions, score
 from genzoo.data.shapes import Shapes, matches, paint, parse
-from genzoo.errors import UsageError
 
 RED, BLUE = COLOURS["red"], COLOURS["blue"]
 

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 
-from genzoo.build import build_model
-from genzoo.config import compose
+from genzoo.config.composition import compose
+from genzoo.core.types import Batch
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.lit.adversarial import AdversarialModule
 from genzoo.lit.callbacks import Budget, Count
@@ -28,7 +28,7 @@ from genzoo.lit.trainer import build_trainer
 from genzoo.metrics import domain, inception
 from genzoo.metrics.features import NetworkExtractor, build_extractor
 from genzoo.models.base import AdversarialModel
-from genzoo.types import Batch
+from genzoo.run.build import build_model
 from tests.devices import HostWaits, Watched, fake_cuda, no_host_reads, on_fake_cuda
 
 # `torch.autocast("cuda")` says that there is no CUDA.

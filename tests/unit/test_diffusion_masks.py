@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from genzoo.core.noise import Noise
 from genzoo.diffusion.masks import random_masks
-from genzoo.noise import Noise
 
 
 def test_masks_hide_something_and_depend_on_their_noise_alone() -> None:

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genzoo.build import build_model
-from genzoo.config import compose
+from genzoo.config.composition import compose
+from genzoo.core.errors import Unsupported, UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
+from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.diffusion.sampling import Sampling
-from genzoo.errors import Unsupported, UsageError
-from genzoo.guidance import ClassifierFree
 from genzoo.models.base import bits_per_dim
 from genzoo.models.diffusion import Diffusion
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)
 

@@ -135,7 +135,7 @@ def exact(schedule: Schedule) -> Tensor:
 
 
 def test_a_sample_depends_on_its_own_noise_alone() -> None:
-    from genzoo.noise import Noise
+    from genzoo.core.noise import Noise
 
     schedule = PROCESSES["cosine"]().schedule(10)
 

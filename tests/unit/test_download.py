@@ -19,9 +19,9 @@ from urllib.request import Request
 
 import pytest
 
-from genzoo import download
-from genzoo.download import TYPED, fetch
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.machine import download
+from genzoo.machine.download import TYPED, fetch
 
 CONTENT = bytes(range(256)) * 20
 SHA = hashlib.sha256(CONTENT).hexdigest()
@@ -274,7 +274,7 @@ def test_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from genzoo.download import TYPED, fetch
+from genzoo.machine.download import TYPED, fetch
 time.sleep(float(sys.argv[3]))
 fetch(sys.argv[1], Path(sys.argv[2]), sha256=None, remedy="", schemes=TYPED)
 """

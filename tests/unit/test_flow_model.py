@@ -8,16 +8,16 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo.build import build_model
-from genzoo.config import compose
+from genzoo.config.composition import compose
+from genzoo.core.image import to_uint8
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
+from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.flows.glow import ConditionalAffine
 from genzoo.flows.transform import Features, Guided, Transform
-from genzoo.guidance import ClassifierFree
-from genzoo.image import to_uint8
 from genzoo.models.base import bits_per_dim, identity
 from genzoo.models.flow import Flow
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)
 ARCHS = ("glow", "tarflow")

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal
 
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
 from genzoo.flows.autoregressive import Autoregressive
 from genzoo.flows.coupling import AffineCoupling
 from genzoo.flows.dequantise import Dequantisation, Uniform, Variational
@@ -14,8 +16,6 @@ from genzoo.flows.glow import ConditionalAffine, Glow
 from genzoo.flows.linear import ActNorm, InvertibleConv, Whitening
 from genzoo.flows.tarflow import TarFlow
 from genzoo.flows.transform import Composition, Squeeze, Transform
-from genzoo.noise import Noise
-from genzoo.types import Batch
 
 FEATURES = 5
 TRANSFORMER = {"width": 16, "layers": 2, "heads": 2, "expansion": 2, "features": FEATURES}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
-from genzoo.build import build_model
-from genzoo.config import compose
+from genzoo.config.composition import compose
 from genzoo.data.dataset import TextImageData
 from genzoo.data.shapes import Shapes
+from genzoo.run.build import build_model
 from genzoo.tasks.pictures import STEPS, write_gallery
 from genzoo.text.bpe import BPETokenizer
 

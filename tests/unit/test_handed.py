@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.handed import cleaned, command, mentioned, place, told
+from genzoo.machine.redaction import cleaned, command, mentioned, place, told
 
 KEY = "0123456789abcdef0123"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 from genzoo.lit.health import LOOKS, Health, diversity
 
 

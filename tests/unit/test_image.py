@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from genzoo.image import grid, save_png, to_float, to_uint8
+from genzoo.core.image import grid, save_png, to_float, to_uint8
 
 
 def test_every_8_bit_value_survives_the_way_there_and_back() -> None:

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.build import build_model
-from genzoo.config import compose
-from genzoo.errors import Unsupported
-from genzoo.guidance import ClassifierFree
+from genzoo.config.composition import compose
+from genzoo.core.errors import Unsupported
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
+from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.models.base import End, GenerativeModel
 from genzoo.models.latent import LatentModel
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)
 FAMILIES = ("autoencoder", "vae", "flow", "flow model.noise_std=0.1", "gan")

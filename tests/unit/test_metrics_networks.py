@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.metrics import inception
 from genzoo.metrics.domain import domain_record, train_domain_classifier
 from genzoo.metrics.features import build_extractor

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.metrics.features import FeatureExtractor, Features, NetworkExtractor
 from genzoo.metrics.kid import kernel_distance
 from genzoo.metrics.prdc import neighbour_metrics

@@ -12,15 +12,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch.utils.data import DataLoader
 
-from genzoo import build
-from genzoo.config import compose
-from genzoo.errors import GenzooError
+from genzoo.config.composition import compose
+from genzoo.core.errors import GenzooError
+from genzoo.core.types import Batch
 from genzoo.lit.adversarial import AdversarialModule
 from genzoo.lit.callbacks import AfterStep, Count
 from genzoo.lit.health import LEAST_SCALE, Health
 from genzoo.lit.module import GenerativeModule, Meter
 from genzoo.lit.trainer import build_trainer
-from genzoo.types import Batch
+from genzoo.run import build
 
 FAMILIES = ("vae", "gan")  # one optimiser, and two
 Each = Callable[[GenerativeModule], None]

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from genzoo import noise as module
-from genzoo import philox
-from genzoo.noise import Noise, split_seed
+from genzoo.core import noise as module
+from genzoo.core import philox
+from genzoo.core.noise import Noise, split_seed
 
 Draw = Callable[[Noise], Tensor]
 DRAWS: dict[str, Draw] = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.noise import Noise
+from genzoo.core.noise import Noise
 
 SAMPLES, NUMBERS = 64, 4096
 SIGMAS = 4.5  # of what chance alone would give; 7e-6 a number looked at

@@ -8,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
+from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.process import EDM, Discrete, Process, RectifiedFlow
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
 from genzoo.diffusion.schedule import Level, Schedule
-from genzoo.errors import UsageError
-from genzoo.guidance import Classifier
 from genzoo.models.noisy_classifier import NoisyClassifier
-from genzoo.noise import Noise
-from genzoo.types import Condition
 
 UNET = {"width": 8, "multiples": [1, 2], "blocks": 1, "attention": [2], "head_channels": 8,
         "groups": 4, "patch": 2}  # fmt: skip

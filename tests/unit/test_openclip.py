@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genzoo import build, openclip
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
+from genzoo.core.errors import GenzooError, Unsupported, UsageError
+from genzoo.core.types import Condition
 from genzoo.diffusion.schedule import Level
-from genzoo.errors import GenzooError, Unsupported, UsageError
-from genzoo.openclip import OpenCLIPMatcher
-from genzoo.types import Condition
+from genzoo.run import scorers
+from genzoo.weights import openclip
+from genzoo.weights.openclip import OpenCLIPMatcher
 
 END, CONTEXT = 1, 6
 
@@ -111,10 +112,10 @@ def test_it_scores_images() -> None:
 def test_words_that_name_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for word in ("open_clip/", "open_clip/ViT-B-32", "open_clip//openai"):
         with pytest.raises(UsageError, match="names no model and weights"):
-            build.find_judge(word, output=tmp_path, weights_dir=None)
+            scorers.find_judge(word, output=tmp_path, weights_dir=None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'genzoo\[open-clip\]'"):
-        build.find_judge("open_clip/ViT-B-32/openai", output=tmp_path, weights_dir=None)
+        scorers.find_judge("open_clip/ViT-B-32/openai", output=tmp_path, weights_dir=None)
 
 
 @pytest.fixture
@@ -138,8 +139,8 @@ def tiny(tmp_path: Path) -> tuple[str, Path]:
 def test_a_model_of_the_package(tiny: tuple[str, Path]) -> None:
     name, file = tiny
     word = f"open_clip/{name}/{file}"
-    assert build.find_judge(word, output=file.parent, weights_dir=None) == word
-    judge = build.load_judge(word, output=file.parent, weights_dir=None)
+    assert scorers.find_judge(word, output=file.parent, weights_dir=None) == word
+    judge = scorers.load_judge(word, output=file.parent, weights_dir=None)
     assert isinstance(judge, OpenCLIPMatcher)
     assert (judge.image_size, judge.context) == (16, 12)
     assert judge.cut(["a " * 10, "a " * 11]).tolist() == [False, True]
@@ -148,7 +149,7 @@ def test_a_model_of_the_package(tiny: tuple[str, Path]) -> None:
     assert similar.isfinite()
     (slope,) = torch.autograd.grad(similar, images)
     assert slope.abs().sum() > 0
-    digest = build.judge_sha256(word, output=file.parent, weights_dir=None)
+    digest = scorers.judge_sha256(word, output=file.parent, weights_dir=None)
     assert digest == judge.about["clip_sha256"]
     # The package's own preparation of an image of the right size says the same.
     import open_clip

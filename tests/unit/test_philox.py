@@ -7,8 +7,8 @@ import torch
 from jaxtyping import config
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from genzoo import philox
-from genzoo.philox import keys, places, words_
+from genzoo.core import philox
+from genzoo.core.philox import keys, places, words_
 
 ONES = 2**32 - 1
 # The known answers of Random123: counter, key, words.

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from genzoo.core.errors import UsageError
 from genzoo.data.folder import Folder
 from genzoo.data.pictures import on_white, painted, read
 from genzoo.data.source import Damaged
-from genzoo.errors import UsageError
 from genzoo.tasks.given import open_mask, open_picture, open_square
 
 LIMIT = 10_000

@@ -13,20 +13,21 @@ from omegaconf import DictConfig
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from genzoo import build
-from genzoo.config import compose, groups
+from genzoo.config.composition import compose
+from genzoo.config.paths import groups
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.precision import Precision, exact, full, rounding, unscaled
+from genzoo.core.types import Batch
 from genzoo.diffusion.guide import scored
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.schedule import Schedule
-from genzoo.errors import UsageError
 from genzoo.flows import linear
 from genzoo.flows.linear import InvertibleConv, Whitening
 from genzoo.models import flow
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.models.flow import Flow
-from genzoo.noise import Noise
-from genzoo.precision import Precision, exact, full, rounding, unscaled
-from genzoo.types import Batch
+from genzoo.run import build, devices
 
 SHAPE = (3, 16, 16)
 HALVES = (torch.bfloat16, torch.float16)
@@ -302,17 +303,17 @@ def test_auto_is_bfloat16_where_a_gpu_computes_in_it(monkeypatch: pytest.MonkeyP
 def test_precisions_that_cannot_be_are_refused(name: str, remedy: str) -> None:
     cfg = composed("vae", f"trainer.precision={name}")
     with pytest.raises(UsageError, match=remedy):
-        build.precision(cfg)
+        devices.precision(cfg)
 
 
 @pytest.mark.parametrize(("name", "stated"), [("flow", "32-true"), ("vae", "bf16-mixed")])
 def test_stamps_state_what_a_model_computes_in(name: str, stated: str) -> None:
     cfg = composed(name, "trainer.precision=bf16-mixed")
-    assert build.stated_precision(cfg) == stated
+    assert devices.stated_precision(cfg) == stated
     enlarged = composed(name, "trainer.precision=bf16-mixed", "upsampler=openai", "task=sample")
-    assert build.stated_precision(enlarged) == "bf16-mixed"
+    assert devices.stated_precision(enlarged) == "bf16-mixed"
 
 
 def test_fsdp_scales_no_gradients() -> None:
     with pytest.raises(UsageError, match="bf16-mixed"):
-        build.precision(composed("vae", "trainer.precision=16-mixed", "strategy=fsdp"))
+        devices.precision(composed("vae", "trainer.precision=16-mixed", "strategy=fsdp"))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genzoo.errors import UsageError
-from genzoo.region import Region
+from genzoo.core.errors import UsageError
+from genzoo.core.region import Region
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,13 +15,15 @@ from omegaconf import OmegaConf
 from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 
-from genzoo import checkpoint, released
-from genzoo.config import build, compose, plain
-from genzoo.convert import glide
-from genzoo.errors import UsageError
-from genzoo.released import KINDS, Kind
+from genzoo.config.composition import compose
+from genzoo.config.objects import build
+from genzoo.config.values import plain
+from genzoo.core.errors import UsageError
 from genzoo.tasks import export
 from genzoo.text.stored import read_tokenizer
+from genzoo.weights import checkpoint, openai_glide
+from genzoo.weights.convert import glide
+from genzoo.weights.openai_glide import KINDS, Kind
 
 TINY = {"num_channels": 32, "num_res_blocks": 1, "channel_mult": "1,2", "num_head_channels": 32}
 TINY |= {"image_size": 16, "attention_resolutions": "8", "text_ctx": 8}
@@ -46,8 +48,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     small += ["model.text.layers=1", "model.text.heads=2"]
     monkeypatch.setattr(Kind, "options", property(lambda kind: options(kind) | TINY))
     monkeypatch.setattr(Kind, "overrides", property(lambda kind: overrides(kind) + small))
-    monkeypatch.setattr(released, "CONTEXT", 8)
-    released.tokenizer.cache_clear()
+    monkeypatch.setattr(openai_glide, "CONTEXT", 8)
+    openai_glide.tokenizer.cache_clear()
     vocabulary(tmp_path)
     return tmp_path
 
@@ -103,7 +105,7 @@ def test_another_shape_is_listed(tiny: Path) -> None:
 
 def test_no_such_network(tiny: Path) -> None:
     wrong = state(KINDS[0])
-    wrong[released.FIRST] = torch.zeros(32, 5, 3, 3)
+    wrong[openai_glide.FIRST] = torch.zeros(32, 5, 3, 3)
     torch.save(wrong, tiny / "wrong.pt")
     with pytest.raises(UsageError, match="sees 5 channels"):
         checkpoint.read(tiny / "wrong.pt")
@@ -120,13 +122,15 @@ def test_it_is_not_exported(tiny: Path) -> None:
 
 def test_a_folder_without_the_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no base_inpaint\.pt"):
-        released.published(Kind("base", inpaint=True), tmp_path)
+        openai_glide.published(Kind("base", inpaint=True), tmp_path)
 
 
 def test_fetched_into_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENZOO_CACHE", str(tmp_path / "cache"))
     (tmp_path / "upsample.pt").write_bytes(b"weights")
-    found = released.published(Kind("upsample", inpaint=False), None, address=tmp_path.as_uri())
+    found = openai_glide.published(
+        Kind("upsample", inpaint=False), None, address=tmp_path.as_uri()
+    )
     assert found == tmp_path / "cache" / "openai" / "upsample.pt"
     assert found.read_bytes() == b"weights"
 

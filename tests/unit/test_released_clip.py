@@ -20,16 +20,17 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 from torch import Tensor
 
-from genzoo import build, checkpoint, released_clip
-from genzoo.config import compose
+from genzoo.config.composition import compose
 from genzoo.contrastive.matcher import CLIPScorer, Matcher
-from genzoo.convert import clip
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.schedule import Schedule
-from genzoo.errors import GenzooError, UsageError
-from genzoo.guidance import Classifier
 from genzoo.models.clip import CLIP
-from genzoo.released_clip import IMAGE, PAIRS, TEXT
+from genzoo.run import build, scorers
 from genzoo.text.stored import read_tokenizer
+from genzoo.weights import checkpoint, openai_clip
+from genzoo.weights.convert import clip
+from genzoo.weights.openai_clip import IMAGE, PAIRS, TEXT
 from tests.small import AGAIN
 
 TINY = {"n_timesteps": 20, "image_size": 16, "patch_size": 8, "n_vocab": 600, "max_text_len": 9}
@@ -40,8 +41,8 @@ TINY |= {"n_head_state_image": 4, "n_head_image": 3, "n_xf_blocks_image": 2}
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder with a vocabulary of two pairs."""
-    monkeypatch.setattr(released_clip, "CONFIG", released_clip.CONFIG | TINY)
-    released_clip.tokenizer.cache_clear()
+    monkeypatch.setattr(openai_clip, "CONFIG", openai_clip.CONFIG | TINY)
+    openai_clip.tokenizer.cache_clear()
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / PAIRS.removesuffix(".gz")).write_text("version\nr e\nre d</w>\n")
@@ -73,7 +74,7 @@ def config(*overrides: str, weights_dir: Path | None = None) -> DictConfig:
 
 
 def test_the_published_pair(tiny: Path) -> None:
-    found = released_clip.matcher(put(tiny))
+    found = openai_clip.matcher(put(tiny))
     assert isinstance(found, Matcher)
     assert found.about == {
         "clip": "openai/clip_image_enc.pt",
@@ -99,7 +100,7 @@ def test_the_published_pair(tiny: Path) -> None:
 
 def test_every_step_of_its_own_process_is_its_own(tiny: Path) -> None:
     """What guides the released base is told the base's own times."""
-    model = released_clip.matcher(put(tiny)).model
+    model = openai_clip.matcher(put(tiny)).model
     whole = Schedule.discrete("squaredcos_cap_v2", 20)
     steps = torch.arange(20)
     assert torch.equal(model._steps(whole.level(steps, torch.zeros(20, 3, 16, 16))), steps)
@@ -122,36 +123,36 @@ def test_fine_tuned_files_are_told_by_their_content(tiny: Path, wrapped: str) ->
             torch.save(content, tiny / name)
     torch.save({"weight": torch.zeros(1)}, tiny / "other.pt")
     (tiny / "broken.pt").write_bytes(b"nothing")
-    found = build.load_judge(str(tiny), output=tiny, weights_dir=None)
+    found = scorers.load_judge(str(tiny), output=tiny, weights_dir=None)
     assert isinstance(found, Matcher)
     assert found.about["clip"].startswith("weights/b.")
     reference = clip.from_reference(*states(), TINY).image.state_dict()
     limit = 1e-3 if wrapped == "half" else 0
     for name, value in found.model.image.state_dict().items():  # type: ignore[attr-defined]
         torch.testing.assert_close(value, reference[name], rtol=limit, atol=limit)
-    by_word = released_clip.matcher(tiny)
+    by_word = openai_clip.matcher(tiny)
     assert by_word.sha256 == found.about["clip_sha256"]
 
 
 def test_the_checksum_is_of_both_files(tiny: Path) -> None:
-    before = released_clip.published(put(tiny)).sha256
-    assert released_clip.published(tiny).sha256 == before
+    before = openai_clip.published(put(tiny)).sha256
+    assert openai_clip.published(tiny).sha256 == before
     image, text = states()
     torch.save({**text, "blocks.output.f.w": torch.zeros(6, 8)}, tiny / TEXT)
-    changed = released_clip.published(tiny).sha256
+    changed = openai_clip.published(tiny).sha256
     put(tiny)
     torch.save({**image, "blocks.output.f.w": torch.zeros(6, 12)}, tiny / IMAGE)
-    assert len({before, changed, released_clip.published(tiny).sha256}) == 3
+    assert len({before, changed, openai_clip.published(tiny).sha256}) == 3
 
 
 def test_swapped_files_are_refused(tiny: Path) -> None:
     put(tiny, image=TEXT, text=IMAGE)
     with pytest.raises(UsageError, match="should hold the image encoder") as error:
-        released_clip.matcher(tiny)
+        openai_clip.matcher(tiny)
     assert "holds the text encoder" in str(error.value)
     torch.save({"weight": torch.zeros(1), "bias": torch.zeros(1)}, tiny / IMAGE)
     with pytest.raises(UsageError, match=r"2 entries of other names \(weight, bias\)"):
-        released_clip.matcher(tiny)
+        openai_clip.matcher(tiny)
 
 
 def test_another_shape_is_listed(tiny: Path) -> None:
@@ -161,7 +162,7 @@ def test_another_shape_is_listed(tiny: Path) -> None:
     del image["blocks.block_0.f_attn.f_k.w"]
     torch.save({**image, "more": torch.zeros(1)}, tiny / IMAGE)
     with pytest.raises(UsageError) as error:
-        released_clip.matcher(tiny)
+        openai_clip.matcher(tiny)
     assert "unknown: more" in str(error.value)
     assert "missing: blocks.block_0.f_attn.f_k.w" in str(error.value)
     assert "misshapen: blocks.output.f.w is (7, 12), expected (6, 12)" in str(error.value)
@@ -169,25 +170,25 @@ def test_another_shape_is_listed(tiny: Path) -> None:
 
 def test_a_folder_without_a_pair(tiny: Path) -> None:
     with pytest.raises(UsageError, match=rf"no {IMAGE} in weights_dir"):
-        released_clip.published(tiny)
+        openai_clip.published(tiny)
     put(tiny)
     (tiny / TEXT).unlink()
     with pytest.raises(UsageError, match=rf"no {TEXT} in weights_dir"):
-        released_clip.published(tiny)
+        openai_clip.published(tiny)
     with pytest.raises(UsageError, match="text encoder: none"):
-        build.find_judge(str(tiny), output=tiny, weights_dir=None)
+        scorers.find_judge(str(tiny), output=tiny, weights_dir=None)
     put(tiny)
     put(tiny, image="second.pt")
     with pytest.raises(UsageError, match=rf"image encoder: {IMAGE}, second\.pt"):
-        released_clip.in_folder(tiny)
+        openai_clip.in_folder(tiny)
     with pytest.raises(UsageError, match="there is no checkpoint"):
-        build.find_judge(str(tiny.parent), output=tiny, weights_dir=None)
+        scorers.find_judge(str(tiny.parent), output=tiny, weights_dir=None)
 
 
 def test_one_half_alone(tiny: Path) -> None:
     file = put(tiny) / IMAGE
     with pytest.raises(UsageError, match=r"image encoder of a CLIP .* name the folder"):
-        build.load_judge(str(file), output=tiny, weights_dir=None)
+        scorers.load_judge(str(file), output=tiny, weights_dir=None)
 
 
 class Danger:
@@ -219,7 +220,7 @@ def test_both_files_are_one_checkpoint(tiny: Path, half: str) -> None:
     assert not read.weights  # nothing to go on from, but to begin with
     model = build.build_model(OmegaConf.create(read.config))
     checkpoint.load_into(model, read.ema, path=read.path)
-    theirs = released_clip.load(released_clip.in_folder(tiny))
+    theirs = openai_clip.load(openai_clip.in_folder(tiny))
     images = torch.rand(2, 3, 16, 16) * 2 - 1
     assert isinstance(model, CLIP)
     torch.testing.assert_close(model.eval().of_images(images), theirs.of_images(images))
@@ -250,9 +251,9 @@ def test_it_is_measured_and_fine_tuned(
 def test_nothing_is_executed(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({clip.KEYS["image"]: Danger()}, put(tiny) / IMAGE)
-    assert released_clip.kind_of(tiny / IMAGE) is None
+    assert openai_clip.kind_of(tiny / IMAGE) is None
     with pytest.raises(UsageError, match="is not executed"):
-        released_clip.matcher(tiny)
+        openai_clip.matcher(tiny)
     assert not (tmp_path / "executed").exists()
 
 
@@ -260,16 +261,16 @@ def test_fetched_into_the_cache(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GENZOO_CACHE", str(tmp_path / "cache"))
-    files = released_clip.published(None, address=put(tiny).as_uri())
+    files = openai_clip.published(None, address=put(tiny).as_uri())
     kept = tmp_path / "cache" / "openai"
     assert (files.image, files.text) == (kept / IMAGE, kept / TEXT)
     assert files.name == "openai/clip_image_enc.pt"
     (tiny / IMAGE).unlink()  # what is there is not fetched again
-    assert released_clip.published(None, address=tiny.as_uri()).sha256 == files.sha256
+    assert openai_clip.published(None, address=tiny.as_uri()).sha256 == files.sha256
     assert {p.name for p in kept.glob("*.sha256")} == {f"{IMAGE}.sha256", f"{TEXT}.sha256"}
     (kept / TEXT).write_bytes(b"changed")
     with pytest.raises(GenzooError, match="its sha256 differs"):
-        released_clip.published(None, address=tiny.as_uri())
+        openai_clip.published(None, address=tiny.as_uri())
 
 
 def test_a_wrong_vocabulary_is_not_kept(
@@ -278,13 +279,13 @@ def test_a_wrong_vocabulary_is_not_kept(
     monkeypatch.setenv("GENZOO_CACHE", str(tmp_path / "cache"))
     (tmp_path / PAIRS).write_bytes(b"something else")
     with pytest.raises(GenzooError, match="not what was published"):
-        released_clip.vocabulary(tmp_path / "nowhere", tmp_path.as_uri())
+        openai_clip.vocabulary(tmp_path / "nowhere", tmp_path.as_uri())
     assert not (tmp_path / "cache" / "openai" / PAIRS).exists()
     put(tiny)
     for text, said in (("", "no pairs"), ("\na\n", "cannot be read"), ("\nzz q\n", "build on")):
         (tiny / PAIRS).write_text(text)
         with pytest.raises(GenzooError, match=said):
-            released_clip.matcher(tiny)
+            openai_clip.matcher(tiny)
 
 
 def test_a_missing_package_is_named(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,37 +295,37 @@ def test_a_missing_package_is_named(tiny: Path, monkeypatch: pytest.MonkeyPatch)
         importlib.util, "find_spec", lambda name: None if name == "ftfy" else find(name)
     )
     with pytest.raises(UsageError, match=r"needs the package ftfy; pip install 'genzoo\[clip\]'"):
-        build.find_judge("openai", output=tiny, weights_dir=tiny)
+        scorers.find_judge("openai", output=tiny, weights_dir=tiny)
 
 
 @pytest.mark.parametrize("word", ["openai", "folder"])
 def test_it_guides(tiny: Path, word: str) -> None:
     put(tiny)
     weights_dir = tiny if word == "openai" else None
-    found = build.find_judge(
+    found = scorers.find_judge(
         word if word == "openai" else str(tiny), output=tiny, weights_dir=weights_dir
     )
     assert found == (word if word == "openai" else str(tiny.resolve()))
     cfg = config("guidance.scorer=clip", "guidance.scale=3", weights_dir=weights_dir)
     cfg.guidance.checkpoint = found
-    guidance = build.build_guidance(cfg)
+    guidance = scorers.build_guidance(cfg)
     assert isinstance(guidance, Classifier)
     assert isinstance(guidance.scorer, CLIPScorer)
     assert guidance.noise_aware
-    digest = released_clip.in_folder(tiny).sha256
-    assert build.guidance_words(cfg) == f"classifier 3 by {digest[:12]}"
-    matcher = build.build_matcher(found, cfg)
+    digest = openai_clip.in_folder(tiny).sha256
+    assert scorers.guidance_words(cfg) == f"classifier 3 by {digest[:12]}"
+    matcher = scorers.build_matcher(found, cfg)
     assert matcher.about["clip_sha256"] == digest
     cfg.data.image_size = 32
     with pytest.raises(UsageError, match="judges noisy images of 16 px"):
-        build.build_guidance(cfg)
+        scorers.build_guidance(cfg)
 
 
 def test_released_sizes() -> None:
     """Those that OpenAI published; the temperature is 1/100."""
     with torch.device("meta"):
-        made = clip.build(released_clip.CONFIG)
+        made = clip.build(openai_clip.CONFIG)
     theirs = [clip.to_reference(encoder) for encoder in (made.image, made.text)]
     counts = [sum(value.numel() for value in state.values()) for state in theirs]
     assert counts == [86_443_776, 71_679_488]
-    assert math.log(released_clip.CONFIG["logit_scale"]) == pytest.approx(4.60517)
+    assert math.log(openai_clip.CONFIG["logit_scale"]) == pytest.approx(4.60517)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from genzoo.errors import GenzooError, UsageError
-from genzoo.image import save_png
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.core.image import save_png
 from genzoo.report.chart import Line, chart, ticks
 from genzoo.report.comparison import compare_runs
 from genzoo.report.html import html

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.report.runs import find_runs, load_run
 from tests.fake_runs import FRECHET, edit_json, write_failed, write_json, write_run
 

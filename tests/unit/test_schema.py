@@ -11,11 +11,12 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo.cli import literal
-from genzoo.config import compose, config_dir, groups
-from genzoo.errors import UsageError
-from genzoo.schema import _leaves, _tree, check_together, check_values
-from genzoo.schema.keys import KEYS, MODEL, rule_of
-from genzoo.schema.rule import Refused
+from genzoo.config.composition import compose
+from genzoo.config.paths import config_dir, groups
+from genzoo.config.schema import _leaves, _tree, check_together, check_values
+from genzoo.config.schema.keys import KEYS, MODEL, rule_of
+from genzoo.config.schema.rule import Refused
+from genzoo.core.errors import UsageError
 
 WITHIN = ("experiment",)  # checked below: each needs a model of its own
 
@@ -246,8 +247,8 @@ def test_what_goes_together_is_let_through(typed: list[str]) -> None:
 
 def test_the_check_takes_no_torch() -> None:
     code = (
-        "import sys, time; from genzoo.config import compose; "
-        "from genzoo.schema import check_values, check_together; cfg = compose(); "
+        "import sys, time; from genzoo.config.composition import compose; "
+        "from genzoo.config.schema import check_values, check_together; cfg = compose(); "
         "began = time.perf_counter(); check_values(cfg); check_together(cfg); "
         "print(time.perf_counter() - began < 1, 'torch' in sys.modules)"
     )

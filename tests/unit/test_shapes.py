@@ -6,12 +6,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from genzoo.check import _check_model
-from genzoo.config import build, compose, groups
-from genzoo.errors import UsageError
-from genzoo.noise import Noise
-from genzoo.schema import _leaves, _tree, check_together, check_values
-from genzoo.types import Batch
+from genzoo.config.composition import compose
+from genzoo.config.objects import build
+from genzoo.config.paths import groups
+from genzoo.config.schema import _leaves, _tree, check_together, check_values
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
+from genzoo.run.check import _check_model
 
 THIN = ("text.vocab_size=300", "text.context=8", "data.image_size=16")
 COMMANDS = [

@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from genzoo import signals
-from genzoo.signals import ENDING, Interrupted
+from genzoo.machine import signals
+from genzoo.machine.signals import ENDING, Interrupted
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -77,7 +77,7 @@ def test_what_is_ignored_stays_so() -> None:
 
 HOLDING = """
 import signal, sys, time
-from genzoo import signals
+from genzoo.machine import signals
 with signals.listening(), signals.held():
     print("ready", flush=True)
     time.sleep(60)
@@ -104,7 +104,7 @@ def test_a_second_ctrl_c_ends_at_once_but_not_an_echo_of_the_first() -> None:
 
 WORKING = """
 import signal, time
-from genzoo import signals
+from genzoo.machine import signals
 signals.in_worker()
 print("ready", flush=True)
 time.sleep(1)

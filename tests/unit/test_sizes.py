@@ -8,11 +8,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from genzoo.check import _check_model, _size_units
-from genzoo.config import build, compose, groups, plain
-from genzoo.errors import UsageError
-from genzoo.noise import Noise
-from genzoo.types import Batch
+from genzoo.config.composition import compose
+from genzoo.config.objects import build
+from genzoo.config.paths import groups
+from genzoo.config.values import plain
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch
+from genzoo.run.check import _check_model, _size_units
 
 COMMANDS = [
     *([f"model={name}"] for name in groups()["model"]),

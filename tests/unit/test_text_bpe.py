@@ -7,7 +7,7 @@ import sys
 import pytest
 import torch
 
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.text.bpe import END, BPETokenizer
 
 CAPTIONS = ["red heart", "blue heart", "waving hand dark skin tone", "waving hand", "Åland"] * 3

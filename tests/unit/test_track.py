@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import track
-from genzoo.track import Tracker
+from genzoo.machine import track
+from genzoo.machine.track import Tracker
 from tests.shell import Result
 from tests.small import SMALL
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from genzoo.types import Batch
+from genzoo.core.types import Batch
 
 
 def test_moving_a_batch_changes_the_images_type_alone(batch: Batch) -> None:

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genzoo.build import build_model
-from genzoo.config import compose
+from genzoo.config.composition import compose
+from genzoo.core.errors import Unsupported
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Condition
+from genzoo.diffusion.guidance import Classifier, ClassifierFree, LogLikelihood
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.prior import Said
 from genzoo.diffusion.sampler import ddim_reversed, final
 from genzoo.diffusion.sampling import Sampling
-from genzoo.errors import Unsupported
-from genzoo.guidance import Classifier, ClassifierFree, LogLikelihood
 from genzoo.models.base import End, identity
 from genzoo.models.unclip import INVERSION, UnCLIP
-from genzoo.noise import Noise
-from genzoo.types import Batch, Condition
+from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)
 FAST = ("data.image_size=16", "model.prior.steps=4", "sampler.steps=2")

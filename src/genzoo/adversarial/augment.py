@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.noise import Noise
+from genzoo.core.noise import Noise
 
 Images = Float[Tensor, "b c h w"]
 LARGEST = 0.8  # probability up to which changes do not leak (arXiv 2006.06676, section 2.2)

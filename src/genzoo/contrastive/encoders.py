@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from genzoo.errors import Unsupported, UsageError
+from genzoo.core.errors import Unsupported, UsageError
 from genzoo.nn.transformer import Block
 from genzoo.nn.unet import time_features
 

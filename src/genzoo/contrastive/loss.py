@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from genzoo import distributed
-from genzoo.precision import exact
+from genzoo.core.precision import exact
+from genzoo.machine import distributed
 
 SPLIT = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # as int64 has them
 

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from genzoo.core.types import Condition
 from genzoo.diffusion.schedule import Level
-from genzoo.types import Condition
 
 Images = Float[Tensor, "b c h w"]
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.core.files import user_cache
 from genzoo.data.source import Damaged, Item, Source
-from genzoo.errors import GenzooError, UsageError
-from genzoo.files import user_cache
 
 Progress = Callable[[int, int], None]
 

@@ -8,11 +8,11 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from genzoo import signals
+from genzoo.core.types import Batch
 from genzoo.data.dataset import TextImageData
 from genzoo.data.stream import ShuffledStream
+from genzoo.machine import signals
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Batch
 
 
 class TextImageDataModule(pl.LightningDataModule):

@@ -13,14 +13,14 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
+from genzoo.core.image import to_float
+from genzoo.core.types import Batch, Condition
 from genzoo.data.cache import Progress, cache_home, open_cache
 from genzoo.data.source import Judging, Source
 from genzoo.data.splits import split
-from genzoo.errors import UsageError
-from genzoo.image import to_float
 from genzoo.text.length import Cut, tokens_cut
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Batch, Condition
 
 Indices: TypeAlias = Sequence[int] | np.ndarray | Tensor
 

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.cache import cache_home, lock
 from genzoo.data.source import Item, Pixels
-from genzoo.errors import GenzooError, UsageError
 
 INSTALLED = Path("/usr/share/datasets/fashion-mnist")  # of Debian's dataset-fashion-mnist
 TEST = "test"

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.pictures import on_white, read, square
 from genzoo.data.source import Damaged, Item, Pixels
-from genzoo.errors import GenzooError, UsageError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import split_seed
 from genzoo.data.scene import (
     COLOURS,
     OPPOSITE,
@@ -23,8 +25,6 @@ from genzoo.data.scene import (
     invent,
 )
 from genzoo.data.source import Item, Pixels
-from genzoo.errors import UsageError
-from genzoo.noise import split_seed
 
 HELD_OUT = "held_out"
 SAMPLES = 4  # per pixel and direction, for smooth edges

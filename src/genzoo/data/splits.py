@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from genzoo.core.errors import UsageError
 from genzoo.data.source import Item
-from genzoo.errors import UsageError
 
 TRAIN = "train"
 VALIDATION = "validation"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-from genzoo.noise import split_seed
+from genzoo.core.noise import split_seed
 
 
 class ShuffledStream(Sampler[list[int]]):

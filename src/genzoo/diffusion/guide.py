@@ -14,9 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genzoo.core.precision import unscaled
 from genzoo.diffusion.predict import Denoiser, Images, Prediction
 from genzoo.diffusion.schedule import Level, Schedule
-from genzoo.precision import unscaled
 
 LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
 

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.noise import Noise
+from genzoo.core.noise import Noise
 
 Mask = Float[Tensor, "b 1 h w"]
 Numbers = Float[Tensor, "b n"]

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.errors import Unsupported
+from genzoo.core.errors import Unsupported
 from genzoo.nn.unet import UNet, UNetShape
 from genzoo.text.encoder import TextEncoder
 

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
 from genzoo.diffusion.schedule import Level, Schedule
 from genzoo.diffusion.table import Steps
-from genzoo.errors import UsageError
 
 Images = Float[Tensor, "b c h w"]
 

@@ -16,6 +16,9 @@ import torch
 from jaxtyping import Int, Shaped
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Losses
 from genzoo.diffusion.likelihood import bound_term
 from genzoo.diffusion.predict import (
     READ,
@@ -27,9 +30,6 @@ from genzoo.diffusion.predict import (
     target,
 )
 from genzoo.diffusion.schedule import Level, Schedule, spaced
-from genzoo.errors import UsageError
-from genzoo.noise import Noise
-from genzoo.types import Losses
 
 Network = Callable[[Images, Shaped[Tensor, " b"]], Tensor]
 

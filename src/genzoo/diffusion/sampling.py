@@ -10,11 +10,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
 from genzoo.diffusion import guide, sampler
 from genzoo.diffusion.predict import Denoiser, Images
 from genzoo.diffusion.sampler import Normal, Sampler
 from genzoo.diffusion.schedule import Level, Schedule
-from genzoo.errors import UsageError
 
 SAMPLERS: dict[str, Sampler] = {
     "ddpm": sampler.ancestral,

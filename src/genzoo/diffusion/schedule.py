@@ -19,8 +19,8 @@ from jaxtyping import Float, Shaped
 from numpy.typing import NDArray
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
 from genzoo.diffusion.table import Steps, Table
-from genzoo.errors import UsageError
 
 Numbers = NDArray[np.float64]
 LARGEST_BETA = 0.999  # of the cosine schedule

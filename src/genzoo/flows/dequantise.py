@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.noise import Noise
+from genzoo.core.noise import Noise
 
 LEVELS = 256  # values of an 8-bit pixel
 PATCH = 4  # pixels of a square's side that a network handles as one

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genzoo.core.precision import exact
 from genzoo.flows.transform import Features, Transform
-from genzoo.precision import exact
 
 LARGEST_GAIN = 1e4  # of a channel that hardly varies in the first images
 

@@ -9,10 +9,10 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
+from genzoo.core.precision import full
+from genzoo.core.types import Batch, Losses
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.models.base import AdversarialModel
-from genzoo.precision import full
-from genzoo.types import Batch, Losses
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 

@@ -16,15 +16,15 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 
-from genzoo import distributed, signals
-from genzoo.console import Progress, say
+from genzoo.core.types import Batch
 from genzoo.lit.health import Health, Unhealthy
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.writing import WriteError, write
+from genzoo.machine import distributed, signals
+from genzoo.machine.console import Progress, say
+from genzoo.machine.signals import Interrupted
+from genzoo.machine.track import Tracker
 from genzoo.models.base import GenerativeModel
-from genzoo.signals import Interrupted
-from genzoo.track import Tracker
-from genzoo.types import Batch
 
 
 class AfterStep(pl.Callback, ABC):
@@ -73,8 +73,8 @@ class Count(AfterStep):
 class Budget(AfterStep):
     """Ends training when the images or the minutes are used up, or on a signal.
 
-    A used up budget ends it after a whole step; a signal (see `genzoo.signals`) after this batch,
-    for batches may take long and a scheduler does not wait.
+    A used up budget ends it after a whole step; a signal (see `genzoo.machine.signals`) after this
+    batch, for batches may take long and a scheduler does not wait.
 
     Args:
         images: seen by all processes, or None.

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from genzoo.errors import GenzooError
-from genzoo.image import to_float
+from genzoo.core.errors import GenzooError
+from genzoo.core.image import to_float
 
 LEAST_DIVERSITY = 0.05  # of samples, as a share of real images'
 LEAST_SCALE = 2.0**-10  # of losses; one that fell so far from 65536 has not stopped falling

@@ -13,11 +13,11 @@ from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
+from genzoo.core.noise import Noise, split_seed
+from genzoo.core.philox import look
+from genzoo.core.types import Batch, Losses
 from genzoo.lit.ema import EMA
 from genzoo.models.base import GenerativeModel
-from genzoo.noise import Noise, split_seed
-from genzoo.philox import look
-from genzoo.types import Batch, Losses
 
 SETTINGS = ("initial_lr", "betas", "weight_decay")  # of an optimiser's groups of weights
 
@@ -91,7 +91,7 @@ class GenerativeModule(pl.LightningModule):
         optimizer: the section `optimizer` of the configuration.
         ema: the section `ema`.
         seed: of the run; with the images seen and an item's index it seeds the item's noise.
-        about: what the checkpoint says of itself (see `genzoo.checkpoint`), all plain data.
+        about: what the checkpoint says of itself (`genzoo.weights.checkpoint`), all plain data.
     """
 
     def __init__(

@@ -14,16 +14,17 @@ from omegaconf import DictConfig
 from pytorch_lightning.plugins.precision.precision import Precision as LightningPrecision
 from pytorch_lightning.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from genzoo import build, distributed
-from genzoo.check import gpu_count
+from genzoo.core.precision import Precision
 from genzoo.lit.mixed import Mixed
-from genzoo.precision import Precision
+from genzoo.machine import distributed
+from genzoo.run import devices
+from genzoo.run.devices import gpu_count
 
 
 def build_trainer(
     cfg: DictConfig, callbacks: Sequence[pl.Callback], *, game: bool = False
 ) -> pl.Trainer:
-    """The trainer of one rank; the ranks were started by `genzoo.launch`.
+    """The trainer of one rank; the ranks were started by `genzoo.command.launch`.
 
     Args:
         cfg: the prepared configuration.
@@ -42,7 +43,7 @@ def build_trainer(
         devices=gpus or cfg.trainer.processes,
         num_nodes=cfg.trainer.nodes,
         strategy=_strategy(cfg, game),
-        plugins=[environment, _plugin(build.precision(cfg))],
+        plugins=[environment, _plugin(devices.precision(cfg))],
         max_epochs=-1,  # the data stream has no end; the budget ends training
         gradient_clip_val=None if game else cfg.optimizer.clip,
         accumulate_grad_batches=1 if game else cfg.optimizer.accumulate,
@@ -54,8 +55,8 @@ def build_trainer(
         use_distributed_sampler=False,
         default_root_dir=cfg.run.folder,
     )
-    # Signals are genzoo's to act upon (`genzoo.signals`); Lightning's handler would start a
-    # collective wherever the training happens to be.
+    # Signals are genzoo's to act upon (`genzoo.machine.signals`); Lightning's handler would start
+    # a collective wherever the training happens to be.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, cast
 
 import torch
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 
 
 class WriteError(GenzooError):

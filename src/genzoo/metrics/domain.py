@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genzoo.download import sha256_of
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.core.noise import split_seed
+from genzoo.machine.download import sha256_of
 from genzoo.metrics.features import NetworkExtractor, frozen
 from genzoo.metrics.files import default_cache, written_whole
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
-from genzoo.noise import split_seed
 
 DIM = 64
 LEAST = 10  # images: of fewer none would be held out to tell the accuracy from

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from genzoo.download import sha256_of
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
+from genzoo.machine.download import sha256_of
 from genzoo.metrics.features import NetworkExtractor, frozen
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 

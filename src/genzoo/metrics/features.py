@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from genzoo.errors import UsageError
-from genzoo.precision import exact
+from genzoo.core.errors import UsageError
+from genzoo.core.precision import exact
 
 EXTRACTORS = ("efficientnet_lite0", "inception", "domain")
 
@@ -101,7 +101,7 @@ class NetworkExtractor:
         """Features of 8-bit RGB images of shape (b, 3, h, w).
 
         Raises:
-            TypeError: the images are not uint8 (rounding is the caller's, see `genzoo.image`).
+            TypeError: the images are not uint8 (rounding is the caller's: `genzoo.core.image`).
             ValueError: the images do not have three channels.
         """
         if images.dtype != torch.uint8:

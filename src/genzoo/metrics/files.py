@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from genzoo.errors import GenzooError
-from genzoo.files import full, is_full, user_cache, whole
+from genzoo.core.errors import GenzooError
+from genzoo.core.files import full, is_full, user_cache, whole
 
 
 def default_cache() -> Path:

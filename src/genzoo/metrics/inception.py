@@ -10,12 +10,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from genzoo.download import SCHEMES, TYPED, fetch, sha256_of
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import split_seed
+from genzoo.machine.download import SCHEMES, TYPED, fetch, sha256_of
 from genzoo.metrics.features import NetworkExtractor, frozen
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.resize import TF1, resize_tf1
-from genzoo.noise import split_seed
 
 FILE = "weights-inception-2015-12-05-6726825d.pth"
 # Of that file; its name carries the first digits, as file names of torch.hub do.

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
 
 
 def inception_score(

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
 
 WHOLE = 6000  # images of both kinds; 288 MB of float64
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
 
 BLOCK_BYTES = 64 * 2**20
 

@@ -14,8 +14,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from genzoo.console import say
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
+from genzoo.machine.console import say
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.files import written_whole
 from genzoo.metrics.stats import FeatureStatistics, feature_statistics

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torchmetrics import Metric
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.frechet import frechet_distance
 from genzoo.metrics.inception_score import inception_score

@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from genzoo.core.noise import Noise
+from genzoo.core.precision import full
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
 from genzoo.models.base import identity
 from genzoo.models.latent import LatentModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
-from genzoo.noise import Noise
-from genzoo.precision import full
-from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
 class Autoencoder(LatentModel):

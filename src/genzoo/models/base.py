@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.errors import Unsupported
-from genzoo.noise import Noise
-from genzoo.types import Batch, Capabilities, Condition, Losses
+from genzoo.core.errors import Unsupported
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
 
 D = TypeVar("D")
 
@@ -75,7 +75,7 @@ class GenerativeModel(nn.Module, ABC):
         """Refuse what no network can be built from; called before anything is loaded.
 
         Args:
-            settings: the section `model`; each value by itself is right (see `genzoo.schema`).
+            settings: the section `model`; each value by itself is right (`genzoo.config.schema`).
 
         Raises:
             UsageError: with what would fit.

@@ -20,14 +20,14 @@ from torch.utils.checkpoint import checkpoint
 
 from genzoo.contrastive.encoders import CaptionEncoder, ImageEncoder
 from genzoo.contrastive.loss import contrast, ranks, same_captions
+from genzoo.core.errors import Unsupported, UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.precision import exact
+from genzoo.core.types import Batch, Losses
 from genzoo.diffusion.process import Discrete, Process, with_noise
 from genzoo.diffusion.schedule import Level
-from genzoo.errors import Unsupported, UsageError
 from genzoo.models.base import Judge
-from genzoo.noise import Noise
-from genzoo.precision import exact
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Batch, Losses
 
 LARGEST_SCALE = 100.0  # of the cosines (arXiv 2103.00020, section 2.4)
 FIRST_SCALE = 1 / 0.07

@@ -15,7 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from genzoo.core.errors import Unsupported, UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
 from genzoo.diffusion import guide
+from genzoo.diffusion.guidance import Classifier, ClassifierFree, mixed
 from genzoo.diffusion.likelihood import NATS, bound_term, prior_term
 from genzoo.diffusion.network import Reading, Shown, TextUNet
 from genzoo.diffusion.predict import Denoiser, Images, Prediction, noised
@@ -23,12 +27,8 @@ from genzoo.diffusion.process import Discrete, Process
 from genzoo.diffusion.sampler import ddim_reversed, final
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
-from genzoo.errors import Unsupported, UsageError
-from genzoo.guidance import Classifier, ClassifierFree, mixed
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.nn.unet import UNetShape, unet_size_unit
-from genzoo.noise import Noise
-from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
 @dataclass(frozen=True)

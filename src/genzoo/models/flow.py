@@ -15,16 +15,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.errors import Unsupported
+from genzoo.core.errors import Unsupported
+from genzoo.core.noise import Noise
+from genzoo.core.precision import exact
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
+from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.flows.dequantise import LEVELS, Dequantisation
 from genzoo.flows.transform import Guided, Transform
-from genzoo.guidance import ClassifierFree
 from genzoo.models.base import bits_per_dim, identity
 from genzoo.models.latent import LatentModel
-from genzoo.noise import Noise
-from genzoo.precision import exact
 from genzoo.text.encoder import TextEncoder
-from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
 class Flow(LatentModel):

@@ -22,7 +22,10 @@ from torch.nn import functional as F
 from genzoo.adversarial.augment import Augmentation
 from genzoo.adversarial.losses import LOSSES, verdicts
 from genzoo.adversarial.penalties import one_centred, zero_centred
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.precision import full
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
 from genzoo.models.base import AdversarialModel, identity
 from genzoo.models.latent import LatentModel
 from genzoo.nn.residual import (
@@ -33,10 +36,7 @@ from genzoo.nn.residual import (
     ResidualShape,
     scaled_,
 )
-from genzoo.noise import Noise
-from genzoo.precision import full
 from genzoo.text.encoder import TextEncoder
-from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
 class Generator(nn.Module):

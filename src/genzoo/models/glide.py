@@ -14,14 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from genzoo.core.errors import Unsupported, UsageError
+from genzoo.core.image import requantised
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Condition
 from genzoo.diffusion.masks import random_masks
 from genzoo.diffusion.network import Shown
-from genzoo.errors import Unsupported, UsageError
-from genzoo.image import requantised
 from genzoo.models.base import identity
 from genzoo.models.diffusion import Diffusion
-from genzoo.noise import Noise
-from genzoo.types import Batch, Condition
 
 Stage = Literal["base", "upsample"]
 

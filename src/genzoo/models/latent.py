@@ -18,10 +18,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.errors import Unsupported
+from genzoo.core.errors import Unsupported
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
 from genzoo.models.base import End, GenerativeModel, identity, interpolate
-from genzoo.noise import Noise
-from genzoo.types import Condition
 
 
 class LatentModel(GenerativeModel):

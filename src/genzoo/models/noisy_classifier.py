@@ -16,13 +16,13 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Condition, Losses
 from genzoo.diffusion.process import Process, with_noise
 from genzoo.diffusion.schedule import Level
-from genzoo.errors import UsageError
 from genzoo.models.base import Judge
 from genzoo.nn.unet import Classifier, UNetShape, unet_size_unit
-from genzoo.noise import Noise
-from genzoo.types import Batch, Condition, Losses
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, at which it is measured
 

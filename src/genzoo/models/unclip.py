@@ -17,20 +17,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from genzoo.contrastive.loss import ranks, same_captions
+from genzoo.core.errors import Unsupported, UsageError
+from genzoo.core.noise import Noise
+from genzoo.core.precision import exact
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
 from genzoo.diffusion import guide
+from genzoo.diffusion.guidance import faded
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.prior import PriorNetwork, Said
 from genzoo.diffusion.process import Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
-from genzoo.errors import Unsupported, UsageError
-from genzoo.guidance import faded
 from genzoo.models.base import End, GenerativeModel, Objective, identity, interpolate
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion, captionless
-from genzoo.noise import Noise
-from genzoo.precision import exact
-from genzoo.types import Batch, Capabilities, Condition, Losses
 
 Stage = Literal["both", "prior", "decoder"]
 RECALL = (1, 5, 10)

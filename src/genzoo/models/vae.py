@@ -15,12 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genzoo.core.noise import Noise
+from genzoo.core.types import Batch, Capabilities, Condition, Losses
 from genzoo.models.base import identity
 from genzoo.models.latent import LatentModel
 from genzoo.nn.conv import ConvDecoder, ConvEncoder
-from genzoo.noise import Noise
 from genzoo.text.encoder import TextEncoder
-from genzoo.types import Batch, Capabilities, Condition, Losses
 
 
 class VAE(LatentModel):

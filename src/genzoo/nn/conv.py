@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.precision import full
+from genzoo.core.precision import full
 
 
 def norm(channels: int) -> nn.GroupNorm:

@@ -19,8 +19,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genzoo.errors import UsageError
-from genzoo.precision import full
+from genzoo.core.errors import UsageError
+from genzoo.core.precision import full
 
 SLOPE = 0.2  # of the leaky ReLU for negative numbers
 GAIN = math.sqrt(2 / (1 + SLOPE**2))  # keeps the variance of its output

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from genzoo.errors import UsageError
+from genzoo.core.errors import UsageError
+from genzoo.core.precision import full
 from genzoo.nn.attention import AttentionBlock
 from genzoo.nn.resnet import Change, Resample, ResBlock
-from genzoo.precision import full
 
 
 def time_features(

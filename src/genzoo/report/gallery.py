@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 from genzoo.report.comparison import Comparison, Entry
 from genzoo.report.runs import REMEDY, Picture, RunRecord
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 from genzoo.report.gallery import Row, Sheet
 from genzoo.report.labels import SEPARATOR
 from genzoo.report.runs import REMEDY

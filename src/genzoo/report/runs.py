@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from genzoo.errors import GenzooError, UsageError
-from genzoo.handed import cleaned, command, told
+from genzoo.core.errors import GenzooError, UsageError
+from genzoo.machine.redaction import cleaned, command, told
 
 Json = dict[str, Any]
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from genzoo.errors import GenzooError
-from genzoo.files import whole, write_whole
+from genzoo.core.errors import GenzooError
+from genzoo.core.files import whole, write_whole
 from genzoo.report.comparison import Comparison, compare_runs
 from genzoo.report.document import document
 from genzoo.report.gallery import sheets

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from genzoo.console import say
+from genzoo.core.errors import UsageError
 from genzoo.data.dataset import TextImageData
-from genzoo.errors import UsageError
+from genzoo.machine.console import say
 from genzoo.models.base import GenerativeModel
 from genzoo.models.clip import CLIP
 from genzoo.text.length import cut_in_words, tokens_cut

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from genzoo.console import say
+from genzoo.machine.console import say
+from genzoo.machine.track import track_table
 from genzoo.report.text import table
 from genzoo.report.write import print_table, write_comparison
-from genzoo.track import track_table
 
 
 def run(cfg: DictConfig) -> dict[str, float]:

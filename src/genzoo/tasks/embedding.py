@@ -10,15 +10,16 @@ from omegaconf import DictConfig
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from genzoo import build, distributed
-from genzoo.console import Progress
+from genzoo.core.image import to_float
+from genzoo.core.precision import exact
 from genzoo.data.cache import cache_home
 from genzoo.data.dataset import TextImageData
-from genzoo.image import to_float
+from genzoo.machine import distributed
+from genzoo.machine.console import Progress
 from genzoo.metrics.files import written_whole
 from genzoo.models.base import GenerativeModel
 from genzoo.models.unclip import UnCLIP
-from genzoo.precision import exact
+from genzoo.run import devices
 
 BATCH = 256  # images at once
 WAY = 1  # how images are embedded; another number whenever that changes, for other files
@@ -43,10 +44,10 @@ def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImage
     file = home / f"{WAY}-{data.fingerprint}-{_digest(model.clip)}.safetensors"
     if not file.is_file() and distributed.local_rank() == 0:
         with written_whole(file) as part:
-            save_file({"vectors": _embedded(model, data, build.device(cfg))}, part)
+            save_file({"vectors": _embedded(model, data, devices.device(cfg))}, part)
     distributed.barrier()
     # On the device, where batches look them up by indices that the host never sees.
-    vectors = load_file(file)["vectors"].to(build.device(cfg))
+    vectors = load_file(file)["vectors"].to(devices.device(cfg))
     for model in knowing:
         model.known = vectors
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from genzoo import build, distributed
-from genzoo.console import say
 from genzoo.data.dataset import TextImageData
+from genzoo.machine import distributed
+from genzoo.machine.console import say
+from genzoo.machine.track import Tracker
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
+from genzoo.run import build, devices, loading, scorers
 from genzoo.tasks import measuring
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.measurable import check_measurable
@@ -21,19 +23,18 @@ from genzoo.tasks.measuring import Entry
 from genzoo.tasks.pictures import write_gallery
 from genzoo.tasks.results import Cost, write_results
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.track import Tracker
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """Measure the model of a checkpoint."""
-    model, checkpoint = build.trained_model(cfg)
+    model, checkpoint = loading.trained_model(cfg)
     data = build.build_data(cfg)
     check_measurable(cfg, data)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     cost = Cost.of(checkpoint)
     with Tracker(cfg) as tracker:
         tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=cost.images_seen)
-        model = model.to(build.device(cfg))
+        model = model.to(devices.device(cfg))
         say_cut_of(model, data, tokenizer)
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
@@ -63,16 +64,16 @@ def evaluate(
     Returns:
         The metrics by name.
     """
-    distributed.join(gpu=build.device(cfg).type == "cuda")
-    device = build.device(cfg)
+    distributed.join(gpu=devices.device(cfg).type == "cuda")
+    device = devices.device(cfg)
     model = model.to(device).eval()
     draws = model.capabilities.sampling is not None
-    guidance = build.build_guidance(cfg)
+    guidance = scorers.build_guidance(cfg)
     seconds: float | None = None
     entries: dict[str, Entry] = {}
     if draws:
         seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
-    with build.precision(cfg)():
+    with devices.precision(cfg)():
         entries |= measuring.held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_results(
@@ -97,14 +98,14 @@ def _pictures(
     folder = Path(cfg.run.folder)
     try:
         if model.capabilities.sampling is not None:
-            with build.precision(cfg)():
+            with devices.precision(cfg)():
                 write_gallery(
                     model,
                     data,
                     tokenizer,
                     folder=folder / "gallery",
                     seed=cfg.seed,
-                    device=build.device(cfg),
+                    device=devices.device(cfg),
                     guidance=guidance,
                 )
         if draw_retrieval(entries, folder / "retrieval.png"):
@@ -124,7 +125,7 @@ def _samples(
     guidance: Any,
 ) -> tuple[float, dict[str, Entry]]:
     """The seconds that drawing one image took, and what the images were worth."""
-    device = build.device(cfg)
+    device = devices.device(cfg)
     measures = measuring.feature_metrics(cfg, data, device)
     captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
     scoring = measuring.clip_score(cfg)

@@ -9,14 +9,15 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from genzoo import build, portable
-from genzoo.checkpoint import Checkpoint
-from genzoo.console import say
-from genzoo.errors import UsageError
-from genzoo.files import write_whole
-from genzoo.handed import command
+from genzoo.core.errors import UsageError
+from genzoo.core.files import write_whole
+from genzoo.machine.console import say
+from genzoo.machine.redaction import command
 from genzoo.models.base import parameter_count
 from genzoo.report.text import duration
+from genzoo.run import loading
+from genzoo.weights import exported
+from genzoo.weights.checkpoint import Checkpoint
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -25,14 +26,14 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if path.suffix != ".safetensors":
         raise UsageError(f"file={cfg.file} is no safetensors file", "end its name in .safetensors")
     _check_free(path, cfg)
-    model, checkpoint = build.trained_model(cfg)
+    model, checkpoint = loading.trained_model(cfg)
     if "data_fingerprint" not in checkpoint.about:
         raise UsageError(
             f"{checkpoint.path} was not trained by genzoo, which knows nothing to say of it",
             "hand on the file itself",
         )
     text = _card(path, checkpoint, parameter_count(model))
-    portable.write(path, checkpoint.about, checkpoint.ema)
+    exported.write(path, checkpoint.about, checkpoint.ema)
     card = _card_of(path)
     write_whole(card, text)
     megabytes = path.stat().st_size / 1e6

@@ -12,23 +12,25 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo import build, distributed, provenance, signals
-from genzoo.checkpoint import FORMAT, LAST, Checkpoint, load_into
-from genzoo.config import escaped
-from genzoo.console import say
+from genzoo.config.values import escaped
+from genzoo.core.errors import UsageError
+from genzoo.core.image import grid, save_png
+from genzoo.core.noise import Noise
+from genzoo.core.precision import rounding
+from genzoo.core.types import Batch
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
-from genzoo.errors import UsageError
-from genzoo.image import grid, save_png
 from genzoo.lit.adversarial import AdversarialModule
 from genzoo.lit.callbacks import Budget, Count, Curves, Look, Monitor, Samples, Saver
 from genzoo.lit.health import Health, diversity
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
+from genzoo.machine import distributed, provenance, signals
+from genzoo.machine.console import say
+from genzoo.machine.signals import Interrupted
+from genzoo.machine.track import Tracker
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
-from genzoo.noise import Noise
-from genzoo.precision import rounding
-from genzoo.signals import Interrupted
+from genzoo.run import build, devices, loading, scorers
 from genzoo.tasks import embedding
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
@@ -36,8 +38,7 @@ from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.tasks.results import Cost
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.track import Tracker
-from genzoo.types import Batch
+from genzoo.weights.checkpoint import FORMAT, LAST, Checkpoint, load_into
 
 INITIAL_IMAGES = 256  # for weights that start from statistics of the data
 MONITOR_SAMPLES = 32
@@ -51,10 +52,10 @@ def run(cfg: DictConfig) -> dict[str, float]:
         data = build.build_data(cfg)
         check_measurable(cfg, data)
         # What cannot guide or score is refused before the training, not after it.
-        build.build_guidance(cfg)
+        scorers.build_guidance(cfg)
         if cfg.metrics.clip is not None:
-            build.build_matcher(cfg.metrics.clip, cfg)
-        checkpoint = build.load_checkpoint(cfg)
+            scorers.build_matcher(cfg.metrics.clip, cfg)
+        checkpoint = loading.load_checkpoint(cfg)
         tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     with Tracker(cfg) as tracker:
         train(cfg, data, tokenizer, tracker=tracker, checkpoint=checkpoint)
@@ -63,7 +64,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             distributed.barrier()
             last = escaped(str(Path(cfg.run.folder) / LAST))
             cfg.checkpoint, cfg.run.resume = last, None
-            model, trained = build.trained_model(cfg)
+            model, trained = loading.trained_model(cfg)
             cost = Cost.of(trained)
             return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
@@ -123,7 +124,7 @@ def train(
             "precision": _precisions(cfg, checkpoint),
         },
     )
-    build.compiled(cfg, module.model, module.ema.model)
+    loading.compiled(cfg, module.model, module.ema.model)
     embedding.remember(cfg, (module.model, module.ema.model), data)
     say_cut_of(module.model, data, tokenizer)
     say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
@@ -174,7 +175,7 @@ def train(
     ]
     trainer = build_trainer(cfg, callbacks, game=game)
     path = None if checkpoint is None else str(checkpoint.path)
-    tf32 = rounding(tf32=build.precision(cfg).tf32 and not model.exact)
+    tf32 = rounding(tf32=devices.precision(cfg).tf32 and not model.exact)
     with signals.listening(), signals.held(), tf32:
         try:
             trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
@@ -223,7 +224,7 @@ def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[s
 
 def _precisions(cfg: DictConfig, checkpoint: Checkpoint | None) -> str:
     """In which precision a model was trained, one after the other if that was changed."""
-    now = build.stated_precision(cfg)
+    now = devices.stated_precision(cfg)
     before = None if checkpoint is None else checkpoint.about.get("precision")
     return now if before is None or before.split(", then ")[-1] == now else f"{before}, then {now}"
 
@@ -284,7 +285,7 @@ def _look(
     Between its parts it calls `pause`.
     """
     draws = module.model.capabilities.sampling is not None
-    with build.precision(cfg)():
+    with devices.precision(cfg)():
         samples = _samples(cfg, module, data, tokenizer, pause) if draws else None
         return Look(_validate(cfg, module, data, tokenizer, pause), samples)
 

@@ -10,9 +10,9 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
 from genzoo.data import pictures
 from genzoo.data.source import Damaged, Pixels
-from genzoo.errors import UsageError
 
 LARGEST = 64_000_000  # pixels of a picture
 

@@ -10,23 +10,23 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo import build
-from genzoo.check import check_drawing, check_given, writable
-from genzoo.checkpoint import Checkpoint
-from genzoo.console import say
-from genzoo.errors import Unsupported
-from genzoo.handed import mentioned
-from genzoo.image import requantised, save_png, to_float, to_uint8
+from genzoo.core.errors import Unsupported
+from genzoo.core.image import requantised, save_png, to_float, to_uint8
+from genzoo.core.noise import Noise
+from genzoo.core.region import Region
+from genzoo.machine.console import say
+from genzoo.machine.redaction import mentioned
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
-from genzoo.noise import Noise
-from genzoo.region import Region
+from genzoo.run import devices, loading, scorers
+from genzoo.run.check import check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
 from genzoo.tasks.given import channels_first, open_mask, open_picture
 from genzoo.tasks.pictures import about_pictures
 from genzoo.tasks.sample import checked_label, condition
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
+from genzoo.weights.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,20 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_given(cfg, image="a.png", mask="m.png", prompt='"a red heart"')
     prompt = caption_of(cfg.prompt, key="prompt") or ""
     picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)
-    base, checkpoint = build.trained_model(cfg)
+    base, checkpoint = loading.trained_model(cfg)
     stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
-    enlarging = build.trained_upsampler(cfg, checkpoint)
+    enlarging = loading.trained_upsampler(cfg, checkpoint)
     if enlarging is not None:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
     cut = say_cut(stages[0].tokenizer, prompt=prompt)
     region = Region.around(picture, redraw, smallest=stages[-1].size)
     say(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
-    device = build.device(cfg)
-    guidance = build.build_guidance(cfg)
+    device = devices.device(cfg)
+    guidance = scorers.build_guidance(cfg)
     say_cut_by_guide(guidance, [prompt])
     label = checked_label(cfg, base, guidance)
     drawn: Tensor | None = None
-    with torch.no_grad(), build.precision(cfg)():
+    with torch.no_grad(), devices.precision(cfg)():
         for stage in stages:
             square, known = region.seen(stage.size)
             captions = [prompt] * cfg.count

@@ -7,19 +7,13 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from genzoo import build
-from genzoo.check import (
-    check_able,
-    check_captions,
-    check_drawing,
-    check_given,
-    writable,
-)
-from genzoo.console import say
-from genzoo.errors import UsageError
-from genzoo.handed import mentioned
-from genzoo.image import to_float, to_uint8
+from genzoo.core.errors import UsageError
+from genzoo.core.image import to_float, to_uint8
+from genzoo.machine.console import say
+from genzoo.machine.redaction import mentioned
 from genzoo.models.base import End
+from genzoo.run import devices
+from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, say_cut
 from genzoo.tasks.given import open_square
 from genzoo.tasks.pictures import save_strip
@@ -63,7 +57,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         )
         for k, caption in enumerate(captions)
     )
-    with torch.no_grad(), build.precision(cfg)():
+    with torch.no_grad(), devices.precision(cfg)():
         way = trained.model.between(
             start, end, trained.shape, cfg.steps, guidance=trained.guidance
         )

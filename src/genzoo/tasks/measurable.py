@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from genzoo import distributed
-from genzoo.config import target
-from genzoo.console import say
+from genzoo.config.objects import target
+from genzoo.core.errors import UsageError
+from genzoo.core.types import Capabilities
 from genzoo.data.dataset import TextImageData
-from genzoo.errors import UsageError
+from genzoo.machine import distributed
+from genzoo.machine.console import say
 from genzoo.metrics.domain import LEAST, check_classes
 from genzoo.metrics.features import build_extractor
 from genzoo.metrics.suite import too_few
 from genzoo.tasks.measuring import metric_settings, real_indices
-from genzoo.types import Capabilities
 
 
 def check_measurable(cfg: DictConfig, data: TextImageData) -> None:

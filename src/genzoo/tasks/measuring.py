@@ -12,11 +12,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo import build, distributed, provenance
-from genzoo.console import Progress
 from genzoo.contrastive.matcher import Matcher
+from genzoo.core.image import to_float
+from genzoo.core.noise import Noise, split_seed
+from genzoo.core.precision import exact
+from genzoo.core.types import Batch
 from genzoo.data.dataset import TextImageData
-from genzoo.image import to_float
+from genzoo.machine import distributed, provenance
+from genzoo.machine.console import Progress
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.domain import domain_file, train_domain_classifier
@@ -27,11 +30,9 @@ from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel, bits_per_dim
-from genzoo.noise import Noise, split_seed
-from genzoo.precision import exact
+from genzoo.run import build, devices, scorers
 from genzoo.tasks.pictures import condition_of, draw
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Batch
 
 Entry = dict[str, Any]  # value, spread, better, stamp
 
@@ -121,7 +122,7 @@ def measure_samples(
             numbers = list(mine[start : start + cfg.metrics.batch])
             cond = condition_of(model, data, shown(numbers), tokenizer)
             begin = time.perf_counter()
-            with build.precision(cfg)():
+            with devices.precision(cfg)():
                 images = draw(
                     model,
                     cond,
@@ -193,11 +194,11 @@ def clip_score(cfg: DictConfig) -> tuple[CLIPScore, Matcher] | None:
     """
     if cfg.metrics.clip is None:
         return None
-    matcher = build.build_matcher(cfg.metrics.clip, cfg)
+    matcher = scorers.build_matcher(cfg.metrics.clip, cfg)
 
     @torch.no_grad()
     def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
-        device = build.device(cfg)
+        device = devices.device(cfg)
         with exact(device):
             seen = matcher.of_images(to_float(images).to(device))
             return (seen * matcher.of_captions(captions)).sum(dim=1)
@@ -230,9 +231,9 @@ def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
         real_split=cfg.metrics.real_split,
         caption_split=cfg.metrics.caption_split,
         sample_seed=cfg.seed,
-        guidance=build.guidance_words(cfg),
+        guidance=scorers.guidance_words(cfg),
         sampler=None if sampler is None else str(sampler),
-        precision=build.stated_precision(cfg),
+        precision=devices.stated_precision(cfg),
         ema=True,
         data=data.name,
         data_fingerprint=data.fingerprint,
@@ -275,7 +276,7 @@ def held_out(
     common = {
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
-        "precision": build.stated_precision(cfg),
+        "precision": devices.stated_precision(cfg),
         "seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip

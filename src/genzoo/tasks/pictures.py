@@ -11,15 +11,15 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo import build
-from genzoo.checkpoint import Checkpoint
+from genzoo.core.files import write_whole
+from genzoo.core.image import grid, save_png, to_float, to_uint8
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
 from genzoo.data.dataset import TextImageData
-from genzoo.files import write_whole
-from genzoo.image import grid, save_png, to_float, to_uint8
 from genzoo.models.base import End, GenerativeModel, identity
-from genzoo.noise import Noise
+from genzoo.run import devices, scorers
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Condition
+from genzoo.weights.checkpoint import Checkpoint
 
 GALLERY = {"validation": 8, "train": 8}  # images of each split in a run's gallery
 STEPS = 9  # of an interpolation, ends included
@@ -172,9 +172,9 @@ def about_pictures(
     return {
         "model": cfg.model.name,
         "seed": str(cfg.seed),
-        "guidance": build.guidance_words(cfg),
+        "guidance": scorers.guidance_words(cfg),
         "sampler": "none" if sampler is None else str(sampler),
-        "precision": build.stated_precision(cfg),
+        "precision": devices.stated_precision(cfg),
         "checkpoint": checkpoint.mention,
         "software": f"genzoo {checkpoint.about['version']}",
     }

@@ -12,13 +12,14 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from genzoo import build, provenance
-from genzoo.checkpoint import Checkpoint
+from genzoo.core.files import write_whole
 from genzoo.data.dataset import TextImageData
-from genzoo.files import write_whole
+from genzoo.machine import provenance
 from genzoo.models.base import GenerativeModel, parameter_count
+from genzoo.run import devices
 from genzoo.tasks.measuring import Entry
 from genzoo.text.length import Cut
+from genzoo.weights.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def write_results(
         cut: how many captions of the data are too long to be read whole.
     """
     can = model.capabilities
-    device = build.device(cfg)
+    device = devices.device(cfg)
     results = {
         "schema": 1,
         "model": {
@@ -94,7 +95,7 @@ def write_results(
         },
         "sampling": {
             "seconds_per_image": seconds_per_image,
-            "precision": build.stated_precision(cfg),
+            "precision": devices.stated_precision(cfg),
         },
         "captions": {"tokens": cut.context, "cut_share": cut.share, "most_tokens_cut": cut.most},
         "command": cfg.run.command,

@@ -12,20 +12,20 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo import build
-from genzoo.check import check_drawing, writable
-from genzoo.checkpoint import Checkpoint
-from genzoo.console import Progress, say
-from genzoo.errors import UsageError
-from genzoo.image import save_png, to_float
+from genzoo.core.errors import UsageError
+from genzoo.core.image import save_png, to_float
+from genzoo.core.noise import split_seed
+from genzoo.core.types import Condition
+from genzoo.machine.console import Progress, say
 from genzoo.models.base import GenerativeModel
-from genzoo.noise import split_seed
+from genzoo.run import build, devices, loading, scorers
+from genzoo.run.check import check_drawing, writable
 from genzoo.tasks.captions import captions_of, reads_captions, say_cut, say_cut_by_guide
 from genzoo.tasks.pictures import about_pictures, draw, save_grid
 from genzoo.text.length import tokens_cut
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Condition
+from genzoo.weights.checkpoint import Checkpoint
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -33,13 +33,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
     folder = Path(cfg.run.folder) / "samples"
     writable(folder)
     check_drawing(cfg)
-    model, checkpoint = build.trained_model(cfg)
-    device = build.device(cfg)
+    model, checkpoint = loading.trained_model(cfg)
+    device = devices.device(cfg)
     model = model.to(device)
-    enlarging = build.trained_upsampler(cfg, checkpoint)
+    enlarging = loading.trained_upsampler(cfg, checkpoint)
     larger = None if enlarging is None else _Upsampler(*enlarging, device)
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
-    guidance = build.build_guidance(cfg)
+    guidance = scorers.build_guidance(cfg)
     label = checked_label(cfg, model, guidance)
     captions = _captions(cfg)
     cut = tokens_cut(captions, tokenizer)
@@ -52,7 +52,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         say_cut(larger.tokenizer, upsampler=captions[: cfg.count])
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
-    with Progress("drawing", cfg.count) as progress, build.precision(cfg)():
+    with Progress("drawing", cfg.count) as progress, devices.precision(cfg)():
         for start in range(0, cfg.count, cfg.batch):
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
             own = [captions[i % len(captions)] for i in numbers]

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from genzoo import build
-from genzoo.check import check_able, check_drawing, check_given, writable
-from genzoo.console import say
-from genzoo.handed import mentioned
-from genzoo.image import to_float, to_uint8
+from genzoo.core.image import to_float, to_uint8
+from genzoo.machine.console import say
+from genzoo.machine.redaction import mentioned
+from genzoo.run import devices
+from genzoo.run.check import check_able, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, say_cut
 from genzoo.tasks.given import open_square
 from genzoo.tasks.pictures import save_strip
@@ -29,7 +29,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     given = open_square(cfg.image, cfg.data.image_size)
     trained = Trained.of(cfg)
     cut = say_cut(trained.tokenizer, source=source, target=target)
-    with torch.no_grad(), build.precision(cfg)():
+    with torch.no_grad(), devices.precision(cfg)():
         way = trained.model.textdiff(
             to_float(given)[None].to(trained.device),
             trained.condition(source),

@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 
-from genzoo import build
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
 from genzoo.models.base import GenerativeModel
-from genzoo.noise import Noise
+from genzoo.run import devices, loading, scorers
 from genzoo.tasks.pictures import about_pictures
 from genzoo.tasks.sample import condition
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.types import Condition
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Trained:
         Raises:
             UsageError: where no checkpoint is named.
         """
-        model, checkpoint = build.trained_model(cfg)
-        device = build.device(cfg)
+        model, checkpoint = loading.trained_model(cfg)
+        device = devices.device(cfg)
         return cls(
             model.to(device),
             read_tokenizer(checkpoint.about["tokenizer"]),
-            build.build_guidance(cfg),
+            scorers.build_guidance(cfg),
             checkpoint.config["data"]["image_size"],
             cfg.seed,
             device,

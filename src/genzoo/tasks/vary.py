@@ -8,17 +8,11 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from genzoo import build
-from genzoo.check import (
-    check_able,
-    check_captions,
-    check_drawing,
-    check_given,
-    writable,
-)
-from genzoo.console import Progress, say
-from genzoo.handed import mentioned
-from genzoo.image import save_png, to_float, to_uint8
+from genzoo.core.image import save_png, to_float, to_uint8
+from genzoo.machine.console import Progress, say
+from genzoo.machine.redaction import mentioned
+from genzoo.run import devices
+from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
 from genzoo.tasks.given import open_square
 from genzoo.tasks.pictures import save_grid
@@ -41,7 +35,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     cut = say_cut(trained.tokenizer, prompt=prompt)
     say_cut_by_guide(trained.guidance, [prompt or ""])
     pictures = []
-    computing = build.precision(cfg)()
+    computing = devices.precision(cfg)()
     with Progress("drawing", cfg.count) as progress, torch.no_grad(), computing:
         for start in range(0, cfg.count, cfg.batch):
             numbers = range(start, min(start + cfg.batch, cfg.count))

@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from genzoo.errors import GenzooError, UsageError
+from genzoo.core.errors import GenzooError, UsageError
 
 if TYPE_CHECKING:
     import tokenizers

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from genzoo.core.types import Condition
 from genzoo.nn.transformer import Block
-from genzoo.types import Condition
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from genzoo.errors import GenzooError
+from genzoo.core.errors import GenzooError
 from genzoo.text.bpe import padded
 
 if TYPE_CHECKING:

@@ -1,0 +1,124 @@
+"""One job of a command or of a sweep."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.command.launch import run
+from genzoo.command.prepare import prepare
+from genzoo.config import paths
+from genzoo.core.errors import GenzooError, printable
+from genzoo.core.files import write_whole
+from genzoo.machine import distributed, signals
+from genzoo.machine.console import label
+from genzoo.machine.redaction import command
+from genzoo.machine.signals import Interrupted
+from genzoo.run import runfolder
+from genzoo.run.runfolder import Refused, locked
+
+ERROR = "error.txt"  # in the folder of a job that failed in a sweep
+
+
+class Failures:
+    """What went wrong in the jobs of this command.
+
+    Hydra prints a line of its own for a job that raises; so no job does, and the command line
+    looks here afterwards.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.status = 0
+
+    def clear(self) -> None:
+        """Forget what an earlier command in this process left."""
+        self.error, self.status = None, 0
+
+    def add(self, error: Exception, *, folder: Path) -> None:
+        """A job of a sweep failed: say so, keep the line in its folder, go on with the next."""
+        known = isinstance(error, GenzooError)
+        line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        line = printable(line)
+        if not isinstance(error, Refused) and not runfolder.finished(folder):
+            with contextlib.suppress(OSError):
+                (folder / ERROR).write_text(line + "\n", encoding="utf-8")
+        print(f"genzoo: {folder.name}: {line}", file=sys.stderr)  # noqa: T201
+        self.status = max(self.status, error.status if isinstance(error, GenzooError) else 1)
+
+    def collect(self, sweep: Path, *, since: float) -> None:
+        """Jobs that a launcher ran in other processes: their folders say how they ended.
+
+        Args:
+            sweep: the sweep's folder.
+            since: when it began, as files' times count; what failed before was another command's.
+        """
+        if any(file.stat().st_mtime >= since for file in sweep.rglob(ERROR)):
+            self.status = max(self.status, 1)
+
+
+failures = Failures()
+
+
+def job(cfg: DictConfig) -> dict[str, float] | None:
+    """Run one job of a single run or of a sweep; a failed job does not end the sweep."""
+    # Unresolved: it has been resolved once, and may hold ${ since.
+    runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    assert isinstance(runtime, dict)
+    folder = Path(runtime["output_dir"])
+    sweep = HydraConfig.get().mode.name == "MULTIRUN"
+    if sweep and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
+        label(folder.name)  # others may speak at the same time
+    try:
+        with _held(folder):
+            _keep_composed(cfg, folder)
+            return run(prepare(cfg, folder, sweep=sweep))
+    except Exception as error:
+        if isinstance(interrupted := signals.after(error), Interrupted):
+            raise interrupted from error
+        if sweep and cfg.debug != "traceback":
+            failures.add(error, folder=folder)
+        else:
+            failures.error = error
+        return None
+
+
+def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """The run's folder, held by the process that starts the others, or by the first of them."""
+    return contextlib.nullcontext() if distributed.rank() else locked(folder)
+
+
+def _keep_composed(cfg: DictConfig, folder: Path) -> None:
+    """What Hydra composed, for a job that comes no further than this; nothing in a used folder."""
+    if distributed.rank() or (folder / paths.CONFIG).exists():
+        return
+    place = folder / ".hydra"
+    place.mkdir(exist_ok=True)
+    write_whole(place / "config.yaml", OmegaConf.to_yaml(cfg))
+    write_whole(place / "overrides.yaml", OmegaConf.to_yaml(HydraConfig.get().overrides.task))
+
+
+class CompareAfterSweep(Callback):  # type: ignore[misc]
+    """After a sweep of training or evaluation jobs, compare their results."""
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Called by Hydra before the first job."""
+        self.began = time.time() - 1  # file systems keep time less exactly
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Called by Hydra once every job of the sweep has ended."""
+        failures.collect(Path(config.hydra.sweep.dir), since=self.began)
+        if config.task.name not in ("fit", "evaluate"):
+            return
+        from genzoo.tasks.compare import compare
+
+        folder = Path(config.hydra.sweep.dir)
+        typed = command(["python", "-m", "genzoo", "-m", *config.hydra.overrides.task])
+        compare([folder], folder, command=typed, logger=config.logger)

@@ -1,0 +1,1 @@
+"""Configurations: their files, keys, values, and the objects that they name."""

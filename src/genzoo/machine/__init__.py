@@ -1,0 +1,1 @@
+"""What the machine, the terminal, the network and the dashboards are told."""

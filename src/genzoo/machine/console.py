@@ -1,0 +1,88 @@
+"""What a run says on the terminal: one line at a time, from the first process alone."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+from genzoo.core.errors import printable
+from genzoo.machine import distributed
+
+LABEL = "GENZOO_LABEL"  # in the environment, so that a job's own processes know it
+
+
+def label(name: str) -> None:
+    """Begin every line with a name: several jobs write to one terminal, which then has no bars."""
+    os.environ[LABEL] = name
+
+
+def say(line: str) -> None:
+    """Print a line to stdout, if this is the first process."""
+    if distributed.rank() == 0:
+        name, line = os.environ.get(LABEL), printable(line)
+        print(f"{name} | {line}" if name else line, flush=True)  # noqa: T201 - progress, here alone
+
+
+class Progress:
+    """Progress of a countable thing: a moving bar on a terminal, now and then a line elsewhere.
+
+    Args:
+        what: what is counted, e.g. ``"drawing"``.
+        total: how many there will be, or None where nobody knows.
+        every: seconds between two lines where there is no terminal.
+    """
+
+    def __init__(self, what: str, total: int | None, *, every: float = 10.0) -> None:
+        self.what, self.total, self.every = what, total, every
+        self._started = self._spoken = time.monotonic()
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __enter__(self) -> Progress:
+        from rich.console import Console
+
+        console = Console()
+        if console.is_terminal and distributed.rank() == 0 and LABEL not in os.environ:
+            from rich.progress import (
+                BarColumn,
+                TextColumn,
+                TimeElapsedColumn,
+                TimeRemainingColumn,
+            )
+            from rich.progress import (
+                Progress as Bar,
+            )
+
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn(
+                    "{task.completed:,.0f}/{task.total:,.0f}"
+                    if self.total
+                    else "{task.completed:,.0f}"
+                ),
+                TimeElapsedColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
+            self._bar = Bar(*columns, console=console)
+            self._task = self._bar.add_task(self.what, total=self.total, note="")
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def at(self, done: int, *, note: str = "") -> None:
+        """So many are done."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, note=note)
+            return
+        now = time.monotonic()
+        finished = done == self.total and now - self._started > self.every
+        if now - self._spoken >= self.every or finished:
+            self._spoken = now
+            of = f" of {self.total:,}" if self.total else ""
+            say(f"  {self.what}: {done:,}{of} ({now - self._started:.0f} s) {note}".rstrip())

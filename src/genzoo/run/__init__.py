@@ -1,0 +1,1 @@
+"""What a run is made of: its folder, devices, data, tokenizer and model."""

@@ -1,0 +1,178 @@
+"""Data, tokenizer and model of a run, from its configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.config.objects import build
+from genzoo.config.values import plain, wrapped
+from genzoo.core.errors import UsageError
+from genzoo.core.noise import split_seed
+from genzoo.machine.console import Progress, say
+from genzoo.models.base import GenerativeModel
+from genzoo.models.unclip import UnCLIP, trained_parts
+from genzoo.text.bpe import BPETokenizer
+from genzoo.text.stored import read_tokenizer
+from genzoo.text.tokenizer import Tokenizer
+from genzoo.weights import openai_clip
+from genzoo.weights.checkpoint import Checkpoint, load_into, read
+from genzoo.weights.openai_clip import is_pair, pair
+
+if TYPE_CHECKING:
+    from genzoo.data.dataset import TextImageData
+
+# What torch says of sizes that cannot be allocated, or not even be counted.
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
+             "storage size calculation overflowed", "overflow when unpacking")  # fmt: skip
+
+
+def build_data(cfg: DictConfig) -> TextImageData:
+    """The captioned images, drawn into the cache if they are not there yet."""
+    node = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(node, dict)
+    with Progress("drawing the images", None) as progress:
+        data: TextImageData = build(
+            {str(k): v for k, v in node.items()},
+            progress=lambda done, total: progress.at(done, note=f"of {total:,}"),
+        )
+    splits = ", ".join(f"{name} {count:,}" for name, count in data.splits.items())
+    say(f"{data.name}: {len(data):,} captioned images ({splits}), {data.image_size} px")
+    if data.skipped:
+        say(f"  {data.skipped} images were skipped, see {data.report}")
+    return data
+
+
+def build_tokenizer(
+    cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
+) -> Tokenizer:
+    """The checkpoint's tokenizer, that of the CLIP to build on, or one of the training's own."""
+    source, base = checkpoint, cfg.get("clip")
+    if source is None and base is not None:  # one tokenizer for CLIP and what is built on it
+        if is_pair(base):
+            return openai_clip.tokenizer(pair(base, cfg.weights_dir).text.parent)
+        source = read(Path(base))
+    if source is not None:
+        return read_tokenizer(source.about["tokenizer"])
+    return BPETokenizer.train(
+        data.texts("train"), vocab_size=cfg.text.vocab_size, context=cfg.text.context
+    )
+
+
+def build_model(cfg: DictConfig) -> GenerativeModel:
+    """The model with the initial weights that belong to the seed."""
+    seed = split_seed(cfg.seed, "initial weights")
+    seed_everything(seed)
+    node = OmegaConf.to_container(cfg.model, resolve=True)
+    assert isinstance(node, dict)
+    with _memory_enough(cfg.model.name):
+        model: GenerativeModel = build({str(k): v for k, v in node.items()})
+        model = model.to(memory_format=torch.channels_last)
+    sampler = build_sampler(cfg)
+    if sampler is not None:
+        model.sampler = sampler
+    return model
+
+
+@contextlib.contextmanager
+def _memory_enough(name: str) -> Iterator[None]:
+    """Networks that no memory holds, told in one line."""
+    try:
+        yield
+    except (RuntimeError, TypeError, MemoryError) as error:
+        said = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY):
+            raise UsageError(
+                f"the networks of this model={name} need more memory than there is",
+                "write smaller numbers for the keys of its networks (model.*)",
+            ) from error
+        raise
+
+
+def check_beginning(cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint) -> None:
+    """Refuse typed keys that say where a training begins, for one that goes on.
+
+    What they set is kept in the checkpoint, whose value would win in silence.
+
+    Args:
+        cfg: the prepared configuration.
+        model: built by it, with the checkpoint's weights.
+        checkpoint: that is continued.
+
+    Raises:
+        UsageError: names the keys.
+    """
+    own, saved = plain(cfg), checkpoint.config["model"]
+    before = dict(_leaves(saved, "model."))
+    typed = [key for key, value in _leaves(own["model"], "model.") if before.get(key) != value]
+    if not typed:
+        return
+    begun = build_model(wrapped({**own, "model": saved})).state_dict()
+    wanted, held = build_model(cfg).state_dict(), model.state_dict()
+    for name, value in wanted.items():
+        if not torch.equal(value, begun[name]) and not torch.equal(value, held[name]):
+            raise UsageError(
+                f"{', '.join(typed)}: the training in {checkpoint.path} has begun with another "
+                f"{name}, and goes on from what became of it",
+                "leave it away, or train anew",
+            )
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def take_over(cfg: DictConfig, model: GenerativeModel) -> str | None:
+    """Give a new unCLIP its CLIP, and the parts that were trained before it.
+
+    Returns:
+        Whose they are; None where nothing is taken over.
+
+    Raises:
+        UsageError: where their shapes differ.
+    """
+    if not isinstance(model, UnCLIP) or cfg.get("clip") is None:
+        return None
+    if is_pair(cfg.clip):
+        theirs = openai_clip.load(pair(cfg.clip, cfg.weights_dir))
+        model.clip.load_state_dict(theirs.model.state_dict())
+        return theirs.name
+    source = read(Path(cfg.clip))
+    own = source.config["model"]
+    if own["name"] == "clip":
+        load_into(model.clip, source.ema, path=source.path)
+        return source.name
+    parts = {"clip": model.clip, "prior": model.prior, "decoder": model.decoder}
+    for name in ("clip", *trained_parts(own["stage"], own["before"])):
+        below = {k.partition(".")[2]: v for k, v in source.ema.items() if k.startswith(f"{name}.")}
+        load_into(parts[name], below, path=source.path)
+    return source.name
+
+
+def build_sampler(cfg: DictConfig) -> Any:
+    """How samples are drawn, for models that take many steps; None for the others."""
+    return _chosen(cfg.sampler, None)
+
+
+def _chosen(section: DictConfig, nothing: Any) -> Any:
+    node = OmegaConf.to_container(section, resolve=True)
+    assert isinstance(node, dict)
+    return build({str(k): v for k, v in node.items()}) if "_target_" in node else nothing
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the global generators, for what draws without being told from where."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is what is meant
+    torch.manual_seed(seed)

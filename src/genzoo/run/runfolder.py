@@ -1,0 +1,342 @@
+"""Whose a run's folder is: nobody's, a finished run's, or one's own to go on with.
+
+A run has finished when its command has come to its end; its config.yaml says so then
+(`run.finished`). This holds for every task. Where an earlier genzoo wrote the folder, a
+results.json says it. What happens when a command is given a folder with a run in it:
+
+- it is running: refused. The process that works in a folder holds a lock on it.
+- it has not finished, and the configuration is the same: a training goes on from its last
+  checkpoint; what has none, and every other task, begins anew.
+- it has not finished, and the configuration is another one: refused, with what differs.
+- it has finished: refused; in a sweep a finished job with the same configuration is left alone.
+- the folder's own checkpoint is named, and the task is fit: it goes on from there.
+- a comparison of the same runs: it is made anew.
+- `overwrite=true`: what the earlier run wrote is removed, and the run begins anew.
+- it came to no output, as after a mistake in the command: the run begins.
+- its files are not of a run of genzoo's: refused, with `overwrite=true` as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.config.paths import CONFIG, LAST
+from genzoo.config.renamed import with_new_names
+from genzoo.config.typed import escaped
+from genzoo.core.errors import UsageError
+from genzoo.core.files import write_whole
+from genzoo.machine.console import say
+
+LOCK = ".lock"
+
+
+# All that tasks write into a run's folder; what `overwrite=true` removes, and no more.
+WRITTEN = (
+    CONFIG, "results.json", "error.txt", "rank_errors.jsonl", "curves.jsonl", "curves.csv",
+    "retrieval.png", "comparison.html", "comparison.md", "comparison.json", "comparison.png",
+    "checkpoints/last.ckpt", "checkpoints/*.new", "gallery/gallery.json", "gallery/*-[0-9]*.png",
+    "gallery/interpolation.png", "progress/[0-9]*.png", ".hydra/config.yaml",
+    ".hydra/overrides.yaml",
+    *(f"{name}/{pattern}" for name in ("samples", "versions", "inpainted", "interpolation",
+      "textdiff") for pattern in ("[0-9]*.png", "grid.png", "strip.png")),
+)  # fmt: skip
+
+
+# Of these what lies there before a task has done anything.
+FIRST = (CONFIG, "error.txt", "rank_errors.jsonl", ".hydra/config.yaml", ".hydra/overrides.yaml")
+
+
+# Of these one alone makes a folder that of a run.
+RESULTS = ("results.json", str(LAST), "curves.jsonl")
+
+
+# Keys that may name files and folders that a command reads.
+READ = (
+    "checkpoint", "clip", "upsampler", "image", "mask", "end", "prompt", "end_prompt",
+    "guidance.checkpoint", "metrics.clip", "data.root", "data.source.root",
+)  # fmt: skip
+
+
+# What does not change what a run computes.
+APART = ("run", "overwrite", "debug", "output", "logger", "cpu", "weights_dir")
+
+
+class Refused(UsageError):
+    """A folder is not this command's to write to."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder and hold it as long as this process works there.
+
+    The system lets go of the lock when the process ends, however it ends. Between the machines
+    of a cluster it holds where their shared file system passes `flock` on.
+
+    Raises:
+        Refused: when another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            who = os.pread(file, 200, 0).decode(errors="replace").strip()
+            raise Refused(
+                f"{folder} is in use by {who or 'another process'}",
+                "wait until it has ended, or choose another folder",
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+            say(f"{folder} cannot be locked ({error.strerror}): start no second run there")
+        with contextlib.suppress(OSError):  # a full disk: the lock holds without it
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        with _not_in_children(file):
+            yield
+    finally:
+        # Let go before closing: a child that was forked just now may not have closed it yet.
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
+        os.close(file)
+
+
+@contextlib.contextmanager
+def _not_in_children(file: int) -> Iterator[None]:
+    """Let forked processes (of a data loader) close the file: the lock is this process's."""
+    here = [file]
+
+    def close() -> None:
+        if here:
+            with contextlib.suppress(OSError):
+                os.close(here[0])
+
+    os.register_at_fork(after_in_child=close)
+    try:
+        yield
+    finally:
+        here.clear()
+
+
+def begin(cfg: DictConfig) -> bool:
+    """Take the folder over for a run, or refuse to, by the rule above.
+
+    `cfg.run.resume` is set to the checkpoint of the folder that an unfinished training goes on
+    from, and config.yaml is written.
+
+    Args:
+        cfg: the prepared configuration.
+
+    Returns:
+        False for a job of a sweep that has finished before and is left alone.
+
+    Raises:
+        Refused: with what lies there and what to type instead.
+    """
+    folder = Path(cfg.run.folder)
+    last = folder / LAST
+    cfg.run.resume, cfg.run.finished = None, False
+    own = cfg.checkpoint is not None and Path(cfg.checkpoint) == last.resolve()
+    of_a_run = _of_a_run(folder)
+    if of_a_run and not _by_genzoo(folder):
+        raise Refused(f"{folder} holds files that no genzoo run wrote", "choose another folder")
+    if cfg.overwrite and of_a_run:
+        if own or _needed(folder, cfg):
+            raise Refused(
+                f"overwrite=true would remove what the command needs from {folder}",
+                "write to another folder",
+            )
+        clear(folder)
+    elif of_a_run:
+        fit = cfg.task.name == "fit"
+        worked = finished(folder) or any(_written(folder, but=FIRST))
+        if worked and not (own and fit) and not _same(cfg, _saved(folder), folder):
+            return False
+        if fit and last.exists() and not finished(folder):
+            cfg.run.resume = escaped(str(last))
+            say(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
+        elif fit and not own:
+            say(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
+    if of_a_run or cfg.run.group is not None:  # only jobs of sweeps write one
+        (folder / "error.txt").unlink(missing_ok=True)
+    save(cfg)
+    return True
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """Leave a finished run's config.yaml as it was where the command turns out to be mistyped.
+
+    What is wrong may be found only when the data or the budget are looked at, after `begin`.
+    """
+    config = folder / CONFIG
+    text = config.read_text(encoding="utf-8") if finished(folder) and config.exists() else None
+    before = _written_at(folder / LAST)
+    try:
+        yield
+    except UsageError:
+        if text is not None and before is not None and _written_at(folder / LAST) == before:
+            write_whole(config, text)
+        raise
+
+
+def _written_at(file: Path) -> int | None:
+    return file.stat().st_mtime_ns if file.exists() else None
+
+
+def save(cfg: DictConfig) -> None:
+    """Write config.yaml, as plain YAML that `genzoo.config.values.read` reads."""
+    write_whole(Path(cfg.run.folder) / CONFIG, OmegaConf.to_yaml(cfg, resolve=True))
+
+
+def end(cfg: DictConfig) -> None:
+    """The run has come to its end: say so in its config.yaml."""
+    cfg.run.finished = True
+    save(cfg)
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has come to its end; False where there is none."""
+    state = (_saved(folder).get("run") or {}).get("finished")
+    return (folder / "results.json").exists() if state is None else bool(state)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run wrote into its folder, and nothing else there."""
+    for file in list(_written(folder)):
+        file.unlink()
+    for name in {Path(pattern).parent for pattern in WRITTEN} - {Path()}:
+        with contextlib.suppress(OSError):  # not there, or holds files of the person's own
+            (folder / name).rmdir()
+
+
+def _written(folder: Path, *, but: tuple[str, ...] = ()) -> Iterator[Path]:
+    """Files of a run in its folder, without those of some patterns."""
+    for pattern in WRITTEN:
+        if pattern not in but:
+            yield from folder.glob(pattern)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys that two configurations both have, with other values, as they would be typed.
+
+    A key that only one of them has belongs to another version of genzoo, or to a part that
+    differs by name.
+    """
+    found = []
+    for key in before.keys() & now.keys() - (set() if prefix else set(APART)):
+        old, new = before[key], now[key]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            found.append(f"{prefix}{key}={_word(new)} (there: {_word(old)})")
+    return sorted(found)
+
+
+def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
+    """Whether the folder's run is this one, to be begun or gone on with.
+
+    Returns:
+        False for a finished job of a sweep.
+
+    Raises:
+        Refused: for any other one, and for a finished one.
+    """
+    now = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(now, dict)
+    if _lies_at(saved.get("checkpoint"), folder):  # it has gone on from itself before
+        now = {key: value for key, value in now.items() if key != "checkpoint"}
+    other = differences(saved, {str(key): value for key, value in now.items()})
+    same = bool(saved) and not other
+    if same and cfg.task.name == "compare":
+        return True
+    task = (saved.get("task") or {}).get("name", "fit")
+    what = f"a run of task={task}" if saved else "what another run left"
+    further = f"checkpoint={folder} hydra.run.dir={folder}" if (folder / LAST).exists() else None
+    if finished(folder) or not saved:
+        if same and cfg.run.group is not None:
+            say(f"{folder.name} has finished before and is left alone")
+            return False
+        further = further and f"train it further with {further} budget.images=..."
+        raise Refused(
+            f"{folder} holds {what.replace('a run', 'a finished run')}", _remedy(cfg, further)
+        )
+    if not same:
+        shown = ", ".join(other[:4]) + (f" and {len(other) - 4} more" if len(other) > 4 else "")
+        further = f"go on with it by {further}" if further and task == "fit" else None
+        raise Refused(
+            f"{folder} holds {what} that has not finished, with another configuration: {shown}",
+            _remedy(cfg, further),
+        )
+    return True
+
+
+def _remedy(cfg: DictConfig, further: str | None) -> str:
+    clearing = None if _needed(Path(cfg.run.folder), cfg) else "clear it with overwrite=true"
+    return ", ".join(way for way in (further, clearing, "or choose another folder") if way)
+
+
+def _saved(folder: Path) -> dict[str, Any]:
+    """The configuration of the run in a folder; empty where there is none that can be read."""
+    try:
+        found = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return with_new_names(found) if isinstance(found, dict) else {}
+
+
+def _needed(folder: Path, cfg: DictConfig) -> bool:
+    """Whether the command reads something in its folder that would be removed."""
+    if cfg.task.name == "compare":
+        return _of_a_run(folder) and (_saved(folder).get("task") or {}).get("name") != "compare"
+    return any(_overlap(OmegaConf.select(cfg, key), folder) for key in READ)
+
+
+def _overlap(word: Any, folder: Path) -> bool:
+    """Whether a file or folder that is there lies below the run's folder, or the other way."""
+    if not isinstance(word, str):
+        return False
+    try:
+        path, place = Path(word).expanduser().resolve(), folder.resolve()
+        below = path.is_relative_to(place) or (path.is_dir() and place.is_relative_to(path))
+        return below and path.exists()
+    except (OSError, ValueError, RuntimeError):  # a caption, and no path at all
+        return False
+
+
+def _of_a_run(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (CONFIG, *RESULTS))
+
+
+def _by_genzoo(folder: Path) -> bool:
+    """Whether a folder's config.yaml is that of a run; an earlier genzoo's has no `run`."""
+    if not (folder / CONFIG).exists():  # what is left of a run
+        return True
+    saved = _saved(folder)
+    parts = ("task", "run", "model")
+    task, *others = (isinstance(saved.get(part), Mapping) for part in parts)
+    return task and any(others)
+
+
+def _lies_at(word: Any, folder: Path) -> bool:
+    """Whether a word names the folder's own checkpoint."""
+    if not isinstance(word, str):
+        return False
+    return Path(word).expanduser().resolve() == folder.resolve() / LAST
+
+
+def _word(value: Any) -> str:
+    """A value as it would be typed."""
+    words = {None: "null", True: "true", False: "false"}
+    return words[value] if value is None or isinstance(value, bool) else str(value)

@@ -1,0 +1,205 @@
+"""CLIPs of the package open_clip as a `Matcher`: `open_clip/<model>/<pretrained tag or file>`.
+
+They read clean images alone. The package is optional, and brings and fetches its own weights.
+
+Shape letters: b batch, c channels, h height, w width, k features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genzoo.core.errors import GenzooError, Unsupported, UsageError
+from genzoo.diffusion.schedule import Level
+
+PREFIX = "open_clip/"
+PACKAGE = "open_clip"
+EXAMPLE = "open_clip/ViT-B-32/laion2b_s34b_b79k"
+
+
+@dataclass(frozen=True)
+class OpenCLIPMatcher:
+    """A `Matcher` of one of the package's models.
+
+    Attributes:
+        model: the package's, in evaluation mode.
+        tokenize: its own tokenizer; called with texts and, where it should not be the model's,
+            the number of tokens.
+        context: tokens a caption.
+        name: the word that names it.
+    """
+
+    model: nn.Module
+    tokenize: Callable[..., Int[Tensor, "b l"]]
+    context: int
+    name: str
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Which CLIP with which weights."""
+        return {
+            "clip": self.name,
+            "clip_sha256": self.sha256,
+            "clip_image_size": self.image_size,
+            "clip_tokens": self.context,
+        }
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the names, shapes and values of its weights: files differ, tags are only names."""
+        found = hashlib.sha256()
+        for name, value in sorted(self.model.state_dict().items()):
+            found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            plain = value.detach().cpu().contiguous().reshape(-1)
+            found.update(plain.view(torch.uint8).numpy().tobytes())
+        return found.hexdigest()
+
+    @property
+    def noise_aware(self) -> bool:
+        """Never: all were trained on clean images."""
+        return False
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of the images that it was trained on."""
+        size = self._seeing.image_size
+        return int(size[0] if isinstance(size, tuple | list) else size)
+
+    @property
+    def scale(self) -> float:
+        """The inverse temperature that it was trained with."""
+        scale: Any = self.model.logit_scale
+        return float(scale.detach().exp())
+
+    def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
+        """Unit vectors; a caption that is too long is cut."""
+        model: Any = self.model
+        with torch.no_grad():
+            tokens = self.tokenize(list(captions)).to(model.logit_scale.device)
+            return F.normalize(model.encode_text(tokens).float(), dim=-1)
+
+    def of_images(
+        self, images: Float[Tensor, "b c h w"], level: Level | None = None
+    ) -> Float[Tensor, "b k"]:
+        """Unit vectors of images in [-1, 1], resized to the model's size.
+
+        Raises:
+            Unsupported: for noisy images.
+        """
+        if level is not None:
+            raise Unsupported(
+                f"{self.name} reads clean images alone", "guide by guidance.checkpoint=openai"
+            )
+        size = (self.image_size,) * 2
+        if images.shape[2:] != size:
+            images = F.interpolate(
+                images, size, mode="bicubic", antialias=True, align_corners=False
+            )
+        mean, std = (
+            images.new_tensor(values).view(1, 3, 1, 1)
+            for values in (self._seeing.image_mean, self._seeing.image_std)
+        )
+        model: Any = self.model
+        return F.normalize(model.encode_image(((images + 1) / 2 - mean) / std).float(), dim=-1)
+
+    def to(self, device: torch.device | str) -> OpenCLIPMatcher:
+        """Itself, on another device."""
+        self.model.to(device)
+        return self
+
+    def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
+        """Which captions are too long to be read whole.
+
+        A caption that is cut ends in the end token where a longer context has one of its own.
+        """
+        own = self.tokenize(list(captions), self.context)
+        longer = self.tokenize(list(captions), 2 * self.context)
+        return (own != longer[:, : self.context]).any(dim=1)
+
+    @property
+    def _seeing(self) -> Any:
+        """The model's image encoder, which knows how images were prepared."""
+        return self.model.visual
+
+
+def is_named(word: str) -> bool:
+    """Whether a word for a checkpoint means one of the package's models."""
+    return word.startswith(PREFIX)
+
+
+def check(word: str) -> None:
+    """Make sure that a word names a model and weights, and that the package is there.
+
+    Raises:
+        UsageError: if not.
+    """
+    _parts(word)
+    if importlib.util.find_spec(PACKAGE) is None:
+        raise UsageError(f"{word} needs the package open_clip", "pip install 'genzoo[open-clip]'")
+
+
+def load(word: str) -> OpenCLIPMatcher:
+    """The model that a word names, on the CPU; the package fetches weights that it lacks.
+
+    Raises:
+        UsageError: for a word that names nothing, or without the package.
+        GenzooError: where the weights cannot be had or do not fit.
+    """
+    check(word)
+    file = Path(_parts(word)[1]).expanduser()
+    return _loaded(word, file.stat().st_mtime_ns if file.is_file() else None)
+
+
+@lru_cache(maxsize=2)  # for guidance and for the score; hashing and loading take seconds
+def _loaded(word: str, changed: int | None) -> OpenCLIPMatcher:
+    import open_clip
+
+    name, weights = _parts(word)
+    if name not in open_clip.list_models():
+        raise UsageError(
+            f"the package open_clip has no model {name}", f"name one of its own: {EXAMPLE}"
+        )
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if weights not in tags and not Path(weights).expanduser().is_file():
+        raise UsageError(
+            f"{weights} is neither a file nor weights that open_clip knows of {name}",
+            f"use a file or one of {', '.join(tags) or 'none'}",
+        )
+    chosen = weights if weights in tags else str(Path(weights).expanduser())
+    # The package only warns where weights were trained with another activation than the model's.
+    quick = bool(open_clip.pretrained.get_pretrained_cfg(name, weights).get("quick_gelu"))
+    try:
+        model = open_clip.create_model(
+            name, pretrained=chosen, precision="fp32", device="cpu", force_quick_gelu=quick
+        )
+        tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:  # whatever the network, the hub or torch raises
+        said = " ".join(str(error).split())[:300]
+        raise GenzooError(
+            f"open_clip cannot make {name} with {weights} ({type(error).__name__}: {said})",
+            "fetch the weights elsewhere and name the file: open_clip/<model>/<file>",
+        ) from error
+    model.eval().requires_grad_(False)
+    return OpenCLIPMatcher(model, tokenizer, int(tokenizer.context_length), word)
+
+
+def _parts(word: str) -> tuple[str, str]:
+    """The model's name and its weights: a tag or a file."""
+    name, _, weights = word.removeprefix(PREFIX).partition("/")
+    if not is_named(word) or not name or not weights:
+        raise UsageError(
+            f"{word} names no model and weights of open_clip",
+            f"write open_clip/<model>/<pretrained tag or file>, for instance {EXAMPLE}",
+        )
+    return name, weights

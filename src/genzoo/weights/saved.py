@@ -1,0 +1,185 @@
+"""The door between a file that somebody may have handed on and what genzoo carries out.
+
+There are two kinds of configuration. What a person types, and the YAML files that they or genzoo
+keep, are the person's own: interpolations in them are resolved, and they may name any class. What
+is read out of a checkpoint is data: no `${...}` in it is resolved (`values.wrapped`), it names
+classes of genzoo alone and those only where one belongs, and it decides neither where anything is
+written nor what is fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.config.keys import typed_keys
+from genzoo.config.merge import FROM_CHECKPOINT, Admitted
+from genzoo.config.paths import config_dir
+from genzoo.config.values import wrapped
+from genzoo.core.errors import UsageError
+from genzoo.machine.console import say
+from genzoo.weights.names import OPENAI
+
+# Where a saved configuration names a class, and the group of files that say which there are.
+SLOTS = {
+    "model": "model",
+    "model.arch": "model/arch",
+    "model.dequantisation": "model/dequantisation",
+    "model.process": "model/process",
+    "model.clip.process": "model/process",
+    "model.prior.process": "model/process",
+    "model.decoder.process": "model/process",
+    "data": "data",
+    "data.source": "data",
+    "sampler": "sampler",
+    "guidance": "guidance",
+}
+WITHIN = {"model": "model", "data.source": "source"}  # the key in such a file, where it has one
+FETCHED = (OPENAI, "open_clip/")  # words for a CLIP that comes out of the network
+DEEPEST, MOST = 32, 100_000  # levels and values of a configuration
+
+
+@cache
+def classes(slot: str) -> frozenset[str]:
+    """The classes that a saved configuration may name there: those of the files in configs/."""
+    files = (config_dir() / SLOTS[slot]).glob("*.yaml")
+    nodes = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+    inner = [node.get(WITHIN[slot], {}) if slot in WITHIN else node for node in nodes]
+    return frozenset(node["_target_"] for node in inner if "_target_" in node)
+
+
+def examined(config: object, *, path: Path) -> dict[str, Any]:
+    """The configuration out of a file, if it is plain data with what every command reads.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if not isinstance(config, dict):
+        raise _odd(path, "is none")
+    if sum(1 for _ in islice(_values(config, path), MOST)) == MOST:
+        raise _odd(path, f"has more than {MOST:,} values")
+    for section in FROM_CHECKPOINT:
+        if section != "seed" and not isinstance(config.get(section), dict):
+            raise _odd(path, f"has no section {section}")
+    model, data = config["model"], config["data"]
+    source = data.get("source")
+    if not isinstance(source, dict) or not all("_target_" in s for s in (model, data, source)):
+        raise _odd(path, "names no model or no data")
+    for section in (model, data, config["sampler"], config["guidance"]):
+        name = section.get("name")
+        if not isinstance(name, str) or not name.isprintable():
+            raise _odd(path, f"has the name {name!r} in it")
+    for number in (data.get("image_size"), config.get("seed")):
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise _odd(path, "has no whole numbers as data.image_size and seed")
+    return config
+
+
+def admitted(
+    config: Mapping[str, Any],
+    *,
+    path: Path,
+    own: DictConfig | None = None,
+    overrides: Sequence[str] = (),
+) -> Admitted:
+    """The part of a saved configuration that may join a command, once nothing speaks against it.
+
+    Args:
+        config: as `examined` returned it.
+        path: of the file that it comes from.
+        own: the command's own configuration, which may name classes of the person's own.
+        overrides: what was typed, as Hydra lists it.
+
+    Raises:
+        UsageError: for a class that is not genzoo's, unless the command names it as well; for one
+            where none belongs; for weights that would have to be fetched and were not asked for.
+    """
+    typed = typed_keys(overrides)
+    kept = {section: config[section] for section in FROM_CHECKPOINT if section in config}
+    for place, named in _named(kept):
+        if f"{place}._target_" in typed or place in typed.keys() - {"model"}:
+            continue  # replaced by the person's own
+        if place not in SLOTS:
+            raise UsageError(
+                f"{path} names a class at {place}, where none belongs ({named!r})",
+                "it was made to do harm or by another program: do not use it",
+            )
+        mine = None if own is None else OmegaConf.select(own, f"{place}._target_")
+        if named != mine and (not isinstance(named, str) or named not in classes(place)):
+            raise UsageError(
+                f"{path} names the class {named!r} at {place}, which is not one of genzoo's",
+                f"if it is yours, name it as well: {place}._target_=...",
+            )
+    _nothing_fetched(kept, typed, path)
+    return Admitted(_written_elsewhere(kept, typed))
+
+
+def configuration(config: Mapping[str, Any], *, path: Path) -> DictConfig:
+    """A saved configuration by itself, for a model that a command names beside its own.
+
+    Raises:
+        UsageError: as `admitted`.
+    """
+    return wrapped(admitted(config, path=path))
+
+
+def _nothing_fetched(kept: Mapping[str, Any], typed: Mapping[str, str], path: Path) -> None:
+    word = kept.get("guidance", {}).get("checkpoint")
+    if word is None or {"guidance", "guidance.checkpoint"} & typed.keys():
+        return
+    if not isinstance(word, str) or word.startswith(FETCHED):
+        raise UsageError(
+            f"{path} asks for guidance by {word!r}, which comes out of the network",
+            f"type it to have it fetched: guidance.checkpoint={OPENAI}, or write guidance=none",
+        )
+
+
+def _written_elsewhere(kept: dict[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
+    """Without the folder that another machine's cache lay in."""
+    if "data" not in kept or "data" in typed:
+        return kept
+    cache_folder = kept["data"].get("cache")
+    if cache_folder is not None and "data.cache" not in typed:
+        say(f"the data.cache={cache_folder!r} of the checkpoint is not used; type it to use it")
+    return {**kept, "data": {**kept["data"], "cache": None}}
+
+
+def _named(tree: object, place: str = "") -> Iterator[tuple[str, object]]:
+    """Every place at which a class is named, and its name."""
+    if isinstance(tree, Mapping):
+        if "_target_" in tree:
+            yield place, tree["_target_"]
+        for key, value in tree.items():
+            yield from _named(value, f"{place}.{key}" if place else key)
+    elif isinstance(tree, list):
+        for number, value in enumerate(tree):
+            yield from _named(value, f"{place}[{number}]")
+
+
+def _values(tree: object, path: Path, depth: int = 0) -> Iterator[object]:
+    """Every value; an error for what is no plain data, or has no end."""
+    if depth > DEEPEST:
+        raise _odd(path, "is nested too deep")
+    if isinstance(tree, dict):
+        if not all(isinstance(key, str) for key in tree):
+            raise _odd(path, "has keys that are no text")
+        inner = list(tree.values())
+    elif isinstance(tree, list):
+        inner = tree
+    elif tree is None or isinstance(tree, str | int | float):
+        yield tree
+        return
+    else:
+        raise _odd(path, f"holds a {type(tree).__name__}")
+    for value in inner:
+        yield from _values(value, path, depth + 1)
+
+
+def _odd(path: Path, how: str) -> UsageError:
+    return UsageError(f"the configuration in {path} {how}", "name a checkpoint that genzoo wrote")
