@@ -64,7 +64,7 @@ def feature_extraction() -> Numbers:
     """The extractor, resizing included, against its bare network on images of the right size."""
     import torch
 
-    from genzoo.metrics.features import build_extractor
+    from genzoo.metrics.extractors import build_extractor
 
     extractor = build_extractor("efficientnet_lite0")
     images = torch.randint(0, 256, (64, 3, 32, 32), dtype=torch.uint8)

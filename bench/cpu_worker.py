@@ -20,7 +20,7 @@ import torch  # noqa: E402 - after malloc was told
 from bench.timing import in_turns  # noqa: E402
 
 if what == "extractor":
-    from genzoo.metrics.features import build_extractor
+    from genzoo.metrics.extractors import build_extractor
 
     extractor = build_extractor("efficientnet_lite0")
     images = torch.randint(0, 256, (32, 3, 32, 32), dtype=torch.uint8)

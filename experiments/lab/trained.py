@@ -13,7 +13,8 @@ from torch import Tensor
 
 from genzoo.config.values import escaped, read
 from genzoo.data.dataset import TextImageData
-from genzoo.metrics.features import FeatureExtractor, build_extractor
+from genzoo.metrics.extractors import build_extractor
+from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.models.base import GenerativeModel, identity

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.lab import style
+from experiments.steps.measure import Drawn
 from experiments.steps.rule import Point
 from genzoo.core.image import grid
-
-if TYPE_CHECKING:
-    from experiments.steps.study import Drawn
 
 SHOWN = 8  # pictures a row
 HUES = (style.BLUE, style.ORANGE, style.GREEN, style.RED)

@@ -2,49 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
-from experiments.lab.entries import Entry, entries
+from experiments.lab.entries import entries
 from experiments.lab.findings import Findings, Table, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
-from experiments.lab.trained import BATCH, Trained
+from experiments.lab.trained import BATCH
 from experiments.steps import picture, rule
+from experiments.steps.measure import Drawn, draw
 from genzoo.diffusion.sampling import Sampling
 from genzoo.metrics.real import extract
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """What one sampler made in one number of steps.
-
-    Attributes:
-        sampler: its name.
-        steps: that it made.
-        pictures: 8 bit.
-        seconds: that one picture took.
-        metrics: with their stamps.
-    """
-
-    sampler: str
-    steps: int
-    pictures: Tensor
-    seconds: float
-    metrics: dict[str, Entry]
-
-    @property
-    def point(self) -> rule.Point:
-        """For the rule."""
-        distance = float(self.metrics["frechet_distance"]["value"])
-        return rule.Point(self.steps, distance, self.seconds)
 
 
 def plan(settings: Settings) -> list[Run]:
@@ -65,7 +37,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         for steps in settings["steps"]:
             print(f"  {name}, {steps} steps", flush=True)
             trained.model.sampler = Sampling(name, steps=steps)
-            pictures, seconds = _draw(trained, count=settings["images"])
+            pictures, seconds = draw(trained, count=settings["images"])
             features = extract(pictures.split(BATCH), extractor)
             metrics = entries(
                 trained, real, features, extractor, sampler=str(trained.model.sampler)
@@ -82,14 +54,6 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
             "curves.png": partial(picture.curves, points),
         },
     )
-
-
-def _draw(trained: Trained, *, count: int) -> tuple[Tensor, float]:
-    """Pictures for held-out captions, the same noise for every sampler, and the seconds of one."""
-    indices = trained.data.spread("validation", count).tolist()
-    begin = time.perf_counter()
-    pictures = trained.drawn(indices, seed=int(trained.cfg.seed))
-    return pictures, (time.perf_counter() - begin) / len(indices)
 
 
 def _numbers(own: Drawn) -> dict[str, Any]:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from experiments.lab import style
+from experiments.unclip.measure import Drawn
 from genzoo.core.image import grid
-
-if TYPE_CHECKING:
-    from experiments.unclip.study import Drawn
 
 SHOWN = 12  # pictures a row
 HUES = {"glide": style.BLUE, "unclip": style.ORANGE}

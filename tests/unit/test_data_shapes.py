@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from genzoo.core.errors import UsageError
+from genzoo.data.raster import paint
 from genzoo.data.scene import (
     COLOURS,
     PLACES,
@@ -18,7 +19,7 @@ from genzoo.data.scene import (
     Thing,
 )
 from genzoo.data.shape_score import regions, score
-from genzoo.data.shapes import Shapes, matches, paint, parse
+from genzoo.data.shapes import Shapes, matches, parse
 
 RED, BLUE = COLOURS["red"], COLOURS["blue"]
 

@@ -26,7 +26,8 @@ from genzoo.lit.callbacks import Budget, Count
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.trainer import build_trainer
 from genzoo.metrics import domain, inception
-from genzoo.metrics.features import NetworkExtractor, build_extractor
+from genzoo.metrics.extractors import build_extractor
+from genzoo.metrics.features import NetworkExtractor
 from genzoo.models.base import AdversarialModel
 from genzoo.run.build import build_model
 from tests.devices import HostWaits, Watched, fake_cuda, no_host_reads, on_fake_cuda

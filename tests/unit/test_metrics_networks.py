@@ -11,7 +11,7 @@ from PIL import Image
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.metrics import inception
 from genzoo.metrics.domain import domain_record, train_domain_classifier
-from genzoo.metrics.features import build_extractor
+from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.files import default_cache, written_whole
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from genzoo.data.raster import ARM, coverage
 from genzoo.data.scene import COLOURS, PLACES, RELATIONS, SHAPES, SIZES, Mark, Scene, Thing
-from genzoo.data.shapes import ARM, coverage
 
 COVERED = 0.5  # share of full colour from which a pixel belongs to a shape
 SPECK = 0.35  # regions below this share of the smallest shape's area are noise

