@@ -191,7 +191,7 @@ def test_validation_and_drawing(there: There) -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("made", DRAWING, indirect=True)
 def test_versions_ways_and_edits(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("genzoo.models.unclip.INVERSION", 2)
+    monkeypatch.setattr("genzoo.models.manipulation.INVERSION", 2)
     model, batch, able = there.model.eval(), there.batch, there.model.capabilities
     images, cond, noise = batch.image, batch.condition, there.noise()
     if able.vary:

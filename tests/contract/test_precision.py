@@ -17,7 +17,7 @@ from PIL import Image
 
 from genzoo.config.paths import groups
 from genzoo.core.precision import DTYPES
-from genzoo.models import unclip
+from genzoo.models import manipulation
 from genzoo.weights.checkpoint import LAST
 
 Run = Callable[..., tuple[int, str, str]]
@@ -71,7 +71,7 @@ def test_a_family_trains_resumes_is_measured_and_draws(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(unclip, "INVERSION", 3)  # steps back from a given picture
+    monkeypatch.setattr(manipulation, "INVERSION", 3)  # steps back from a given picture
     folder = tmp_path / "run"
     own = sizes(name, clip, genzoo)
     common = (f"trainer.precision={precision}", f"hydra.run.dir={folder}", *MACHINE)

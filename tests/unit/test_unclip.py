@@ -16,11 +16,12 @@ from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Condition
 from genzoo.diffusion.guidance import Classifier, ClassifierFree, LogLikelihood
 from genzoo.diffusion.predict import Prediction
-from genzoo.diffusion.prior import Said
+from genzoo.diffusion.prior_network import Said
 from genzoo.diffusion.sampler import ddim_reversed, final
 from genzoo.diffusion.sampling import Sampling
 from genzoo.models.base import End, identity
-from genzoo.models.unclip import INVERSION, UnCLIP
+from genzoo.models.manipulation import INVERSION
+from genzoo.models.unclip import UnCLIP
 from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)

@@ -1,102 +1,118 @@
-"""The network of unCLIP's prior: from a caption to CLIP's embedding of an image.
+"""unCLIP's prior (Ramesh et al., arXiv 2204.06125, section 2.2): from captions to CLIP embeddings.
 
-Ramesh et al. (DALL-E 2), arXiv 2204.06125, section 2.2: a causal Transformer over the encoded
-caption, CLIP's embedding of it, the time, the noisy embedding of an image and a last position
-whose output is the embedding without noise.
+An embedding is treated as an image of one pixel with k channels, so that processes, samplers and
+guidance are those of images.
 
-Shape letters: b batch, l tokens, t of a token's vector, k of an embedding, d width.
+Shape letters: b batch, k of an embedding.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from genzoo.nn.transformer import Block
-from genzoo.nn.unet import time_features
-
-
-@dataclass(frozen=True)
-class Said:
-    """What is known of a caption.
-
-    Attributes:
-        tokens: CLIP's vectors of its tokens.
-        mask: True on the caption's own.
-        embedding: CLIP's embedding of it, numbers of size 1.
-        kept: 0 where all of this is left out, for guidance; else 1.
-    """
-
-    tokens: Float[Tensor, "b l t"]
-    mask: Bool[Tensor, "b l"]
-    embedding: Float[Tensor, "b k"]
-    kept: Float[Tensor, "b 1"]
-
-    def without(self) -> Said:
-        """The same, left out."""
-        return Said(self.tokens, self.mask, self.embedding, torch.zeros_like(self.kept))
-
-    def then(self, more: Said) -> Said:
-        """These rows and then those."""
-        pairs = zip(vars(self).values(), vars(more).values(), strict=True)
-        return Said(*(torch.cat(pair) for pair in pairs))
+from genzoo.core.noise import Noise
+from genzoo.core.types import Losses
+from genzoo.diffusion import guide
+from genzoo.diffusion.predict import Prediction
+from genzoo.diffusion.prior_network import PriorNetwork, Said
+from genzoo.diffusion.process import Process
+from genzoo.diffusion.sampling import Sampling
+from genzoo.diffusion.schedule import Schedule
 
 
-class PriorNetwork(nn.Module):
-    """Noisy embeddings to those without noise.
+class Prior(nn.Module):
+    """p(CLIP embedding of an image | caption), by diffusion.
 
     Args:
-        features: k.
-        token: t.
-        context: l.
-        width: d.
-        layers: of the Transformer.
-        heads: of its attention.
+        network: arguments of `PriorNetwork` beside those that CLIP decides.
+        process: what it is trained on.
+        features: k, numbers of an embedding.
+        token: numbers of a token's vector.
+        context: tokens a caption.
+        drop: share of captions left out in training (arXiv 2204.06125, section 2.2).
+        steps: of drawing.
+        scale: of its classifier-free guidance; 1 is off.
+        draws: made for each caption; the one that fits the caption best is kept.
     """
 
     def __init__(
-        self, *, features: int, token: int, context: int, width: int, layers: int, heads: int
+        self,
+        *,
+        network: Mapping[str, Any],
+        process: Process,
+        features: int,
+        token: int,
+        context: int,
+        drop: float,
+        steps: int,
+        scale: float,
+        draws: int,
     ) -> None:
         super().__init__()
-        self.width = width
-        self.tokens = nn.Linear(token, width)
-        self.caption = nn.Linear(features, width)
-        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
-        self.noisy = nn.Linear(features, width)
-        self.last = nn.Parameter(0.02 * torch.randn(1, 1, width))
-        self.position = nn.Parameter(0.02 * torch.randn(context + 4, width))
-        self.blocks = nn.ModuleList(Block(width, heads, causal=True) for _ in range(layers))
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, features)
+        self.process, self.drop, self.scale, self.draws = process, drop, scale, draws
+        self.sampler = Sampling("ddpm", steps=steps, threshold="none")
+        self.network = PriorNetwork(features=features, token=token, context=context, **network)
 
-    def forward(
-        self, z_t: Float[Tensor, "b k 1 1"], times: Shaped[Tensor, " b"], said: Said
-    ) -> Float[Tensor, "b k 1 1"]:
-        """The embedding without noise.
+    def losses(self, said: Said, vectors: Float[Tensor, "b k"], *, noise: Noise) -> Losses:
+        """The error of the embedding without noise."""
+        kept = (noise.child("drop").uniform(1) >= self.drop).to(vectors.dtype)
+        told = replace(said, kept=kept)
+        x_0 = vectors[..., None, None]
+        return self.process.losses(lambda z, times: self.network(z, times, told), x_0, noise=noise)
 
-        Args:
-            z_t: with noise, in the shape of an image of one pixel, which is how processes and
-                samplers know things.
-            times: steps of the process.
-            said: of the captions.
-        """
-        kept = said.kept[:, None]
-        shown = said.mask[..., None] * kept
-        x_bld = torch.cat(
-            [
-                self.tokens(said.tokens) * shown,
-                self.caption(said.embedding)[:, None] * kept,
-                self.time(time_features(times, self.width).to(z_t.dtype))[:, None],
-                self.noisy(z_t.flatten(1))[:, None],
-                self.last.expand(len(z_t), -1, -1),
-            ],
-            dim=1,
+    def draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
+        """Embeddings of size 1 a number, the best of `draws` for each caption."""
+        found = torch.stack(
+            [self._draw(said, noise=noise.child("draw", k)) for k in range(self.draws)]
         )
-        x_bld = x_bld + self.position
-        for block in self.blocks:
-            x_bld = block(x_bld)
-        out: Tensor = self.out(self.norm(x_bld[:, -1]))
-        return out[..., None, None]
+        fit = (found * said.embedding).sum(dim=2)  # cosines, as all have the same length
+        return found[fit.argmax(dim=0), torch.arange(len(noise), device=found.device)]
+
+    def _draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
+        schedule = self.process.schedule(self.sampler.steps)
+        denoise = guide.classifier_free(
+            _Denoiser(self.network, self.process, schedule, said),
+            scale=self.scale,
+            schedule=schedule,
+        )
+        features = said.embedding.shape[1]
+        drawn = self.sampler.draw(
+            denoise,
+            start=noise.child("start").normal(features, 1, 1),
+            schedule=schedule,
+            noise=noise.child("steps"),
+        )
+        return F.normalize(drawn.flatten(1).float(), dim=1) * math.sqrt(features)
+
+
+@dataclass(frozen=True)
+class _Denoiser:
+    """The prior's network, as samplers ask it."""
+
+    network: Callable[[Tensor, Tensor, Said], Tensor]
+    process: Process
+    schedule: Schedule
+    said: Said
+
+    def __call__(self, x_t: Tensor, step: int) -> Prediction:
+        return self._ask(x_t, step, self.said)
+
+    def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
+        """With the captions and without, by one evaluation."""
+        said = self.said.then(self.said.without())
+        together = self._ask(x_t.repeat(2, 1, 1, 1), step, said)
+        return together[: len(x_t)], together[len(x_t) :]
+
+    def _ask(self, x_t: Tensor, step: int, said: Said) -> Prediction:
+        def network(x: Tensor, times: Tensor) -> Tensor:
+            return self.network(x, times, said)
+
+        return self.process.predict(network, x_t, self.schedule, step)

@@ -8,8 +8,8 @@ beforehand and stays as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -21,20 +21,15 @@ from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import exact
 from genzoo.core.types import Batch, Capabilities, Condition, Losses
-from genzoo.diffusion import guide
-from genzoo.diffusion.guidance import faded
-from genzoo.diffusion.predict import Prediction
-from genzoo.diffusion.prior import PriorNetwork, Said
-from genzoo.diffusion.process import Process
-from genzoo.diffusion.sampling import Sampling
-from genzoo.diffusion.schedule import Schedule
-from genzoo.models.base import End, GenerativeModel, Objective, identity, interpolate
+from genzoo.diffusion.prior import Prior
+from genzoo.diffusion.prior_network import Said
+from genzoo.models.base import Objective, identity
 from genzoo.models.clip import CLIP, unit
-from genzoo.models.diffusion import Diffusion, captionless
+from genzoo.models.diffusion import Diffusion
+from genzoo.models.manipulation import Manipulation
 
 Stage = Literal["both", "prior", "decoder"]
 RECALL = (1, 5, 10)
-INVERSION = 50  # steps of the way from an image to its noise, and back
 
 
 def trained_parts(stage: str, before: Sequence[str]) -> frozenset[str]:
@@ -42,98 +37,7 @@ def trained_parts(stage: str, before: Sequence[str]) -> frozenset[str]:
     return frozenset(before) | ({"prior", "decoder"} if stage == "both" else {stage})
 
 
-class Prior(nn.Module):
-    """p(CLIP embedding of an image | caption), by diffusion.
-
-    Args:
-        network: arguments of `PriorNetwork` beside those that CLIP decides.
-        process: what it is trained on.
-        clip: whose embeddings they are.
-        context: tokens a caption.
-        drop: share of captions left out in training (arXiv 2204.06125, section 2.2).
-        steps: of drawing.
-        scale: of its classifier-free guidance; 1 is off.
-        draws: made for each caption; the one that fits the caption best is kept.
-    """
-
-    def __init__(
-        self,
-        *,
-        network: Mapping[str, Any],
-        process: Process,
-        clip: CLIP,
-        context: int,
-        drop: float,
-        steps: int,
-        scale: float,
-        draws: int,
-    ) -> None:
-        super().__init__()
-        self.process, self.drop, self.scale, self.draws = process, drop, scale, draws
-        self.sampler = Sampling("ddpm", steps=steps, threshold="none")
-        token = clip.text.token_embedding.weight.shape[1]
-        self.network = PriorNetwork(
-            features=clip.features, token=token, context=context, **network
-        )
-
-    def losses(self, said: Said, vectors: Float[Tensor, "b k"], *, noise: Noise) -> Losses:
-        """The error of the embedding without noise."""
-        kept = (noise.child("drop").uniform(1) >= self.drop).to(vectors.dtype)
-        told = replace(said, kept=kept)
-        x_0 = vectors[..., None, None]
-        return self.process.losses(lambda z, times: self.network(z, times, told), x_0, noise=noise)
-
-    def draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
-        """Embeddings of size 1 a number, the best of `draws` for each caption."""
-        found = torch.stack(
-            [self._draw(said, noise=noise.child("draw", k)) for k in range(self.draws)]
-        )
-        fit = (found * said.embedding).sum(dim=2)  # cosines, as all have the same length
-        return found[fit.argmax(dim=0), torch.arange(len(noise), device=found.device)]
-
-    def _draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
-        schedule = self.process.schedule(self.sampler.steps)
-        denoise = guide.classifier_free(
-            _PriorDenoiser(self.network, self.process, schedule, said),
-            scale=self.scale,
-            schedule=schedule,
-        )
-        features = said.embedding.shape[1]
-        drawn = self.sampler.draw(
-            denoise,
-            start=noise.child("start").normal(features, 1, 1),
-            schedule=schedule,
-            noise=noise.child("steps"),
-        )
-        return unit(drawn.flatten(1)) * math.sqrt(features)
-
-
-@dataclass(frozen=True)
-class _PriorDenoiser:
-    """The prior's network, as samplers ask it."""
-
-    network: Callable[[Tensor, Tensor, Said], Tensor]
-    process: Process
-    schedule: Schedule
-    said: Said
-
-    def __call__(self, x_t: Tensor, step: int) -> Prediction:
-        return self._ask(x_t, step, self.said)
-
-    def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
-        """With the captions and without, by one evaluation."""
-        said = self.said.then(self.said.without())
-        together = self._ask(x_t.repeat(2, 1, 1, 1), step, said)
-        return together[: len(x_t)], together[len(x_t) :]
-
-    def _ask(self, x_t: Tensor, step: int, said: Said) -> Prediction:
-        def network(x: Tensor, times: Tensor) -> Tensor:
-            return self.network(x, times, said)
-
-        return self.process.predict(network, x_t, self.schedule, step)
-
-
-class UnCLIP(GenerativeModel):
+class UnCLIP(Manipulation):
     """CLIP, prior and decoder.
 
     Args:
@@ -195,8 +99,12 @@ class UnCLIP(GenerativeModel):
         self.stage = stage
         self.trained = trained_parts(stage, before)
         self.clip = CLIP(**clip).requires_grad_(False)
-        context = len(self.clip.text.position)
-        self.prior = Prior(clip=self.clip, context=context, **prior)
+        self.prior = Prior(
+            features=self.clip.features,
+            token=self.clip.text.token_embedding.weight.shape[1],
+            context=len(self.clip.text.position),
+            **prior,
+        )
         self.decoder = Diffusion(
             image_size=image_size,
             embedding=self.clip.features,
@@ -285,159 +193,18 @@ class UnCLIP(GenerativeModel):
         Raises:
             Unsupported: for a prior alone, or a decoder alone without embeddings.
         """
-        self._check_decoder()
+        self.check_decoder()
         if cond.embedding is None:
             cond = replace(cond, embedding=self.imagine(cond, noise=noise))
         self.decoder.sampler = self.sampler
         return self.decoder.draw(cond, shape, noise=noise.child("decoder"), guidance=guidance)
 
-    def vary(
-        self,
-        images: Float[Tensor, "b c h w"],
-        cond: Condition,
-        *,
-        strength: float,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        """Images of the same embedding, from other noise (arXiv 2204.06125, section 3.1).
+    def check_decoder(self) -> None:
+        """Refuse images of a prior alone.
 
-        The noise that leads to the image is mixed with fresh noise, their variances' shares
-        adding up to 1, and `strength` is DDIM's eta and the share of the guidance.
+        Raises:
+            Unsupported: with how to train a decoder.
         """
-        self._check_decoder()
-        cond = self.with_embedding(cond, images)
-        own = self.decoder.inverted(cond, images, steps=INVERSION)
-        fresh = noise.child("start").normal(*images.shape[1:])
-        start = math.sqrt(1 - strength**2) * own + strength * fresh
-        return self._redrawn(
-            cond, start, eta=strength, noise=noise, guidance=faded(guidance, strength)
-        )
-
-    def between(
-        self,
-        start: End,
-        end: End,
-        shape: tuple[int, int, int],
-        steps: int,
-        *,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b steps c h w"]:
-        """Embeddings and noise both move along spheres (arXiv 2204.06125, section 3.2).
-
-        What the decoder reads of the captions goes straight from one to the other. Nothing guides
-        between images.
-        """
-        self._check_decoder()
-        if start.images is not None:
-            guidance = identity
-        conds, noises = zip(*(self._place(place, shape) for place in (start, end)), strict=True)
-        return self._along(
-            interpolate(conds[0].embedding, conds[1].embedding, steps, spherical=True),
-            interpolate(noises[0].flatten(1), noises[1].flatten(1), steps, spherical=True),
-            conds,
-            shape,
-            noise=start.noise,
-            guidance=guidance,
-        )
-
-    def textdiff(
-        self,
-        images: Float[Tensor, "b c h w"],
-        source: Condition,
-        target: Condition,
-        steps: int,
-        *,
-        strength: float,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b steps c h w"]:
-        """The embedding turned towards the captions' difference (arXiv 2204.06125, section 3.3).
-
-        By half of the angle to it at full strength, as beyond that little is left of the image.
-        The noise that leads to the image is kept, and the decoder reads no caption. Guidance grows
-        along the way.
-        """
-        self._check_decoder()
-        cond = self.with_embedding(captionless(source), images)
-        own = self.decoder.inverted(cond, images, steps=INVERSION).flatten(1)
-        said = [self.clip.of_captions(c.tokens, c.token_mask) for c in (source, target)]
-        towards = unit(said[1] - said[0])
-        assert cond.embedding is not None
-        return self._along(
-            interpolate(cond.embedding, towards, steps, spherical=True, until=strength / 2),
-            own[:, None].expand(-1, steps, -1),
-            (cond, captionless(target)),
-            (images.shape[1], images.shape[2], images.shape[3]),
-            noise=noise,
-            guidance=guidance,
-            growing=strength,
-        )
-
-    def _place(
-        self, place: End, shape: tuple[int, int, int]
-    ) -> tuple[Condition, Float[Tensor, "b c h w"]]:
-        """The condition with its embedding, and the noise, of one end of a way."""
-        if place.images is not None:
-            cond = self.with_embedding(place.cond, place.images)
-            return cond, self.decoder.inverted(cond, place.images, steps=INVERSION)
-        imagined = self.imagine(place.cond, noise=place.noise)
-        start = place.noise.child("decoder").child("start").normal(*shape)
-        return replace(place.cond, embedding=imagined), start
-
-    def _along(
-        self,
-        embeddings: Float[Tensor, "b steps k"],
-        starts: Float[Tensor, "b steps d"],
-        conds: tuple[Condition, Condition],
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any,
-        growing: float | None = None,
-    ) -> Float[Tensor, "b steps c h w"]:
-        """The images on every way, one step of all ways after the other.
-
-        Guidance is all there from the beginning, or grows from none to the share `growing`.
-        """
-        count = embeddings.shape[1]
-        found = []
-        for k in range(count):
-            vectors, share = unit(embeddings[:, k]), k / max(count - 1, 1)
-            found.append(
-                self._redrawn(
-                    replace(conds[0], embedding=vectors),
-                    starts[:, k].unflatten(1, shape),
-                    towards=(replace(conds[1], embedding=vectors), share),
-                    noise=noise,
-                    guidance=guidance if growing is None else faded(guidance, share * growing),
-                )
-            )
-        return torch.stack(found, dim=1)
-
-    def _redrawn(
-        self,
-        cond: Condition,
-        start: Float[Tensor, "b c h w"],
-        *,
-        noise: Noise,
-        guidance: Any,
-        eta: float = 0.0,
-        towards: tuple[Condition, float] | None = None,
-    ) -> Float[Tensor, "b c h w"]:
-        """What DDIM draws from this noise, in as many steps as lead back to it."""
-        self.decoder.sampler = replace(self.retracing, eta=eta)
-        shape = (start.shape[1], start.shape[2], start.shape[3])
-        return self.decoder.draw(
-            cond, shape, noise=noise, guidance=guidance, start=start, towards=towards
-        )
-
-    @property
-    def retracing(self) -> Sampling:
-        confined = self.sampler or Sampling("ddim", steps=INVERSION)
-        return replace(confined, method="ddim", steps=INVERSION, eta=0.0, temperature=1.0)
-
-    def _check_decoder(self) -> None:
         if "decoder" not in self.trained:
             raise Unsupported(
                 "a prior alone draws embeddings, not images",

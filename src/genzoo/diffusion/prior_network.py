@@ -1,0 +1,102 @@
+"""The network of unCLIP's prior: from a caption to CLIP's embedding of an image.
+
+Ramesh et al. (DALL-E 2), arXiv 2204.06125, section 2.2: a causal Transformer over the encoded
+caption, CLIP's embedding of it, the time, the noisy embedding of an image and a last position
+whose output is the embedding without noise.
+
+Shape letters: b batch, l tokens, t of a token's vector, k of an embedding, d width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from genzoo.nn.transformer import Block
+from genzoo.nn.unet import time_features
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is known of a caption.
+
+    Attributes:
+        tokens: CLIP's vectors of its tokens.
+        mask: True on the caption's own.
+        embedding: CLIP's embedding of it, numbers of size 1.
+        kept: 0 where all of this is left out, for guidance; else 1.
+    """
+
+    tokens: Float[Tensor, "b l t"]
+    mask: Bool[Tensor, "b l"]
+    embedding: Float[Tensor, "b k"]
+    kept: Float[Tensor, "b 1"]
+
+    def without(self) -> Said:
+        """The same, left out."""
+        return Said(self.tokens, self.mask, self.embedding, torch.zeros_like(self.kept))
+
+    def then(self, more: Said) -> Said:
+        """These rows and then those."""
+        pairs = zip(vars(self).values(), vars(more).values(), strict=True)
+        return Said(*(torch.cat(pair) for pair in pairs))
+
+
+class PriorNetwork(nn.Module):
+    """Noisy embeddings to those without noise.
+
+    Args:
+        features: k.
+        token: t.
+        context: l.
+        width: d.
+        layers: of the Transformer.
+        heads: of its attention.
+    """
+
+    def __init__(
+        self, *, features: int, token: int, context: int, width: int, layers: int, heads: int
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.tokens = nn.Linear(token, width)
+        self.caption = nn.Linear(features, width)
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+        self.noisy = nn.Linear(features, width)
+        self.last = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.position = nn.Parameter(0.02 * torch.randn(context + 4, width))
+        self.blocks = nn.ModuleList(Block(width, heads, causal=True) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, features)
+
+    def forward(
+        self, z_t: Float[Tensor, "b k 1 1"], times: Shaped[Tensor, " b"], said: Said
+    ) -> Float[Tensor, "b k 1 1"]:
+        """The embedding without noise.
+
+        Args:
+            z_t: with noise, in the shape of an image of one pixel, which is how processes and
+                samplers know things.
+            times: steps of the process.
+            said: of the captions.
+        """
+        kept = said.kept[:, None]
+        shown = said.mask[..., None] * kept
+        x_bld = torch.cat(
+            [
+                self.tokens(said.tokens) * shown,
+                self.caption(said.embedding)[:, None] * kept,
+                self.time(time_features(times, self.width).to(z_t.dtype))[:, None],
+                self.noisy(z_t.flatten(1))[:, None],
+                self.last.expand(len(z_t), -1, -1),
+            ],
+            dim=1,
+        )
+        x_bld = x_bld + self.position
+        for block in self.blocks:
+            x_bld = block(x_bld)
+        out: Tensor = self.out(self.norm(x_bld[:, -1]))
+        return out[..., None, None]

@@ -1,0 +1,199 @@
+"""unCLIP's image manipulations (Ramesh et al., arXiv 2204.06125, section 3).
+
+An image is its CLIP embedding and the noise that the decoder, inverted by DDIM, leads it to. The
+noise keeps what the embedding does not say. Versions change the noise, ways move both, and edits
+by captions turn the embedding.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from dataclasses import replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from genzoo.core.noise import Noise
+from genzoo.core.types import Condition
+from genzoo.diffusion.guidance import faded
+from genzoo.diffusion.sampling import Sampling
+from genzoo.models.base import End, GenerativeModel, identity, interpolate
+from genzoo.models.clip import CLIP, unit
+from genzoo.models.diffusion import Diffusion, captionless
+
+INVERSION = 50  # steps of the way from an image to its noise, and back
+
+
+class Manipulation(GenerativeModel):
+    """A family whose images follow from a CLIP embedding and a decoder's noise.
+
+    It says how to come from captions to embeddings; `vary`, `between` and `textdiff` follow.
+
+    Attributes:
+        clip: whose embeddings they are.
+        decoder: the diffusion model that draws images of an embedding.
+    """
+
+    clip: CLIP
+    decoder: Diffusion
+
+    @abstractmethod
+    def imagine(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
+        """Unit vectors that are drawn for captions."""
+
+    @abstractmethod
+    def check_decoder(self) -> None:
+        """Refuse images where the decoder has not been trained.
+
+        Raises:
+            Unsupported: with how to train it.
+        """
+
+    def vary(
+        self,
+        images: Float[Tensor, "b c h w"],
+        cond: Condition,
+        *,
+        strength: float,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b c h w"]:
+        """Images of the same embedding, from other noise (arXiv 2204.06125, section 3.1).
+
+        The noise that leads to the image is mixed with fresh noise, their variances' shares
+        adding up to 1, and `strength` is DDIM's eta and the share of the guidance.
+        """
+        self.check_decoder()
+        cond = self.with_embedding(cond, images)
+        own = self.decoder.inverted(cond, images, steps=INVERSION)
+        fresh = noise.child("start").normal(*images.shape[1:])
+        start = math.sqrt(1 - strength**2) * own + strength * fresh
+        return self._redrawn(
+            cond, start, eta=strength, noise=noise, guidance=faded(guidance, strength)
+        )
+
+    def between(
+        self,
+        start: End,
+        end: End,
+        shape: tuple[int, int, int],
+        steps: int,
+        *,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """Embeddings and noise both move along spheres (arXiv 2204.06125, section 3.2).
+
+        What the decoder reads of the captions goes straight from one to the other. Nothing guides
+        between images.
+        """
+        self.check_decoder()
+        if start.images is not None:
+            guidance = identity
+        conds, noises = zip(*(self._place(place, shape) for place in (start, end)), strict=True)
+        return self._along(
+            interpolate(conds[0].embedding, conds[1].embedding, steps, spherical=True),
+            interpolate(noises[0].flatten(1), noises[1].flatten(1), steps, spherical=True),
+            conds,
+            shape,
+            noise=start.noise,
+            guidance=guidance,
+        )
+
+    def textdiff(
+        self,
+        images: Float[Tensor, "b c h w"],
+        source: Condition,
+        target: Condition,
+        steps: int,
+        *,
+        strength: float,
+        noise: Noise,
+        guidance: Any = identity,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """The embedding turned towards the captions' difference (arXiv 2204.06125, section 3.3).
+
+        By half of the angle to it at full strength, as beyond that little is left of the image.
+        The noise that leads to the image is kept, and the decoder reads no caption. Guidance grows
+        along the way.
+        """
+        self.check_decoder()
+        cond = self.with_embedding(captionless(source), images)
+        own = self.decoder.inverted(cond, images, steps=INVERSION).flatten(1)
+        said = [self.clip.of_captions(c.tokens, c.token_mask) for c in (source, target)]
+        towards = unit(said[1] - said[0])
+        assert cond.embedding is not None
+        return self._along(
+            interpolate(cond.embedding, towards, steps, spherical=True, until=strength / 2),
+            own[:, None].expand(-1, steps, -1),
+            (cond, captionless(target)),
+            (images.shape[1], images.shape[2], images.shape[3]),
+            noise=noise,
+            guidance=guidance,
+            growing=strength,
+        )
+
+    def _place(
+        self, place: End, shape: tuple[int, int, int]
+    ) -> tuple[Condition, Float[Tensor, "b c h w"]]:
+        """The condition with its embedding, and the noise, of one end of a way."""
+        if place.images is not None:
+            cond = self.with_embedding(place.cond, place.images)
+            return cond, self.decoder.inverted(cond, place.images, steps=INVERSION)
+        imagined = self.imagine(place.cond, noise=place.noise)
+        start = place.noise.child("decoder").child("start").normal(*shape)
+        return replace(place.cond, embedding=imagined), start
+
+    def _along(
+        self,
+        embeddings: Float[Tensor, "b steps k"],
+        starts: Float[Tensor, "b steps d"],
+        conds: tuple[Condition, Condition],
+        shape: tuple[int, int, int],
+        *,
+        noise: Noise,
+        guidance: Any,
+        growing: float | None = None,
+    ) -> Float[Tensor, "b steps c h w"]:
+        """The images on every way, one step of all ways after the other.
+
+        Guidance is all there from the beginning, or grows from none to the share `growing`.
+        """
+        count = embeddings.shape[1]
+        found = []
+        for k in range(count):
+            vectors, share = unit(embeddings[:, k]), k / max(count - 1, 1)
+            found.append(
+                self._redrawn(
+                    replace(conds[0], embedding=vectors),
+                    starts[:, k].unflatten(1, shape),
+                    towards=(replace(conds[1], embedding=vectors), share),
+                    noise=noise,
+                    guidance=guidance if growing is None else faded(guidance, share * growing),
+                )
+            )
+        return torch.stack(found, dim=1)
+
+    def _redrawn(
+        self,
+        cond: Condition,
+        start: Float[Tensor, "b c h w"],
+        *,
+        noise: Noise,
+        guidance: Any,
+        eta: float = 0.0,
+        towards: tuple[Condition, float] | None = None,
+    ) -> Float[Tensor, "b c h w"]:
+        """What DDIM draws from this noise, in as many steps as lead back to it."""
+        self.decoder.sampler = replace(self.retracing, eta=eta)
+        shape = (start.shape[1], start.shape[2], start.shape[3])
+        return self.decoder.draw(
+            cond, shape, noise=noise, guidance=guidance, start=start, towards=towards
+        )
+
+    @property
+    def retracing(self) -> Sampling:
+        confined = self.sampler or Sampling("ddim", steps=INVERSION)
+        return replace(confined, method="ddim", steps=INVERSION, eta=0.0, temperature=1.0)
