@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +15,16 @@ from genzoo.machine import signals
 from genzoo.machine.signals import ENDING, Interrupted
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Every signal has its default, whatever the tests were started by: nohup ignores SIGHUP."""
+    before = {each: signal.signal(each, signal.SIG_DFL) for each in ENDING}
+    yield
+    for each, handler in before.items():
+        signal.signal(each, handler)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", ENDING)
 def test_a_signal_ends_what_runs_by_an_exception(number: signal.Signals) -> None:
     before = {each: signal.getsignal(each) for each in ENDING}
