@@ -45,6 +45,8 @@ class Command:
         cwd: the folder that it is run in.
         env: variables that are added; None as a value removes one.
         fresh: whether a new interpreter is started.
+        here: whether the process is forked from this one, which has to have imported everything
+            and to have no other threads.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Command:
         module: str = "genzoo",
         env: Mapping[str, str | None] | None = None,
         fresh: bool = False,
+        here: bool = False,
     ) -> None:
         changed = {**os.environ, **(env or {})}
         variables = {key: value for key, value in changed.items() if value is not None}
@@ -67,7 +70,7 @@ class Command:
                     cwd=cwd, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
                 )  # fmt: skip
         else:
-            context = multiprocessing.get_context("forkserver")
+            context = multiprocessing.get_context("fork" if here else "forkserver")
             context.set_forkserver_preload([__name__, *PRELOADED])
             self._process = context.Process(
                 target=_child, args=(module, arguments, str(cwd), variables, self._out, self._err)

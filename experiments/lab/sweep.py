@@ -155,19 +155,29 @@ def _start(place: Path, overrides: Sequence[str]) -> RunRecord:
     if place.exists():  # unfinished, failed or of another command
         shutil.rmtree(place)
     place.mkdir(parents=True)
-    line = [sys.executable, "-m", "genzoo", *overrides, f"hydra.run.dir={_shown(place)}"]
-    with (place / "log.txt").open("w") as log:
-        child = subprocess.run(
-            line, cwd=ROOT, stdout=log, stderr=subprocess.PIPE, text=True,
-            env={"OMP_WAIT_POLICY": "passive", **os.environ},
-        )  # fmt: skip
-    if child.returncode:
-        said = [text for text in child.stderr.splitlines() if text.strip()]
-        why = said[-1].removeprefix("genzoo: ") if said else f"exit status {child.returncode}"
+    given = [*overrides, f"hydra.run.dir={_shown(place)}"]
+    status, errors = _execute(given, place / "log.txt")
+    if status:
+        said = [text for text in errors.splitlines() if text.strip()]
+        why = said[-1].removeprefix("genzoo: ") if said else f"exit status {status}"
         if not any(word in why for word in BROKEN):
             raise StudyError(f"{command(overrides)}\nfailed: {why}\n(see {_shown(place)}/log.txt)")
         (place / "error.txt").write_text(why.partition("; ")[0] + "\n", encoding="utf-8")
     return load_run(place)
+
+
+def _execute(arguments: Sequence[str], log: Path) -> tuple[int, str]:
+    """A command by a new interpreter: its exit status and its standard error.
+
+    The settings of the processor act only before torch is imported.
+    """
+    with log.open("w") as output:
+        child = subprocess.run(
+            [sys.executable, "-m", "genzoo", *arguments],
+            cwd=ROOT, stdout=output, stderr=subprocess.PIPE, text=True,
+            env={"OMP_WAIT_POLICY": "passive", **os.environ},
+        )  # fmt: skip
+    return child.returncode, child.stderr
 
 
 def _shown(path: Path) -> str:
