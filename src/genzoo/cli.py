@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import time
 from typing import NoReturn
 
 from genzoo.command import job
@@ -19,7 +20,7 @@ from genzoo.config.paths import config_dir, groups
 from genzoo.config.typed import RULE, as_typed, is_sweep
 from genzoo.core.errors import GenzooError, UsageError, printable
 from genzoo.core.files import full, is_full
-from genzoo.machine import signals
+from genzoo.machine import distributed, signals
 from genzoo.machine.signals import Interrupted
 
 HELP = """\
@@ -164,18 +165,26 @@ def help_text() -> str:
 
 
 def explain(error: Exception) -> NoReturn:
-    """One line for an error, then exit."""
+    """One line for an error, then exit.
+
+    Of the processes that torchrun starts on a machine the first one says what was typed wrongly:
+    all of them see it.
+    """
+    known: GenzooError | None
     if isinstance(error, GenzooError):
-        fail(str(error), status=error.status)
-    if is_full(error):
+        known = error
+    elif is_full(error):
         named = error.filename if isinstance(error, OSError) and error.filename else "a file"
-        error = full(named)
-        fail(str(error), status=error.status)
-    usage = _usage(error)
-    if usage is not None:
-        fail(str(usage), status=usage.status)
-    text = " ".join(str(error).split())
-    fail(f"{type(error).__name__}: {text[:400]}; add debug=traceback to see where", status=1)
+        known = full(named)
+    else:
+        known = _usage(error)
+    if known is None:
+        text = " ".join(str(error).split())
+        fail(f"{type(error).__name__}: {text[:400]}; add debug=traceback to see where", status=1)
+    if isinstance(known, UsageError) and distributed.follows_another():
+        time.sleep(1)  # once one process has ended, torchrun ends those that are still to speak
+        sys.exit(known.status)
+    fail(str(known), status=known.status)
 
 
 def fail(line: str, *, status: int) -> NoReturn:

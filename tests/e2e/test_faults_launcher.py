@@ -96,3 +96,14 @@ def test_a_whole_launch_is_believed(tmp_path: Path) -> None:
     assert "2 processes meet at 127.0.0.1:29411" in results[0].out
     assert results[1].out == ""
     assert json.loads((tmp_path / "a/results.json").read_text())["metrics"]
+
+
+@pytest.mark.parametrize("typed", ["model=nonsense", "optimizer.lr=nan", "hydra.nonsense=1"])
+def test_of_torchruns_processes_one_says_what_was_typed_wrongly(shell: Shell, typed: str) -> None:
+    torchrun = {**MASTER, "WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "none"}
+    ranks = [
+        shell("model=vae", *SMALL, typed, env={**torchrun, "RANK": rank, "LOCAL_RANK": rank})
+        for rank in "01"
+    ]
+    assert [rank.status for rank in ranks] == [2, 2]
+    assert [len(rank.err.splitlines()) for rank in ranks] == [1, 0]

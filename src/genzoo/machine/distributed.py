@@ -53,6 +53,11 @@ def launched() -> bool:
     return all(os.environ.get(name) for name in LAUNCH)
 
 
+def follows_another() -> bool:
+    """Whether torchrun started this process beside another one of the same command."""
+    return launched() and "TORCHELASTIC_RUN_ID" in os.environ and local_rank() > 0
+
+
 def check_environment() -> str | None:
     """Refuse variables that say there are several processes, but not how they meet.
 
