@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types layers unit bench gpu-check bench-kills bench-peers study zoo wheel-check clean
+.PHONY: help install demo test lint format types layers plan unit bench gpu-check bench-kills bench-peers study zoo wheel-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,18 +32,21 @@ demo: $(INSTALLED) ## train and compare on embedded data; says where the report 
 test: $(INSTALLED) lint types layers unit ## everything that must pass: lint, types, layers, tests
 
 lint: $(INSTALLED) ## style, with ruff
-	$(BIN)/ruff check src tests bench experiments
-	$(BIN)/ruff format --check src tests bench experiments
+	$(BIN)/ruff check src tests bench experiments tools
+	$(BIN)/ruff format --check src tests bench experiments tools
 
 format: $(INSTALLED) ## mend the style
-	$(BIN)/ruff check --fix src tests bench experiments
-	$(BIN)/ruff format src tests bench experiments
+	$(BIN)/ruff check --fix src tests bench experiments tools
+	$(BIN)/ruff format src tests bench experiments tools
 
 types: $(INSTALLED) ## types, with mypy
 	$(BIN)/mypy
 
-layers: $(INSTALLED) ## that imports run one way, with import-linter
+layers: $(INSTALLED) ## that imports run one way and in no circle, with import-linter
 	$(BIN)/lint-imports
+
+plan: $(INSTALLED) ## draw the rooms and what they import: docs/rooms.svg, the table of CONTRIBUTING
+	$(BIN)/python -m tools.plan
 
 unit: $(INSTALLED) ## the tests alone, a process a core; PYTEST="-k name" chooses
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(PYTEST)

@@ -1,4 +1,4 @@
-"""``python -m genzoo``."""
+"""Where ``python -m genzoo`` begins."""
 
 from genzoo.cli import main
 

@@ -1,1 +1,1 @@
-"""Diffusion processes, predictions and samplers: functions of tensors, no networks."""
+"""Diffusion processes, predictions, guidance and samplers, and their networks."""

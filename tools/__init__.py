@@ -1,0 +1,1 @@
+"""What looks at the repository itself: its rooms, and what they import."""
