@@ -16,8 +16,8 @@ from genzoo.command import job
 from genzoo.config.composition import ENCODERS, SIZE
 from genzoo.config.keys import closest
 from genzoo.config.merge import FROM_CHECKPOINT
-from genzoo.config.paths import config_dir, groups
-from genzoo.config.typed import RULE, as_typed, is_sweep
+from genzoo.config.paths import config_dir, groups, own_dirs, use_own
+from genzoo.config.typed import RULE, as_typed, is_sweep, own_folders
 from genzoo.core.errors import GenzooError, UsageError, printable
 from genzoo.core.files import full, is_full
 from genzoo.machine import distributed, signals
@@ -68,6 +68,7 @@ def main() -> None:
     for Ctrl-C, 143 for SIGTERM.
     """
     try:
+        use_own(own_folders(sys.argv[1:]))
         arguments = sys.argv[1:] = literal(sys.argv[1:])
     except UsageError as error:
         explain(error)
@@ -273,10 +274,13 @@ def _unknown_key(key: str) -> UsageError:
     section = key.rpartition(".")[0]
     searched = [section.partition(".")[0]] if section.partition(".")[0] in found else []
     of: dict[str, list[str]] = {}
+    own_path = ",".join(f"file://{folder}" for folder in own_dirs())
+    searched_too = [f"hydra.searchpath=[{own_path}]"] if own_path else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
 
         def known(*choices: str) -> list[str]:
-            tree = OmegaConf.to_container(compose("config", list(choices)), resolve=False)
+            composed = compose("config", [*choices, *searched_too])
+            tree = OmegaConf.to_container(composed, resolve=False)
             return list(keys(tree))  # type: ignore[arg-type]
 
         for choice in [f"{g}={o}" for g in searched or ("task", "model") for o in found[g]]:

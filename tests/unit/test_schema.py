@@ -16,7 +16,9 @@ from genzoo.config.paths import config_dir, groups
 from genzoo.config.schema import _leaves, _tree, check_together, check_values
 from genzoo.config.schema.keys import KEYS, MODEL, rule_of
 from genzoo.config.schema.rule import Refused
+from genzoo.config.values import plain
 from genzoo.core.errors import UsageError
+from genzoo.models.glide import Glide
 
 WITHIN = ("experiment",)  # checked below: each needs a model of its own
 
@@ -195,7 +197,6 @@ TOGETHER = [
         "model.likelihood_steps=50",
         "30",
     ),
-    (["model=glide", "model.stage=upsample", "model.low_size=32"], "model.low_size=32", "smaller"),
     (["model.text.heads=3"], "cannot be shared out to model.text.heads=3", "such as 129"),
     (["model=flow", "model/arch=tarflow", "model.arch.heads=5"], "arch.heads=5", "5"),
     (["model=clip", "model.image.heads=7"], "model.image.heads=7", "such as 126"),
@@ -211,6 +212,13 @@ TOGETHER = [
     (["budget.images=null"], "no end to the training", "budget.minutes="),
     (["optimizer.accumulate=4", "budget.images=96"], "before the first step", "images=128"),
 ]
+
+
+def test_what_is_enlarged_is_smaller() -> None:
+    typed = ("model=glide", "model.stage=upsample", "data.image_size=32")
+    Glide.check_settings(plain(compose(*typed))["model"])
+    with pytest.raises(UsageError, match=r"model\.low_size=32 is not below data\.image_size=32"):
+        Glide.check_settings(plain(compose(*typed, "model.low_size=32"))["model"])
 
 
 @pytest.mark.parametrize(("typed", "problem", "remedy"), TOGETHER, ids=[t[1] for t in TOGETHER])

@@ -73,6 +73,7 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
     runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
     assert isinstance(runtime, dict)
     folder = Path(runtime["output_dir"])
+    paths.use_own(_own_folders(runtime["config_sources"]))  # also where a launcher began this
     sweep = HydraConfig.get().mode.name == "MULTIRUN"
     if sweep and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
         label(folder.name)  # others may speak at the same time
@@ -88,6 +89,12 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
         else:
             failures.error = error
         return None
+
+
+def _own_folders(sources: list[dict[str, str]]) -> list[Path]:
+    """The person's own folders among those that Hydra composed from."""
+    folders = [Path(source["path"]) for source in sources if source["schema"] == "file"]
+    return [folder for folder in folders if folder.resolve() != paths.config_dir().resolve()]
 
 
 def _held(folder: Path) -> contextlib.AbstractContextManager[None]:

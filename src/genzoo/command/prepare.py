@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from genzoo.config import second_stage
 from genzoo.config.composition import with_size
 from genzoo.config.keys import check_keys
 from genzoo.config.merge import FROM_CHECKPOINT, from_checkpoint
 from genzoo.config.objects import target
+from genzoo.config.paths import own_dirs
 from genzoo.config.schema import check_together, check_values
+from genzoo.config.schema.keys import SCORERS
 from genzoo.config.typed import to_type
-from genzoo.config.values import composed, escaped, plain, with_literal_captions, wrapped
-from genzoo.core.errors import UsageError
+from genzoo.config.values import escaped, plain, with_literal_captions, wrapped
 from genzoo.machine import cpu, distributed
 from genzoo.machine.console import say
 from genzoo.machine.redaction import command
 from genzoo.run.devices import process_count
 from genzoo.weights import saved
-from genzoo.weights.names import OPENAI
+from genzoo.weights.names import RELEASED
 
 if TYPE_CHECKING:
     from genzoo.core.types import Capabilities
@@ -32,7 +34,8 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     """The job's configuration, resolved, checked, and completed by what only this job knows.
 
     Besides the configuration it has the section `run`: `folder`, `command`, `group` (the sweep's
-    folder name, or None), and what `genzoo.run.runfolder` adds.
+    folder name, or None), `config_dirs` (of the person's own), and what `genzoo.run.runfolder`
+    adds.
     """
     cfg = with_literal_captions(cfg)
     # Unresolved, or text such as ${x} would be taken for an interpolation the next time.
@@ -50,18 +53,12 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     if remark is not None:
         say(remark)
     typed = [to_type(override.removeprefix("++")) for override in overrides]  # see cli.literal
-    if cfg.get("upsampler") == "auto":
-        cfg.upsampler = OPENAI if cfg.checkpoint == OPENAI else None
+    second_stage.decide(cfg, released=RELEASED)
     if cfg.checkpoint is not None:
         cfg = _on_checkpoint(cfg, overrides)
-    elif cfg.model.name == "unclip":
-        cfg = _on_clip(cfg)
-    for section, key in ((cfg.guidance, "checkpoint"), (cfg.metrics, "clip")):
-        if section.get(key) is not None:
-            from genzoo.run.scorers import find_judge
-
-            word = find_judge(section[key], output=cfg.output, weights_dir=cfg.weights_dir)
-            section[key] = escaped(word)
+    elif cfg.task.distributed:
+        cfg = _on_parent(cfg)
+    _find_scorers(cfg)
     if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
         from genzoo.run.devices import gpu_count
 
@@ -74,6 +71,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         "folder": str(folder.resolve()),
         "command": command(["python", "-m", "genzoo", *typed]),
         "group": folder.resolve().parent.name if sweep else None,
+        "config_dirs": [str(own) for own in own_dirs()],
     }
     resolved = wrapped(values)
     if values["task"]["distributed"]:
@@ -110,13 +108,17 @@ def _check_launch(cfg: DictConfig) -> None:
 
 def _on_checkpoint(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     """The configuration of a command that names a checkpoint, which is found, or fetched."""
-    from genzoo.weights import checkpoint, openai_clip
-    from genzoo.weights.openai_clip import is_pair
+    from genzoo.weights import checkpoint, released
 
-    if cfg.checkpoint == OPENAI:
-        path = _released(cfg)
-    elif is_pair(cfg.checkpoint):
-        path = openai_clip.in_folder(Path(cfg.checkpoint).expanduser()).image
+    if released.claimed(cfg.checkpoint):
+        path = released.locate(
+            cfg.checkpoint,
+            key="checkpoint",
+            families=(cfg.model.name,),
+            settings=cfg.model,
+            task=cfg.task.name,
+            weights_dir=cfg.weights_dir,
+        )
     else:
         path = checkpoint.find(cfg.checkpoint, output=cfg.output)
     found = checkpoint.configuration(path)
@@ -126,65 +128,24 @@ def _on_checkpoint(cfg: DictConfig, overrides: list[str]) -> DictConfig:
     return cfg
 
 
-def _on_clip(cfg: DictConfig) -> DictConfig:
-    """The configuration of a new unCLIP, with the shape of the CLIP that it is built on.
+def _on_parent(cfg: DictConfig) -> DictConfig:
+    """The configuration of a new model, completed by the one that its family is built on, if any.
 
     Raises:
         UsageError: without one.
     """
-    from genzoo.models.unclip import trained_parts
-    from genzoo.run.scorers import find_judge
-    from genzoo.weights import checkpoint, openai_clip, openclip
-    from genzoo.weights.openai_clip import is_pair
+    from genzoo.run import parent
 
-    if cfg.clip is None:
-        raise UsageError(
-            "model=unclip is built on a CLIP, and none is named",
-            "train one (model=clip) and name it: clip=<its run folder>",
-        )
-    values = OmegaConf.to_container(cfg, resolve=False)
-    assert isinstance(values, dict)
-    if is_pair(cfg.clip):
-        word = find_judge(cfg.clip, output=cfg.output, weights_dir=cfg.weights_dir)
-        values["clip"] = escaped(word)
-        values["model"]["clip"] = openai_clip.arguments()
-        values["text"] |= openai_clip.TEXT_SECTION
-        return composed(values)
-    if openclip.is_named(cfg.clip):
-        raise UsageError(
-            f"clip={cfg.clip}: open_clip's models guide and score; unCLIP is built on genzoo's",
-            f"name a run of model=clip, or {OPENAI} for GLIDE's CLIP",
-        )
-    path = checkpoint.find(cfg.clip, output=cfg.output)
-    own = saved.admitted(checkpoint.configuration(path), path=path)
-    name = own["model"]["name"]
-    if name not in ("clip", "unclip"):
-        raise UsageError(
-            f"clip={cfg.clip} holds model={name}, and unCLIP is built on a CLIP",
-            "name a model=clip, or a model=unclip whose parts are taken over",
-        )
-    values["clip"], values["text"] = escaped(str(path)), escaped(own["text"])
-    whole = own["model"]["clip"] if name == "unclip" else own["model"]
-    shape = {k: v for k, v in whole.items() if k not in ("name", "_target_")}
-    values["model"]["clip"] = escaped(shape)
-    if name == "unclip":
-        before = trained_parts(own["model"]["stage"], own["model"]["before"])
-        values["model"]["before"] = sorted(before)
-        for part in before:
-            values["model"][part] = escaped(own["model"][part])
-    return composed(values)
+    family = parent.family_of(cfg)
+    return cfg if family is None else parent.with_inherited(cfg, family)
 
 
-def _released(cfg: DictConfig) -> Path:
-    """The file of OpenAI's network that a command asks for."""
-    from genzoo.weights import openai_clip, openai_glide
+def _find_scorers(cfg: DictConfig) -> None:
+    """Put down what the words for scorers mean; what has to be fetched for them is fetched."""
+    for key in SCORERS:
+        word = OmegaConf.select(cfg, key)
+        if word is not None:
+            from genzoo.run.scorers import find_judge
 
-    if cfg.model.name == "clip":
-        return openai_clip.published(cfg.weights_dir).image
-    if cfg.model.name != "glide":
-        raise UsageError(
-            f"nobody released a model={cfg.model.name} under checkpoint={OPENAI}",
-            f"write model=glide or model=clip checkpoint={OPENAI}",
-        )
-    inpaint = cfg.model.inpaint or cfg.task.name == "inpaint"
-    return openai_glide.published(openai_glide.Kind(cfg.model.stage, inpaint), cfg.weights_dir)
+            found = find_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
+            OmegaConf.update(cfg, key, escaped(found))

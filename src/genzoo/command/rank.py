@@ -9,6 +9,7 @@ from pathlib import Path
 from genzoo.command.failures import RANK_ERRORS, note_failure
 from genzoo.command.parser import Parser
 from genzoo.config.objects import target
+from genzoo.config.paths import use_own
 from genzoo.config.values import read
 from genzoo.core.errors import GenzooError
 from genzoo.machine import cpu, distributed, signals
@@ -20,6 +21,7 @@ def carry_out(config: Path) -> None:
     """One rank: read the job's configuration and carry it out."""
     distributed.end_with_parent()
     cfg = read(config)
+    use_own(map(Path, cfg.run.config_dirs))
     cpu.apply(cfg.cpu, processes=distributed.world())
     signals.listen()
     try:

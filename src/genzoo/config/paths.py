@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 # In a run's folder.
@@ -20,11 +21,38 @@ def zoo_dir() -> Path:
     return config_dir().with_name("zoo")
 
 
+_own: list[Path] = []  # folders of configurations of the person's own
+
+
+def use_own(folders: Iterable[Path]) -> None:
+    """Have the person's own folders of configurations count, besides genzoo's.
+
+    Args:
+        folders: that the command line names, instead of those of an earlier one.
+    """
+    _own[:] = [folder.expanduser().resolve() for folder in folders]
+
+
+def own_dirs() -> list[Path]:
+    """The person's own folders of configurations, as the command line names them."""
+    return list(_own)
+
+
+def config_dirs() -> list[Path]:
+    """Where configurations lie: genzoo's own folder first."""
+    return [config_dir(), *_own]
+
+
 def groups() -> dict[str, list[str]]:
     """The configuration groups and the options of each, by their files; `a/b` lies within `a`."""
-    root = config_dir()
-    return {
-        folder.relative_to(root).as_posix(): sorted(file.stem for file in folder.glob("*.yaml"))
-        for folder in sorted(root.rglob("*"))
-        if folder.is_dir()
-    }
+    found: dict[str, set[str]] = {}
+    for root in config_dirs():
+        for folder in sorted(root.rglob("*")):
+            if folder.is_dir() and not _hidden(folder.relative_to(root)):
+                options = {file.stem for file in folder.glob("*.yaml")}
+                found.setdefault(folder.relative_to(root).as_posix(), set()).update(options)
+    return {name: sorted(options) for name, options in sorted(found.items())}
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)

@@ -38,6 +38,7 @@ NAMES = ("logger.entity", "logger.project")
 MADE_BY_HYDRA = ("output", "hydra.run.dir")  # which does not know what ~ is
 NOTHING = "null"
 MISSING = "???"  # OmegaConf's word for a value that is still to be given; it cannot be text
+FILES = "file://"  # begins a folder of `hydra.searchpath`
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 WORDS = ("true", "false", "null", "nan", "inf")  # which mean something to Hydra
 
@@ -140,11 +141,11 @@ def is_sweep(arguments: Sequence[str], *, experiments: Path) -> bool:
 
     Args:
         arguments: of the command line.
-        experiments: the folder of genzoo's experiments; those below a `--config-dir` count, too.
+        experiments: the folder of genzoo's experiments; one's own count, too.
     """
     if any(word in arguments for word in ("-m", "--multirun", "hydra.mode=MULTIRUN")):
         return True
-    folders = [experiments, *(folder / "experiment" for folder in _own_folders(arguments))]
+    folders = [experiments, *(folder / "experiment" for folder in own_folders(arguments))]
     for argument in arguments:
         key, _, name = argument.lstrip("+").partition("=")
         files = [file for folder in folders if (file := folder / f"{name}.yaml").is_file()]
@@ -153,11 +154,14 @@ def is_sweep(arguments: Sequence[str], *, experiments: Path) -> bool:
     return False
 
 
-def _own_folders(arguments: Sequence[str]) -> list[Path]:
-    """What `--config-dir` names, as one word or as two."""
+def own_folders(arguments: Sequence[str]) -> list[Path]:
+    """What `--config-dir` names, as one word or as two, and the folders of `hydra.searchpath`."""
     found = []
     for number, argument in enumerate(arguments):
         switch, equals, value = argument.partition("=")
         if switch in ("--config-dir", "-cd"):
             found.append(Path(value if equals else "".join(arguments[number + 1 : number + 2])))
+        if switch.lstrip("+") == "hydra.searchpath":
+            words = (word.strip().strip("\"'") for word in value.strip("[] ").split(","))
+            found += [Path(word.removeprefix(FILES)) for word in words if word.startswith(FILES)]
     return found

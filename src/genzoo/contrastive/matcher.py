@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from genzoo.core.errors import UsageError
 from genzoo.core.types import Condition
 from genzoo.diffusion.schedule import Level
 
@@ -68,6 +69,7 @@ class CLIPScorer:
             estimate of the image.
     """
 
+    kind: ClassVar[str] = "clip"
     matcher: Matcher
 
     @property
@@ -84,3 +86,26 @@ class CLIPScorer:
             return self.matcher.scale * (seen * texts).sum(dim=1)
 
         return similarity
+
+
+def as_scorer(found: object) -> object:
+    """What guides: a matcher by its similarity, anything else by itself."""
+    return CLIPScorer(found) if isinstance(found, Matcher) else found
+
+
+def as_matcher(found: object, *, word: str) -> Matcher:
+    """What compares captions and images.
+
+    Args:
+        found: a scorer.
+        word: that named it.
+
+    Raises:
+        UsageError: for one that does not.
+    """
+    if not isinstance(found, Matcher):
+        raise UsageError(
+            f"{word} is no CLIP but a {type(found).__name__}",
+            "name another, or train one: model=clip",
+        )
+    return found

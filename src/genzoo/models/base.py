@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from genzoo.core.errors import Unsupported
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Capabilities, Condition, Losses
+from genzoo.text.tokenizer import Tokenizer
 
 D = TypeVar("D")
 
@@ -68,6 +69,7 @@ class GenerativeModel(nn.Module, ABC):
 
     capabilities: Capabilities  # of the class; an instance may be able to do more or less
     exact: ClassVar[bool] = False  # whether it computes in float32 whatever precision is chosen
+    low_size: int | None = None  # height and width of the images that it enlarges, if it does
     sampler: Any = None  # how samples are drawn, for the families that take many steps
 
     @classmethod
@@ -89,6 +91,20 @@ class GenerativeModel(nn.Module, ABC):
             settings: the section `model`. A part with a `_target_` of its own is asked by itself.
         """
         return 1
+
+    @classmethod
+    def sampling_words(cls, settings: Mapping[str, Any]) -> str:
+        """What of the section `model` decides how samples are drawn, for stamps; empty: nothing.
+
+        Args:
+            settings: the section `model`.
+        """
+        return ""
+
+    @property
+    def reads_captions(self) -> bool:
+        """Whether captions make a difference to what it does."""
+        return "text" in self.capabilities.conditions
 
     @classmethod
     def check_batches(
@@ -300,10 +316,22 @@ class Judge(GenerativeModel):
 
     Attributes:
         use: what it is good for, as a remedy for who wants it to draw.
+        to_guide: the command line that trains one which guides.
     """
 
     capabilities = Capabilities(sampling=None)
     use: ClassVar[str]
+    to_guide: ClassVar[str]
+
+    def scorer(self, tokenizer: Tokenizer, *, name: str, sha256: str) -> Any:
+        """What guides and scores: itself, or itself with a tokenizer as a `Matcher`.
+
+        Args:
+            tokenizer: of its captions.
+            name: of its checkpoint, for stamps.
+            sha256: of its file.
+        """
+        return self
 
     def sample(
         self,

@@ -59,6 +59,15 @@ class CLIP(Judge):
         "let it guide (guidance=classifier guidance.checkpoint=<this one>), score "
         "(metrics.clip=<this one>) or be drawn from (model=unclip clip=<this one>)"
     )
+    to_guide = "model=clip model.noise_aware=true"
+
+    def scorer(self, tokenizer: Tokenizer, *, name: str, sha256: str) -> CLIPMatcher:
+        return CLIPMatcher(self, tokenizer, name, sha256)
+
+    @property
+    def reads_captions(self) -> bool:
+        """Always, though it draws none."""
+        return True
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:

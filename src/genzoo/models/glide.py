@@ -37,6 +37,8 @@ class Glide(Diffusion):
         **arguments: as for `Diffusion`.
     """
 
+    low_size: int
+
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
         stages = get_args(Stage)
@@ -44,6 +46,13 @@ class Glide(Diffusion):
             raise UsageError(
                 f"there is no model.stage={settings['stage']} of model={settings['name']}",
                 f"use one of {', '.join(stages)}",
+            )
+        size, low = settings["image_size"], settings["low_size"]
+        if settings["stage"] == "upsample" and low >= size:
+            raise UsageError(
+                f"model.low_size={low} is not below data.image_size={size}, to which it is "
+                "enlarged",
+                "write a smaller model.low_size= or a larger data.image_size=",
             )
 
     def __init__(

@@ -42,6 +42,8 @@ class NoisyClassifier(Judge):
         "let it guide: task=sample checkpoint=<a diffusion model> guidance=classifier "
         "guidance.checkpoint=<this one> label=<number>"
     )
+    to_guide = "model=noisy_classifier"
+    kind = "noisy_classifier"
     noise_aware = True
 
     @classmethod

@@ -26,7 +26,9 @@ from genzoo.diffusion.prior_network import Said
 from genzoo.models.base import Objective, identity
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion
+from genzoo.models.frozen import FrozenEncoder, HasFrozenEncoder
 from genzoo.models.manipulation import Manipulation
+from genzoo.models.parent import HasParent, Parent, below
 
 Stage = Literal["both", "prior", "decoder"]
 RECALL = (1, 5, 10)
@@ -37,7 +39,7 @@ def trained_parts(stage: str, before: Sequence[str]) -> frozenset[str]:
     return frozenset(before) | ({"prior", "decoder"} if stage == "both" else {stage})
 
 
-class UnCLIP(Manipulation):
+class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
     """CLIP, prior and decoder.
 
     Args:
@@ -48,13 +50,15 @@ class UnCLIP(Manipulation):
         clip: arguments of `CLIP`.
         prior: arguments of `Prior`.
         decoder: arguments of `Diffusion`; also `size`, the name of what they come from.
-
-    Attributes:
-        known: CLIP's vectors of the data's images by their indices, where they were made
-            beforehand; None to make them again for every batch.
     """
 
-    known: Tensor | None
+    parent = Parent(
+        key="clip",
+        noun="a CLIP",
+        families=("clip", "unclip"),
+        remedy="name a model=clip, `openai` for GLIDE's CLIP, or a model=unclip whose parts are "
+        "taken over",
+    )
 
     capabilities = Capabilities(
         sampling="denoising an image's CLIP embedding, then the image",
@@ -80,6 +84,35 @@ class UnCLIP(Manipulation):
                 "model.prior.process.learned_variance=true asks a prior for what it does not say",
                 "leave it false",
             )
+
+    @classmethod
+    def inherited_settings(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The shape of CLIP, and of the parts that were trained with another unCLIP."""
+        grown = settings["name"] == "unclip"
+        clip = settings["clip"] if grown else settings
+        found: dict[str, Any] = {
+            "clip": {key: clip[key] for key in clip if key not in ("name", "_target_")}
+        }
+        if grown:
+            found["before"] = sorted(trained_parts(settings["stage"], settings["before"]))
+            found |= {part: settings[part] for part in found["before"]}
+        return found
+
+    @classmethod
+    def inherited_weights(
+        cls, settings: Mapping[str, Any], weights: Mapping[str, Tensor]
+    ) -> dict[str, dict[str, Tensor]]:
+        """CLIP's, and those of the parts that were trained with another unCLIP."""
+        if settings["name"] == "clip":
+            return {"clip": dict(weights)}
+        trained = trained_parts(settings["stage"], settings["before"])
+        return {part: below(weights, part) for part in ("clip", *trained)}
+
+    @classmethod
+    def sampling_words(cls, settings: Mapping[str, Any]) -> str:
+        """How the prior draws, which has a guidance of its own."""
+        prior = settings["prior"]
+        return f"prior {prior['scale']}, {prior['steps']} steps, best of {prior['draws']}"
 
     @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
@@ -156,6 +189,10 @@ class UnCLIP(Manipulation):
             for name, value in losses.parts.items()
         }
         return Losses(torch.stack([losses.total for losses in found.values()]).sum(0), parts)
+
+    @property
+    def frozen_encoder(self) -> FrozenEncoder:
+        return FrozenEncoder(self.clip, self.clip.of_images)
 
     @torch.no_grad()
     def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +17,11 @@ from genzoo.core.errors import UsageError
 from genzoo.core.noise import split_seed
 from genzoo.machine.console import Progress, say
 from genzoo.models.base import GenerativeModel
-from genzoo.models.unclip import UnCLIP, trained_parts
+from genzoo.run.parent import parent_of
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.weights import openai_clip
-from genzoo.weights.checkpoint import Checkpoint, load_into, read
-from genzoo.weights.openai_clip import is_pair, pair
+from genzoo.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
@@ -53,12 +50,8 @@ def build_data(cfg: DictConfig) -> TextImageData:
 def build_tokenizer(
     cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
 ) -> Tokenizer:
-    """The checkpoint's tokenizer, that of the CLIP to build on, or one of the training's own."""
-    source, base = checkpoint, cfg.get("clip")
-    if source is None and base is not None:  # one tokenizer for CLIP and what is built on it
-        if is_pair(base):
-            return openai_clip.tokenizer(pair(base, cfg.weights_dir).text.parent)
-        source = read(Path(base))
+    """The checkpoint's tokenizer, that of the model to build on, or one of the training's own."""
+    source = parent_of(cfg) if checkpoint is None else checkpoint
     if source is not None:
         return read_tokenizer(source.about["tokenizer"])
     return BPETokenizer.train(
@@ -131,33 +124,6 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-def take_over(cfg: DictConfig, model: GenerativeModel) -> str | None:
-    """Give a new unCLIP its CLIP, and the parts that were trained before it.
-
-    Returns:
-        Whose they are; None where nothing is taken over.
-
-    Raises:
-        UsageError: where their shapes differ.
-    """
-    if not isinstance(model, UnCLIP) or cfg.get("clip") is None:
-        return None
-    if is_pair(cfg.clip):
-        theirs = openai_clip.load(pair(cfg.clip, cfg.weights_dir))
-        model.clip.load_state_dict(theirs.model.state_dict())
-        return theirs.name
-    source = read(Path(cfg.clip))
-    own = source.config["model"]
-    if own["name"] == "clip":
-        load_into(model.clip, source.ema, path=source.path)
-        return source.name
-    parts = {"clip": model.clip, "prior": model.prior, "decoder": model.decoder}
-    for name in ("clip", *trained_parts(own["stage"], own["before"])):
-        below = {k.partition(".")[2]: v for k, v in source.ema.items() if k.startswith(f"{name}.")}
-        load_into(parts[name], below, path=source.path)
-    return source.name
 
 
 def build_sampler(cfg: DictConfig) -> Any:

@@ -144,9 +144,9 @@ def check_drawing(cfg: DictConfig) -> None:
         raise UsageError(f"model={cfg.model.name} has no guidance={name}", f"it can do: {can}")
     if name == "classifier" and cfg.guidance.checkpoint is None:
         raise UsageError(
-            "guidance=classifier needs a classifier or a CLIP",
-            "train one (model=noisy_classifier, or model=clip model.noise_aware=true) and name "
-            "it: guidance.checkpoint=<its run folder>",
+            "guidance=classifier needs a classifier of images, or what else scores them",
+            f"train one ({' or '.join(guiding())}) and name it: "
+            "guidance.checkpoint=<its run folder>",
         )
     if cfg.sampler.name != "none" and not capabilities.samplers:
         raise UsageError(
@@ -158,6 +158,14 @@ def check_drawing(cfg: DictConfig) -> None:
         from genzoo.diffusion.schedule import spaced
 
         spaced(process.steps, steps)
+
+
+def guiding() -> list[str]:
+    """The command lines that train a model which guides others, by the families' own word."""
+    from genzoo.models.base import Judge
+
+    families = [target(compose(f"model={name}").model._target_) for name in groups()["model"]]
+    return [f.to_guide for f in families if isinstance(f, type) and issubclass(f, Judge)]
 
 
 def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool]) -> None:

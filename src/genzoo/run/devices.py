@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from genzoo.config import second_stage
 from genzoo.config.objects import target
 from genzoo.core.errors import UsageError
 from genzoo.machine import distributed
@@ -107,6 +108,6 @@ def stated_precision(cfg: DictConfig) -> str:
         UsageError: for a precision that cannot be.
     """
     chosen = precision(cfg)
-    alone = cfg.get("upsampler") is None  # which draws as chosen, whatever its base does
+    alone = not second_stage.asked_for(cfg)  # which draws as chosen, whatever its base does
     exact = getattr(target(cfg.model._target_), "exact", False)
     return "32-true" if exact and alone else str(chosen)

@@ -13,9 +13,7 @@ from genzoo.machine.console import say
 from genzoo.models.base import GenerativeModel
 from genzoo.run.build import build_model
 from genzoo.run.devices import gpu_count
-from genzoo.weights import openai_glide, saved
-from genzoo.weights.checkpoint import Checkpoint, find, load_into, read
-from genzoo.weights.names import OPENAI
+from genzoo.weights.checkpoint import Checkpoint, load_into, read
 
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:
@@ -77,44 +75,3 @@ def compiled(cfg: DictConfig, *models: GenerativeModel) -> None:
     for network in networks:
         network.compile()
     say("networks are compiled when they are first used, which takes a minute or so")
-
-
-def trained_upsampler(
-    cfg: DictConfig, base: Checkpoint
-) -> tuple[GenerativeModel, Checkpoint] | None:
-    """What enlarges the base's samples, if the command asks for it.
-
-    Raises:
-        UsageError: where it is no upsampler, or one for images of another size.
-    """
-    word = cfg.upsampler
-    if word is None:
-        return None
-    if word == OPENAI:
-        kind = openai_glide.Kind("upsample", inpaint=cfg.task.name == "inpaint")
-        path = openai_glide.published(kind, cfg.weights_dir)
-    else:
-        path = find(word, output=cfg.output)
-    checkpoint = read(path)
-    own = saved.configuration(checkpoint.config, path=path)
-    size = base.config["data"]["image_size"]
-    if own.model.get("stage") != "upsample":
-        raise UsageError(
-            f"upsampler={word} is no upsampler", "train one: model=glide model.stage=upsample"
-        )
-    if own.model.low_size != size:
-        raise UsageError(
-            f"upsampler={word} enlarges {own.model.low_size} px, and the base draws {size} px",
-            f"train one with model.low_size={size}",
-        )
-    own.sampler = {
-        "_target_": "genzoo.diffusion.sampling.Sampling",
-        "name": "ddim",
-        "method": "ddim",
-        "steps": cfg.upsampler_steps,
-        "temperature": 0.997,  # by which the reference's notebooks scale x_T
-    }
-    own.trainer = cfg.trainer  # this command's
-    model = with_averaged_weights(own, checkpoint)
-    compiled(own, model)
-    return model, checkpoint

@@ -30,9 +30,10 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from genzoo.config.objects import target
 from genzoo.config.paths import CONFIG, LAST
 from genzoo.config.renamed import with_new_names
-from genzoo.config.typed import escaped
+from genzoo.config.typed import PATHS, escaped
 from genzoo.core.errors import UsageError
 from genzoo.core.files import write_whole
 from genzoo.machine.console import say
@@ -60,11 +61,10 @@ FIRST = (CONFIG, "error.txt", "rank_errors.jsonl", ".hydra/config.yaml", ".hydra
 RESULTS = ("results.json", str(LAST), "curves.jsonl")
 
 
-# Keys that may name files and folders that a command reads.
-READ = (
-    "checkpoint", "clip", "upsampler", "image", "mask", "end", "prompt", "end_prompt",
-    "guidance.checkpoint", "metrics.clip", "data.root", "data.source.root",
-)  # fmt: skip
+# Keys that name files and folders where a command writes, or where nothing of a run lies.
+NOT_READ = ("data.cache", "file", "hydra.run.dir", "metrics.weights.*", "output", "weights_dir")
+# Keys that may name files and folders that a command reads, besides what a family is built on.
+READ = (*(key for key in PATHS if key not in NOT_READ), "prompt", "end_prompt")
 
 
 # What does not change what a run computes.
@@ -300,7 +300,9 @@ def _needed(folder: Path, cfg: DictConfig) -> bool:
     """Whether the command reads something in its folder that would be removed."""
     if cfg.task.name == "compare":
         return _of_a_run(folder) and (_saved(folder).get("task") or {}).get("name") != "compare"
-    return any(_overlap(OmegaConf.select(cfg, key), folder) for key in READ)
+    parent = getattr(target(cfg.model._target_), "parent", None)
+    read = READ if parent is None else (*READ, parent.key)
+    return any(_overlap(OmegaConf.select(cfg, key), folder) for key in read)
 
 
 def _overlap(word: Any, folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""What guides samples and scores them: classifiers and CLIPs, whoever trained them."""
+"""What guides samples and scores them, whoever trained it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from genzoo.contrastive.matcher import CLIPScorer, Matcher
+from genzoo.config.objects import target
+from genzoo.config.values import plain
+from genzoo.contrastive.matcher import Matcher, as_matcher, as_scorer
 from genzoo.core.errors import UsageError
 from genzoo.diffusion.guidance import Classifier, Scorer
 from genzoo.machine.download import sha256_of
-from genzoo.models.base import GenerativeModel, identity
-from genzoo.models.clip import CLIP, CLIPMatcher
+from genzoo.models.base import GenerativeModel, Judge, identity
+from genzoo.run import check
 from genzoo.run.build import _chosen
 from genzoo.run.devices import device
 from genzoo.run.loading import with_averaged_weights
 from genzoo.text.stored import read_tokenizer
-from genzoo.weights import openai_clip, openclip, saved
+from genzoo.weights import saved
 from genzoo.weights.checkpoint import find, read
-from genzoo.weights.names import OPENAI
-from genzoo.weights.openai_clip import is_pair, pair
+from genzoo.weights.scorer_sources import check_whole, source_of
 
 
 def build_guidance(cfg: DictConfig) -> Any:
@@ -34,13 +35,13 @@ def build_guidance(cfg: DictConfig) -> Any:
         return _chosen(cfg.guidance, identity)
     word, asked, size = cfg.guidance.checkpoint, cfg.guidance.scorer, cfg.data.image_size
     judge: object = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
-    found = "clip" if isinstance(judge, Matcher) else "noisy_classifier"
-    scorer = CLIPScorer(judge) if isinstance(judge, Matcher) else judge
+    scorer = as_scorer(judge)
     if not isinstance(scorer, Scorer):
         raise UsageError(
             f"guidance.checkpoint={word} judges no images",
-            "train one that does: model=noisy_classifier or model=clip",
+            f"train one that does: {' or '.join(check.guiding())}",
         )
+    found = getattr(scorer, "kind", type(scorer).__name__)
     if asked not in ("auto", found):
         raise UsageError(
             f"guidance.scorer={asked} was asked for, and guidance.checkpoint={word} is a {found}",
@@ -58,90 +59,77 @@ def build_guidance(cfg: DictConfig) -> Any:
 
 
 def build_matcher(word: str, cfg: DictConfig) -> Matcher:
-    """The CLIP that a configuration names, on the device to use.
+    """What compares captions and images, as a configuration names it, on the device to use.
 
     Args:
         word: as for `find_judge`.
         cfg: the prepared configuration.
 
     Raises:
-        UsageError: for something else than a CLIP.
+        UsageError: for something that compares none.
     """
     judge = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
-    if not isinstance(judge, Matcher):
-        raise UsageError(
-            f"{word} is no CLIP but a {type(judge).__name__}",
-            "name another, or train one: model=clip",
-        )
-    return judge.to(device(cfg))
+    return as_matcher(judge, word=word).to(device(cfg))
 
 
 def find_judge(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
-    """What a word for a classifier or a CLIP means: a file, a folder, or the word where it lasts.
-
-    What has to be fetched for `openai` is fetched.
+    """What a word for a scorer means: a file, a folder, or the word where it lasts.
 
     Args:
-        word: as for `checkpoint.find`; `openai` for GLIDE's CLIP, a folder that holds such a
-            CLIP's two files, or `open_clip/<model>/<pretrained tag or file>`.
+        word: as for `checkpoint.find`, or as `weights.scorer_sources` know it.
         output: where runs are written.
-        weights_dir: where OpenAI's files lie; None to have them fetched.
+        weights_dir: where released files lie; None to have them fetched.
 
     Raises:
         UsageError: where there is none.
         GenzooError: where it cannot be fetched.
     """
-    if openclip.is_named(word):
-        openclip.check(word)
-        return word
-    if is_pair(word):
-        openai_clip.vocabulary(pair(word, weights_dir).text.parent)
-        return word if word == OPENAI else str(Path(word).expanduser().resolve())
+    source = source_of(word)
+    if source is not None:
+        return source.find(word, weights_dir=weights_dir)
     return str(find(word, output=output))
 
 
 def load_judge(
     word: str, *, output: str | Path, weights_dir: str | Path | None
 ) -> Matcher | GenerativeModel:
-    """A CLIP with its tokenizer, or whatever other model a checkpoint holds, on the CPU.
+    """What scores images, or whatever other model a checkpoint holds, on the CPU.
 
     Raises:
         UsageError, GenzooError: where there is none, or it cannot be read.
     """
-    if openclip.is_named(word):
-        return openclip.load(word)
-    if is_pair(word):
-        return openai_clip.load(pair(word, weights_dir))
+    source = source_of(word)
+    if source is not None:
+        return source.load(word, weights_dir=weights_dir)
     path = find(word, output=output)
-    if (half := openai_clip.kind_of(path)) is not None:
-        raise UsageError(
-            f"{path} is the {half} encoder of a CLIP of OpenAI's make, and no more",
-            f"name the folder that holds both encoders: {path.parent}",
-        )
+    check_whole(path)
     checkpoint = read(path)
     own = saved.configuration(checkpoint.config, path=path)
     model = with_averaged_weights(own, checkpoint)
-    if not isinstance(model, CLIP):
+    if not isinstance(model, Judge):
         return model
-    tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
-    return CLIPMatcher(model, tokenizer, checkpoint.name, sha256_of(checkpoint.path))
+    found: Matcher | GenerativeModel = model.scorer(
+        read_tokenizer(checkpoint.about["tokenizer"]),
+        name=checkpoint.name,
+        sha256=sha256_of(checkpoint.path),
+    )
+    return found
 
 
 def judge_sha256(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
-    """What tells the weights of a classifier or a CLIP from all others, in hexadecimal.
+    """What tells the weights of a scorer from all others, in hexadecimal.
 
     Raises:
         UsageError, GenzooError: where there is none, or it cannot be read.
     """
-    if openclip.is_named(word):
-        return openclip.load(word).sha256
-    if is_pair(word):
-        return pair(word, weights_dir).sha256
+    source = source_of(word)
+    if source is not None:
+        return source.sha256(word, weights_dir=weights_dir)
     return sha256_of(find(word, output=output))
 
 
 def guidance_words(cfg: DictConfig) -> str:
-    """The guidance and its scale, as stamps and pictures name them; of a prior, too."""
+    """The guidance and its scale, as stamps and pictures name them, and the family's own."""
     scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
     interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
     part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"
@@ -150,7 +138,8 @@ def guidance_words(cfg: DictConfig) -> str:
             cfg.guidance.checkpoint, output=cfg.output, weights_dir=cfg.weights_dir
         )
         part += f" by {digest[:12]}"
-    if "prior" in cfg.model:  # of unCLIP, which has a guidance of its own
-        prior = cfg.model.prior
-        part += f"; prior {prior.scale}, {prior.steps} steps, best of {prior.draws}"
+    family: type[GenerativeModel] = target(cfg.model._target_)
+    own = family.sampling_words(plain(cfg.model))
+    if own:
+        part += f"; {own}"
     return f"{cfg.guidance.name}{scale}{part}"

@@ -18,7 +18,6 @@ from genzoo.core.errors import UsageError
 from genzoo.data.dataset import TextImageData
 from genzoo.machine.console import say
 from genzoo.models.base import GenerativeModel
-from genzoo.models.clip import CLIP
 from genzoo.text.length import cut_in_words, tokens_cut
 from genzoo.text.tokenizer import Tokenizer
 
@@ -123,24 +122,19 @@ def say_cut(tokenizer: Tokenizer, **captions: str | Sequence[str] | None) -> dic
 
 
 def say_cut_by_guide(guidance: Any, captions: Sequence[str]) -> None:
-    """Say how many captions are too long for the CLIP that guides, if one does."""
+    """Say how many captions are too long for what guides, if it reads them."""
     matcher = getattr(getattr(guidance, "scorer", None), "matcher", None)
     if matcher is not None:
         cut = int(matcher.cut(list(captions)).sum())
         if cut:
-            say(f"guidance: {cut} of {len(captions)} captions are too long for its CLIP, and cut")
+            say(f"guidance: {cut} of {len(captions)} captions are too long for it, and cut")
 
 
 def say_cut_of(model: GenerativeModel, data: TextImageData, tokenizer: Tokenizer) -> None:
     """Say how many captions of the data are too long for a model, if it reads captions."""
     cut = data.cut(tokenizer)
-    if cut.captions and reads_captions(model):
+    if cut.captions and model.reads_captions:
         say(str(cut))
-
-
-def reads_captions(model: GenerativeModel) -> bool:
-    """Whether captions make a difference to what a model does."""
-    return "text" in model.capabilities.conditions or isinstance(model, CLIP)
 
 
 def _is_there(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""CLIP's embeddings of a data set's images: made once, kept in the cache."""
+"""What a frozen encoder says of a data set's images: made once, kept in the cache."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from genzoo.machine import distributed
 from genzoo.machine.console import Progress
 from genzoo.metrics.files import written_whole
 from genzoo.models.base import GenerativeModel
-from genzoo.models.unclip import UnCLIP
+from genzoo.models.frozen import FrozenEncoder, HasFrozenEncoder
 from genzoo.run import devices
 
 BATCH = 256  # images at once
@@ -28,23 +28,23 @@ WAY = 1  # how images are embedded; another number whenever that changes, for ot
 def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImageData) -> None:
     """Let models that are trained on embeddings know those of all images; others need none.
 
-    They are kept in half precision in a file that is named by the data and by CLIP's weights,
-    which have to be the final ones by now. On each machine the first process makes it.
+    They are kept in half precision in a file that is named by the data and by the encoder's
+    weights, which have to be the final ones by now. On each machine the first process makes it.
 
     Args:
         cfg: the prepared configuration.
-        models: with the same CLIP; they share what they know.
+        models: with the same encoder; they share what they know.
         data: whose images.
     """
-    knowing = [model for model in models if isinstance(model, UnCLIP)]
+    knowing = [model for model in models if isinstance(model, HasFrozenEncoder)]
     if not knowing:
         return
-    model = knowing[0]
+    encoder = knowing[0].frozen_encoder
     home = cache_home(cfg.data.get("cache")) / "embeddings"
-    file = home / f"{WAY}-{data.fingerprint}-{_digest(model.clip)}.safetensors"
+    file = home / f"{WAY}-{data.fingerprint}-{_digest(encoder.network)}.safetensors"
     if not file.is_file() and distributed.local_rank() == 0:
         with written_whole(file) as part:
-            save_file({"vectors": _embedded(model, data, devices.device(cfg))}, part)
+            save_file({"vectors": _embedded(encoder, data, devices.device(cfg))}, part)
     distributed.barrier()
     # On the device, where batches look them up by indices that the host never sees.
     vectors = load_file(file)["vectors"].to(devices.device(cfg))
@@ -53,21 +53,22 @@ def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImage
 
 
 @torch.no_grad()
-def _embedded(model: UnCLIP, data: TextImageData, device: torch.device) -> Tensor:
+def _embedded(encoder: FrozenEncoder, data: TextImageData, device: torch.device) -> Tensor:
     """Unit vectors of shape (images, features), in half precision."""
-    clip, parts = model.clip.to(device), []
+    encoder.network.to(device)
+    parts = []
     with Progress("embedding the images", len(data)) as progress, exact(device):
         for start in range(0, len(data), BATCH):
             rows = range(start, min(start + BATCH, len(data)))
-            parts.append(clip.of_images(to_float(data.images(list(rows))).to(device)).half().cpu())
+            parts.append(encoder.encode(to_float(data.images(list(rows))).to(device)).half().cpu())
             progress.at(rows.stop)
     return torch.cat(parts)
 
 
-def _digest(clip: nn.Module) -> str:
+def _digest(network: nn.Module) -> str:
     """A checksum over all weights."""
     found = hashlib.blake2b(digest_size=8)
-    for name, value in sorted(clip.state_dict().items()):
+    for name, value in sorted(network.state_dict().items()):
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().numpy().tobytes())
     return found.hexdigest()

@@ -30,7 +30,7 @@ from genzoo.machine.console import say
 from genzoo.machine.signals import Interrupted
 from genzoo.machine.track import Tracker
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
-from genzoo.run import build, devices, loading, scorers
+from genzoo.run import build, devices, loading, parent, scorers
 from genzoo.tasks import embedding
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
@@ -101,7 +101,7 @@ def train(
         GenzooError: when a loss is no longer finite.
     """
     model = build.build_model(cfg)
-    origin = build.take_over(cfg, model) if checkpoint is None else checkpoint.origin
+    origin = parent.take_over(cfg, model) if checkpoint is None else checkpoint.origin
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
     if checkpoint is not None:  # also to go on: what is made of a frozen part is made next
         load_into(model, checkpoint.weights or checkpoint.ema, path=checkpoint.path)
@@ -261,7 +261,7 @@ def _validate(
         return {}
     objectives = module.ema.model.objectives()
     sums: dict[str, float] = {}
-    size = cfg.optimizer.batch_size // distributed.world()  # CLIP tells images from so many others
+    size = cfg.optimizer.batch_size // distributed.world()  # contrastive losses depend on it
     for batch in _batches(module, data, tokenizer, indices, size):
         pause()
         noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)

@@ -18,7 +18,7 @@ from genzoo.machine.console import say
 from genzoo.machine.redaction import mentioned
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
-from genzoo.run import devices, loading, scorers
+from genzoo.run import cascade, devices, loading, scorers
 from genzoo.run.check import check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
 from genzoo.tasks.given import channels_first, open_mask, open_picture
@@ -69,7 +69,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)
     base, checkpoint = loading.trained_model(cfg)
     stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
-    enlarging = loading.trained_upsampler(cfg, checkpoint)
+    enlarging = cascade.second_stage(cfg, checkpoint)
     if enlarging is not None:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
     cut = say_cut(stages[0].tokenizer, prompt=prompt)
@@ -105,7 +105,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "image": mentioned(cfg.image),
             "mask": mentioned(cfg.mask),
             "label": str(label),
-            "upsampler": "none" if enlarging is None else enlarging[1].mention,
+            **cascade.words(enlarging),
         }
         save_png(folder / f"{k:05d}.png", channels_first(whole), text=about | text)
     say(f"{cfg.count} version{'s' * (cfg.count != 1)}: {folder}")

@@ -12,15 +12,16 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from genzoo.config.second_stage import KEY
 from genzoo.core.errors import UsageError
 from genzoo.core.image import save_png, to_float
 from genzoo.core.noise import split_seed
 from genzoo.core.types import Condition
 from genzoo.machine.console import Progress, say
 from genzoo.models.base import GenerativeModel
-from genzoo.run import build, devices, loading, scorers
+from genzoo.run import build, cascade, devices, loading, scorers
 from genzoo.run.check import check_drawing, writable
-from genzoo.tasks.captions import captions_of, reads_captions, say_cut, say_cut_by_guide
+from genzoo.tasks.captions import captions_of, say_cut, say_cut_by_guide
 from genzoo.tasks.pictures import about_pictures, draw, save_grid
 from genzoo.text.length import tokens_cut
 from genzoo.text.stored import read_tokenizer
@@ -36,20 +37,20 @@ def run(cfg: DictConfig) -> dict[str, float]:
     model, checkpoint = loading.trained_model(cfg)
     device = devices.device(cfg)
     model = model.to(device)
-    enlarging = loading.trained_upsampler(cfg, checkpoint)
-    larger = None if enlarging is None else _Upsampler(*enlarging, device)
+    enlarging = cascade.second_stage(cfg, checkpoint)
+    larger = None if enlarging is None else _SecondStage(*enlarging, device)
     tokenizer = read_tokenizer(checkpoint.about["tokenizer"])
     guidance = scorers.build_guidance(cfg)
     label = checked_label(cfg, model, guidance)
     captions = _captions(cfg)
     cut = tokens_cut(captions, tokenizer)
-    if reads_captions(model):
+    if model.reads_captions:
         say_cut(tokenizer, prompt=captions[: cfg.count])
     elif cfg.prompt is not None:
         say(f"model={cfg.model.name} reads no captions: prompt= changes nothing")
     say_cut_by_guide(guidance, captions[: cfg.count])
     if larger is not None and larger.tokenizer.context < tokenizer.context:
-        say_cut(larger.tokenizer, upsampler=captions[: cfg.count])
+        say_cut(larger.tokenizer, **{KEY: captions[: cfg.count]})
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
     with Progress("drawing", cfg.count) as progress, devices.precision(cfg)():
@@ -79,7 +80,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "prompt_tokens_cut": str(cut[i % len(captions)]),
             "label": str(label),
             "number": str(i),
-            "upsampler": "none" if enlarging is None else enlarging[1].mention,
+            **cascade.words(enlarging),
         }
         save_png(folder / f"{i:05d}.png", image, text=about | text)
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
@@ -90,7 +91,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     return {"seconds_per_image": seconds}
 
 
-class _Upsampler:
+class _SecondStage:
     """The second stage of a cascade."""
 
     def __init__(

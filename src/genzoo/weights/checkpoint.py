@@ -22,7 +22,7 @@ from genzoo.config.paths import zoo_dir
 from genzoo.config.renamed import with_new_names
 from genzoo.core.errors import UsageError
 from genzoo.machine import redaction
-from genzoo.weights import exported, openai_clip, openai_glide, saved
+from genzoo.weights import exported, released, saved
 from genzoo.weights.content import content_of
 
 FORMAT = 1
@@ -41,12 +41,14 @@ class Checkpoint:
         weights: the parameters as trained, by name; none where training cannot be continued,
             as in portable files and in what others wrote.
         ema: their moving averages, which are what is evaluated.
+        released: whether others wrote the file.
     """
 
     path: Path
     about: dict[str, Any]
     weights: dict[str, Tensor]
     ema: dict[str, Tensor]
+    released: bool = False
 
     @property
     def config(self) -> dict[str, Any]:
@@ -133,9 +135,9 @@ def _runs_below(output: Path) -> Iterator[tuple[float, Path]]:
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU: one of ours, or OpenAI's as released or fine-tuned from it.
+    """Read a checkpoint onto the CPU: one of ours, or a released one or one tuned from it.
 
-    Of OpenAI's CLIP either of the two files will do, beside the other one.
+    Of a model whose parts were released in several files, one will do beside the others.
 
     Raises:
         GenzooError: for a damaged file.
@@ -143,13 +145,10 @@ def read(path: Path) -> Checkpoint:
     """
     content = content_of(path)
     about = _about(content, path)
-    state = openai_glide.recognised(content)
-    if state is not None:
-        weights = openai_glide.weights(state, openai_glide.kind_of(state, path))
-        return Checkpoint(path, about, {}, weights)
-    if openai_glide.half_of(content):
-        clip = openai_clip.load(openai_clip.in_folder(path.parent))
-        return Checkpoint(path, about, {}, clip.model.state_dict())
+    theirs = released.format_of(content)
+    if theirs is not None:
+        weights = theirs.weights_of(content, path)
+        return Checkpoint(path, about, {}, weights, released=True)
     if "averages" in content:
         return Checkpoint(path, about, {}, _tensors(content["averages"], path))
     state = _tensors(content.get("state_dict"), path)
@@ -174,17 +173,15 @@ def configuration(path: Path) -> dict[str, Any]:
 
 
 def _about(content: Any, path: Path) -> dict[str, Any]:
-    state = openai_glide.recognised(content)
-    if state is not None:
-        return openai_glide.about(openai_glide.kind_of(state, path), path)
-    if openai_glide.half_of(content):
-        return openai_clip.about(openai_clip.in_folder(path.parent))
+    theirs = released.format_of(content)
+    if theirs is not None:
+        return theirs.about_of(content, path)
     about = content.get(exported.ENTRY) if isinstance(content, dict) else None
     if not isinstance(about, dict) or "config" not in about:
         raise UsageError(
-            f"{path} holds {openai_glide.described(content)}, neither a genzoo checkpoint nor "
-            "weights of OpenAI's GLIDE or its CLIP",
-            "name a checkpoints/last.ckpt, an exported file, or one of OpenAI's networks",
+            f"{path} holds {released.described(content)}, neither a genzoo checkpoint nor "
+            f"weights of {released.TITLES}",
+            "name a checkpoints/last.ckpt, an exported file, or released weights",
         )
     if about.get("format") != FORMAT:
         raise UsageError(

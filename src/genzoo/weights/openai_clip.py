@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ from genzoo.weights.convert import clip
 from genzoo.weights.convert.clip import KEYS
 from genzoo.weights.names import OPENAI
 
+FAMILY, TITLE = "clip", "its CLIP"
 IMAGE, TEXT = "clip_image_enc.pt", "clip_text_enc.pt"  # as published
 NAME = f"{OPENAI}/{IMAGE}"  # of the released one, for stamps
 VOCABULARY = (
@@ -80,6 +82,48 @@ class Files:
         """Of both files, in hexadecimal; another one if either changes or they are swapped."""
         both = f"{_digest(self.image)}\n{_digest(self.text)}\n"
         return hashlib.sha256(both.encode()).hexdigest()
+
+
+def claims(word: str) -> bool:
+    """Whether a word means a CLIP of OpenAI's make: a folder with its two files, or `openai`."""
+    if word == OPENAI:
+        return True
+    folder = Path(word).expanduser()
+    return holds_weights(folder) and not (folder / LAST).is_file()
+
+
+def pair(word: str, weights_dir: str | Path | None) -> Files:
+    """The two files that a word means; errors as of `published` and `in_folder`."""
+    if word == OPENAI:
+        return published(weights_dir)
+    return in_folder(Path(word).expanduser())
+
+
+def locate(
+    word: str, *, settings: Mapping[str, Any], task: str, weights_dir: str | Path | None
+) -> Path:
+    """The file of the image encoder, which stands for both; errors as of `pair`."""
+    return pair(word, weights_dir).image
+
+
+def second_stage(word: str, *, task: str, weights_dir: str | Path | None) -> Path | None:
+    """None: it enlarges nothing."""
+    return None
+
+
+def detects(content: object) -> bool:
+    """Whether a file's content is one of the two encoders."""
+    return openai_glide.half_of(content) is not None
+
+
+def about_of(content: object, path: Path) -> dict[str, Any]:
+    """As `about`, of the file and the other one beside it; raises as `in_folder`."""
+    return about(in_folder(path.parent))
+
+
+def weights_of(content: object, path: Path) -> dict[str, Tensor]:
+    """Of both encoders, by the names of `CLIP`'s parameters; raises as `in_folder` and `load`."""
+    return load(in_folder(path.parent)).model.state_dict()
 
 
 def published(weights_dir: str | Path | None, *, address: str = openai_glide.WEIGHTS) -> Files:
@@ -266,18 +310,3 @@ def _digest(file: Path) -> str:
 @cache
 def _digest_of(file: Path, size: int, changed: int) -> str:
     return sha256_of(file)
-
-
-def is_pair(word: str) -> bool:
-    """Whether a word means a CLIP of OpenAI's make: a folder with its two files, or `openai`."""
-    if word == OPENAI:
-        return True
-    folder = Path(word).expanduser()
-    return holds_weights(folder) and not (folder / LAST).is_file()
-
-
-def pair(word: str, weights_dir: str | Path | None) -> Files:
-    """The two files that a word means; arguments and errors as of `published` and `in_folder`."""
-    if word == OPENAI:
-        return published(weights_dir)
-    return in_folder(Path(word).expanduser())

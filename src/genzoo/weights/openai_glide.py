@@ -34,6 +34,7 @@ SHA256 = {
 VERSION = "none (openai/glide-text2im)"  # of the program that trained them
 FIRST = "input_blocks.0.0.weight"  # a key that every network of the reference has
 CONTEXT = 128
+FAMILY, TITLE = "glide", "OpenAI's GLIDE"
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,24 @@ class Kind:
 KINDS = [Kind(stage, inpaint) for stage in ("base", "upsample") for inpaint in (False, True)]
 
 
+def claims(word: str) -> bool:
+    """Whether a word for a checkpoint names the released networks."""
+    return word == OPENAI
+
+
+def locate(
+    word: str, *, settings: Mapping[str, Any], task: str, weights_dir: str | Path | None
+) -> Path:
+    """The released network of the stage that is asked for; errors as of `file_of`."""
+    inpaint = settings["inpaint"] or task == "inpaint"
+    return published(Kind(settings["stage"], inpaint), weights_dir)
+
+
+def second_stage(word: str, *, task: str, weights_dir: str | Path | None) -> Path | None:
+    """The released upsampler; errors as of `file_of`."""
+    return published(Kind("upsample", inpaint=task == "inpaint"), weights_dir)
+
+
 def published(kind: Kind, folder: str | Path | None, *, address: str = WEIGHTS) -> Path:
     """The released file of a network, fetched on first use; arguments and errors as `file_of`."""
     return file_of(kind.file, folder, address=address)
@@ -140,6 +159,28 @@ def file_of(name: str, folder: str | Path | None, *, address: str = WEIGHTS) -> 
                 done >> 20, note=f"of {total >> 20:,} MiB" if total else "MiB"
             ),
         )
+
+
+def detects(content: object) -> bool:
+    """Whether a file's content is a state dict of the reference's."""
+    return recognised(content) is not None
+
+
+def about_of(content: object, path: Path) -> dict[str, Any]:
+    """As `about`, for a file's content."""
+    return about(kind_of(_state(content), path), path)
+
+
+def weights_of(content: object, path: Path) -> dict[str, Tensor]:
+    """As `weights`, for a file's content."""
+    state = _state(content)
+    return weights(state, kind_of(state, path))
+
+
+def _state(content: object) -> dict[str, Tensor]:
+    state = recognised(content)
+    assert state is not None
+    return state
 
 
 def recognised(content: object) -> dict[str, Tensor] | None:

@@ -22,8 +22,8 @@ from torch.nn import functional as F
 
 from genzoo.core.errors import GenzooError, Unsupported, UsageError
 from genzoo.diffusion.schedule import Level
+from genzoo.weights.names import OPEN_CLIP as PREFIX
 
-PREFIX = "open_clip/"
 PACKAGE = "open_clip"
 EXAMPLE = "open_clip/ViT-B-32/laion2b_s34b_b79k"
 

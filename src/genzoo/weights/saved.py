@@ -20,38 +20,46 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo.config.keys import typed_keys
 from genzoo.config.merge import FROM_CHECKPOINT, Admitted
-from genzoo.config.paths import config_dir
+from genzoo.config.paths import config_dirs
 from genzoo.config.values import wrapped
 from genzoo.core.errors import UsageError
 from genzoo.machine.console import say
-from genzoo.weights.names import OPENAI
+from genzoo.weights.names import FETCHED, FOR_GUIDANCE
 
 # Where a saved configuration names a class, and the group of files that say which there are.
+# Within a model also wherever the key is called as a group of parts is: `configs/model/process`.
 SLOTS = {
     "model": "model",
-    "model.arch": "model/arch",
-    "model.dequantisation": "model/dequantisation",
-    "model.process": "model/process",
-    "model.clip.process": "model/process",
-    "model.prior.process": "model/process",
-    "model.decoder.process": "model/process",
     "data": "data",
     "data.source": "data",
     "sampler": "sampler",
     "guidance": "guidance",
 }
 WITHIN = {"model": "model", "data.source": "source"}  # the key in such a file, where it has one
-FETCHED = (OPENAI, "open_clip/")  # words for a CLIP that comes out of the network
 DEEPEST, MOST = 32, 100_000  # levels and values of a configuration
 
 
+def classes(place: str) -> frozenset[str]:
+    """The classes that a saved configuration may name there; none where no class belongs.
+
+    Those of the files in configs/, and of the person's own folders that the command names.
+    """
+    group, within = SLOTS.get(place), WITHIN.get(place)
+    if group is None and place.startswith("model."):
+        group = f"model/{place.rpartition('.')[2]}"
+    if group is None:
+        return frozenset()
+    return frozenset().union(*(_classes(root / group, within) for root in config_dirs()))
+
+
 @cache
-def classes(slot: str) -> frozenset[str]:
-    """The classes that a saved configuration may name there: those of the files in configs/."""
-    files = (config_dir() / SLOTS[slot]).glob("*.yaml")
-    nodes = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
-    inner = [node.get(WITHIN[slot], {}) if slot in WITHIN else node for node in nodes]
-    return frozenset(node["_target_"] for node in inner if "_target_" in node)
+def _classes(folder: Path, within: str | None) -> frozenset[str]:
+    files = folder.glob("*.yaml")
+    nodes = [yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files]
+    inner = [node if within is None else node.get(within) for node in nodes]
+    return frozenset(
+        str(node["_target_"]) for node in inner if isinstance(node, dict) and "_target_" in node
+    )
 
 
 def examined(config: object, *, path: Path) -> dict[str, Any]:
@@ -105,16 +113,18 @@ def admitted(
     for place, named in _named(kept):
         if f"{place}._target_" in typed or place in typed.keys() - {"model"}:
             continue  # replaced by the person's own
-        if place not in SLOTS:
+        known = classes(place)
+        if not known:
             raise UsageError(
                 f"{path} names a class at {place}, where none belongs ({named!r})",
                 "it was made to do harm or by another program: do not use it",
             )
         mine = None if own is None else OmegaConf.select(own, f"{place}._target_")
-        if named != mine and (not isinstance(named, str) or named not in classes(place)):
+        if named != mine and (not isinstance(named, str) or named not in known):
             raise UsageError(
                 f"{path} names the class {named!r} at {place}, which is not one of genzoo's",
-                f"if it is yours, name it as well: {place}._target_=...",
+                f"if it is yours, name it as well: {place}._target_=..., or the folder of "
+                "its YAML file: --config-dir=...",
             )
     _nothing_fetched(kept, typed, path)
     return Admitted(_written_elsewhere(kept, typed))
@@ -136,7 +146,8 @@ def _nothing_fetched(kept: Mapping[str, Any], typed: Mapping[str, str], path: Pa
     if not isinstance(word, str) or word.startswith(FETCHED):
         raise UsageError(
             f"{path} asks for guidance by {word!r}, which comes out of the network",
-            f"type it to have it fetched: guidance.checkpoint={OPENAI}, or write guidance=none",
+            f"type it to have it fetched: guidance.checkpoint={FOR_GUIDANCE}, or write "
+            "guidance=none",
         )
 
 

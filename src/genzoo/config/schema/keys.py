@@ -237,6 +237,8 @@ OPTIONAL = {  # by section: what configs/ leaves to Python's defaults; added wit
 }
 WITHOUT = ("model.text", "model.decoder.text")  # sections that may be null
 
+SCORERS = ("guidance.checkpoint", "metrics.clip")  # keys that name what scores images
+
 
 def rule_of(key: str) -> Rule | None:
     """The rule of a dotted key, if it has one."""

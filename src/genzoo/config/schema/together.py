@@ -142,12 +142,6 @@ def _process(cfg: Tree) -> Iterator[Conflict]:
                 f"{key}={steps} are more than the process has, which is {whole}",
                 f"write {key}={whole} or fewer",
             )
-    size, low = cfg["data"]["image_size"], model.get("low_size")
-    if model.get("stage") == "upsample" and low is not None and low >= size:
-        yield (
-            f"model.low_size={low} is not below data.image_size={size}, to which it is enlarged",
-            "write a smaller model.low_size= or a larger data.image_size=",
-        )
 
 
 def _metrics(metrics: Tree) -> Iterator[Conflict]:

@@ -1,0 +1,50 @@
+"""The second stage of a cascade: what enlarges the samples of a trained model."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+
+from genzoo.config.second_stage import KEY
+from genzoo.core.errors import UsageError
+from genzoo.models.base import GenerativeModel
+from genzoo.run.loading import compiled, with_averaged_weights
+from genzoo.weights import released, saved
+from genzoo.weights.checkpoint import Checkpoint, find, read
+
+
+def second_stage(cfg: DictConfig, base: Checkpoint) -> tuple[GenerativeModel, Checkpoint] | None:
+    """What enlarges the base's samples, if the command asks for it.
+
+    Raises:
+        UsageError: where it enlarges nothing, or images of another size.
+    """
+    word = cfg[KEY]
+    if word is None:
+        return None
+    path = released.second_stage(word, task=cfg.task.name, weights_dir=cfg.weights_dir)
+    checkpoint = read(path or find(word, output=cfg.output))
+    own = saved.configuration(checkpoint.config, path=checkpoint.path)
+    own.sampler = {
+        "_target_": "genzoo.diffusion.sampling.Sampling",
+        "name": "ddim",
+        "method": "ddim",
+        "steps": cfg[f"{KEY}_steps"],
+        "temperature": 0.997,  # by which the reference's notebooks scale x_T
+    }
+    own.trainer = cfg.trainer  # this command's
+    model = with_averaged_weights(own, checkpoint)
+    size = base.config["data"]["image_size"]
+    if "low_res" not in model.capabilities.conditions:
+        raise UsageError(f"{KEY}={word} is no {KEY}", f"train one: {released.SECOND_STAGE}")
+    if model.low_size != size:
+        raise UsageError(
+            f"{KEY}={word} enlarges {model.low_size} px, and the base draws {size} px",
+            f"train one with model.low_size={size}",
+        )
+    compiled(own, model)
+    return model, checkpoint
+
+
+def words(stage: tuple[GenerativeModel, Checkpoint] | None) -> dict[str, str]:
+    """What pictures say of the second stage."""
+    return {KEY: "none" if stage is None else stage[1].mention}

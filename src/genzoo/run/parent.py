@@ -1,0 +1,103 @@
+"""The trained model that another one is built on: its configuration, tokenizer and weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from genzoo.config.objects import target
+from genzoo.config.values import composed, escaped
+from genzoo.core.errors import UsageError
+from genzoo.models.base import GenerativeModel
+from genzoo.models.parent import HasParent
+from genzoo.weights import checkpoint, released, saved
+from genzoo.weights.checkpoint import Checkpoint, load_into
+from genzoo.weights.scorer_sources import source_of
+
+
+def family_of(cfg: DictConfig) -> type[HasParent] | None:
+    """The family of a configuration, if it is built on another one."""
+    family = target(cfg.model._target_)
+    return family if isinstance(family, type) and issubclass(family, HasParent) else None
+
+
+def with_inherited(cfg: DictConfig, family: type[HasParent]) -> DictConfig:
+    """The configuration of a new model, with what follows from the one that it is built on.
+
+    Raises:
+        UsageError: where none is named, or one that it cannot be built on.
+        GenzooError: where it cannot be fetched or read.
+    """
+    parent, name = family.parent, cfg.model.name
+    word = cfg.get(parent.key)
+    if word is None:
+        raise UsageError(
+            f"model={name} is built on {parent.noun}, and none is named",
+            f"train one (model={parent.families[0]}) and name it: {parent.key}=<its run folder>",
+        )
+    source = source_of(word)
+    if source is not None and not released.claimed(word):
+        raise UsageError(
+            f"{parent.key}={word}: {source.use}; model={name} is built on genzoo's own",
+            parent.remedy,
+        )
+    path = _file(cfg, family)
+    own = saved.admitted(checkpoint.configuration(path), path=path, own=cfg)
+    settings = own["model"]
+    if settings["name"] not in parent.families:
+        raise UsageError(
+            f"{parent.key}={word} holds model={settings['name']}, and model={name} is built on "
+            f"{parent.noun}",
+            parent.remedy,
+        )
+    values = OmegaConf.to_container(cfg, resolve=False)
+    assert isinstance(values, dict)
+    lasting = str(path) if source is None else source.find(word, weights_dir=cfg.weights_dir)
+    values[parent.key], values["text"] = escaped(lasting), escaped(own["text"])
+    values["model"] |= escaped(family.inherited_settings(settings))
+    return composed(values)
+
+
+def parent_of(cfg: DictConfig) -> Checkpoint | None:
+    """The model that a prepared configuration's is built on; None where it stands alone."""
+    family = family_of(cfg)
+    if family is None or cfg.get(family.parent.key) is None:
+        return None
+    return checkpoint.read(_file(cfg, family))
+
+
+def take_over(cfg: DictConfig, model: GenerativeModel) -> str | None:
+    """Give a new model the weights of the one that it is built on.
+
+    Returns:
+        Whose they are; None where nothing is taken over.
+
+    Raises:
+        UsageError: where their shapes differ.
+    """
+    source = parent_of(cfg)
+    if source is None:
+        return None
+    assert isinstance(model, HasParent)
+    weights = model.inherited_weights(source.config["model"], source.ema)
+    for part, values in weights.items():
+        load_into(model.get_submodule(part), values, path=source.path)
+    return source.origin if source.released else source.name
+
+
+def _file(cfg: DictConfig, family: type[HasParent]) -> Path:
+    """Where the weights lie of the model to build on."""
+    word: str = cfg[family.parent.key]
+    if not released.claimed(word):
+        return checkpoint.find(word, output=cfg.output)
+    settings: Any = cfg.model
+    return released.locate(
+        word,
+        key=family.parent.key,
+        families=family.parent.families,
+        settings=settings,
+        task=cfg.task.name,
+        weights_dir=cfg.weights_dir,
+    )
