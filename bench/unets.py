@@ -30,8 +30,8 @@ from torch import Tensor, nn
 
 from bench.timing import in_turns
 from genzoo.core.noise import Noise
-from genzoo.diffusion import guide
-from genzoo.diffusion.network import Reading, TextUNet
+from genzoo.diffusion import wrappers
+from genzoo.diffusion.network import TextConditioning, TextUNet
 from genzoo.diffusion.process import Discrete
 from genzoo.diffusion.sampling import Sampling
 from genzoo.models.diffusion import NetworkDenoiser
@@ -107,7 +107,7 @@ def asked(variant: str, network: nn.Module) -> Ask:
 
     def ask(x: Tensor, times: Tensor, context: Tensor) -> Tensor:
         embedding = x.new_zeros(len(x), 4 * CHANNELS)
-        out: Tensor = network(x, times, Reading(embedding, context))
+        out: Tensor = network(x, times, TextConditioning(embedding, context))
         return out
 
     return ask
@@ -142,13 +142,17 @@ def guided_loop(variant: str, ask: Ask) -> Callable[[], object]:
     sampling, schedule = Sampling("ddpm", steps=STEPS), process.schedule(STEPS)
     embedding = torch.zeros(1, 4 * CHANNELS)
 
-    def network(x: Tensor, times: Tensor, reading: Reading, shown: None) -> Tensor:
-        assert reading.context is not None
-        return ask(x, times, reading.context)
+    def network(x: Tensor, times: Tensor, text_cond: TextConditioning, image_cond: None) -> Tensor:
+        assert text_cond.context is not None
+        return ask(x, times, text_cond.context)
 
-    denoise = guide.classifier_free(
+    denoise = wrappers.classifier_free(
         NetworkDenoiser(
-            network, process, schedule, Reading(embedding, context), Reading(embedding, nothing)
+            network,
+            process,
+            schedule,
+            TextConditioning(embedding, context),
+            TextConditioning(embedding, nothing),
         ),
         scale=SCALE,
         schedule=schedule,
@@ -157,8 +161,11 @@ def guided_loop(variant: str, ask: Ask) -> Callable[[], object]:
     def loop() -> None:
         noise = Noise.of(0, [0])
         start = noise.child("start").normal(3, SIDE, SIDE)
-        sampling.draw(
-            sampling.confined(denoise), start=start, schedule=schedule, noise=noise.child("steps")
+        sampling.sample(
+            sampling.thresholded(denoise),
+            start=start,
+            schedule=schedule,
+            noise=noise.child("steps"),
         )
 
     return loop

@@ -46,7 +46,7 @@ def flow_inverse(bench: Bench) -> Found:
     for arch in ("glow", "tarflow"):
         model = build.build_model(compose("model=flow", f"model/arch={arch}"))
         batch = _random_batch(model)
-        model.initialise(batch, noise=Noise.of(0, batch.index))
+        model.data_dependent_init(batch, noise=Noise.of(0, batch.index))
         _perturb(model)
         model, batch = model.to(bench.device).eval(), batch.to(bench.device)
         back = model.reconstruct(batch.image, batch.condition)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from experiments.lab.judged import Judged, judge
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from genzoo.diffusion.guidance import ClassifierFree
 
 
@@ -26,19 +26,21 @@ class Drawn:
     judged: Judged
 
 
-def drawn(trained: Trained, split: str, *, count: int, scale: float) -> Drawn:
+def drawn(trained: LoadedModel, split: str, *, count: int, scale: float) -> Drawn:
     """What the model draws for captions of a split."""
     indices = trained.data.spread(split, count).tolist()
     pictures = trained.drawn(indices, seed=int(trained.cfg.seed), guidance=ClassifierFree(scale))
     return _judged(trained, indices, pictures)
 
 
-def real(trained: Trained, split: str, *, count: int) -> Drawn:
+def real(trained: LoadedModel, split: str, *, count: int) -> Drawn:
     """The data's own pictures of a split: what the judge makes of perfect ones."""
     indices = trained.data.spread(split, count).tolist()
     return _judged(trained, indices, trained.data.images(indices))
 
 
-def _judged(trained: Trained, indices: list[int], pictures: Tensor) -> Drawn:
+def _judged(trained: LoadedModel, indices: list[int], pictures: Tensor) -> Drawn:
     captions = tuple(trained.data.captions[i] for i in indices)
-    return Drawn(captions, pictures, judge(trained, pictures, trained.data.facts(indices)))
+    return Drawn(
+        captions, pictures, judge(trained, pictures, trained.data.caption_attributes(indices))
+    )

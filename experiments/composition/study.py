@@ -57,7 +57,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
 
 
 def _row(
-    images: int | None, scale: float | None, split: str, of: Drawn, trained: lab.Trained
+    images: int | None, scale: float | None, split: str, of: Drawn, trained: lab.LoadedModel
 ) -> dict[str, Any]:
     return {
         "images": images,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from genzoo.core.image import to_float, to_uint8
 from genzoo.flows.transform import Transform
 
@@ -35,7 +35,7 @@ class Trip:
         }
 
 
-def trip(trained: Trained, *, count: int) -> Trip:
+def trip(trained: LoadedModel, *, count: int) -> Trip:
     """Held-out images encoded and decoded by the trained model."""
     indices = trained.data.spread("validation", count).tolist()
     real = trained.data.images(indices)
@@ -48,7 +48,7 @@ def trip(trained: Trained, *, count: int) -> Trip:
     return Trip(real, trained.in_batches(work, len(real)))
 
 
-def precisions(trained: Trained, *, count: int) -> dict[str, float]:
+def precisions(trained: LoadedModel, *, count: int) -> dict[str, float]:
     """Largest deviation of the flow's bare map and its inverse, given captions, by precision.
 
     Nothing rounds or clips here, as `reconstruct` does at the end.

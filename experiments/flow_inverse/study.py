@@ -79,7 +79,7 @@ def _stage(row: dict[str, Any]) -> rule.Stage:
     return rule.Stage(row["images"], row["largest"], row["identical"], row["distance"])
 
 
-def _stamp(trained: lab.Trained, settings: Settings) -> dict[str, Any]:
+def _stamp(trained: lab.LoadedModel, settings: Settings) -> dict[str, Any]:
     return {
         "split": "validation",
         "images": min(settings["images"], trained.data.splits["validation"]),

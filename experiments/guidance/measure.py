@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from experiments.guidance import rule
-from experiments.lab.clip import Judge
+from experiments.lab.clip import ClipEvaluator
 from experiments.lab.entries import METRICS, Entry, entries
 from experiments.lab.sweep import Outcome
-from experiments.lab.trained import BATCH, Trained
-from genzoo.contrastive.matcher import CLIPScorer, Matcher
+from experiments.lab.trained import BATCH, LoadedModel
+from genzoo.contrastive.image_text import CLIPScorer, ImageTextModel
 from genzoo.diffusion.guidance import Classifier, ClassifierFree, Scorer
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.real import RealFeatures, extract
@@ -83,13 +83,13 @@ class Guides:
         return Classifier(self.scorers[mode], scale)
 
 
-def guides(trained: Trained, classifier: Outcome, clip: Outcome) -> Guides:
+def guides(trained: LoadedModel, classifier: Outcome, clip: Outcome) -> Guides:
     """Both second models, with their averaged weights, on the model's device."""
     head = _judge(trained, classifier)
-    matcher = _judge(trained, clip)
+    image_text = _judge(trained, clip)
     assert isinstance(head, Scorer)
-    assert isinstance(matcher, Matcher)
-    return Guides({rule.HEAD: head, rule.CLIP: CLIPScorer(matcher)})
+    assert isinstance(image_text, ImageTextModel)
+    return Guides({rule.HEAD: head, rule.CLIP: CLIPScorer(image_text)})
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,11 @@ class Bench:
         count: pictures for each guidance and seed.
     """
 
-    trained: Trained
+    trained: LoadedModel
     guides: Guides
     real: RealFeatures
     extractor: FeatureExtractor
-    judge: Judge
+    judge: ClipEvaluator
     count: int
 
     def drawn(self, mode: str, scale: float, seed: int) -> Drawn:
@@ -139,9 +139,9 @@ class Bench:
         return Drawn(mode, scale, seed, pictures, captions, seconds, metrics)
 
 
-def _judge(trained: Trained, outcome: Outcome) -> object:
+def _judge(trained: LoadedModel, outcome: Outcome) -> object:
     word = str(outcome.last.folder)
-    judge: Any = scorers.load_judge(
+    judge: Any = scorers.load_scorer(
         word, output=trained.cfg.output, weights_dir=trained.cfg.weights_dir
     )
     return judge.to(trained.device)

@@ -12,7 +12,7 @@ from typing import Any
 from experiments.guidance import measure, picture, rule
 from experiments.guidance.measure import OFF, Drawn
 from experiments.lab import trained as lab
-from experiments.lab.clip import Judge
+from experiments.lab.clip import ClipEvaluator
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, over_seeds, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
@@ -59,7 +59,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         measure.guides(trained, runs[CLASSIFIER], runs[GUIDE]),
         real,
         extractor,
-        Judge.of(trained, runs[JUDGE]),
+        ClipEvaluator.of(trained, runs[JUDGE]),
         settings["images"],
     )
     everything = _everything(bench, settings)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.inpainting.rule import Edges
 from experiments.lab.judged import Judged, judge
-from experiments.lab.trained import BATCH, Trained
+from experiments.lab.trained import BATCH, LoadedModel
 from genzoo.core.image import to_float, to_uint8
 from genzoo.core.noise import Noise, split_seed
 from genzoo.data.raster import paint
@@ -84,7 +84,7 @@ def known_half(relation: str, size: int) -> Tensor:
     return known
 
 
-def redraw(trained: Trained, work: Sequence[Task], *, scale: float) -> Redrawn:
+def redraw(trained: LoadedModel, work: Sequence[Task], *, scale: float) -> Redrawn:
     """The model's pictures, judged."""
     model = trained.model
     assert isinstance(model, Glide)
@@ -94,7 +94,7 @@ def redraw(trained: Trained, work: Sequence[Task], *, scale: float) -> Redrawn:
         numbers = range(start, start + len(own))
         cond = condition([task.wanted.caption for task in own], trained.tokenizer)
         with torch.no_grad():
-            drawn = model.redraw(
+            drawn = model.inpaint(
                 cond.to(trained.device),
                 to_float(torch.stack([task.picture for task in own])).to(trained.device),
                 torch.stack([task.known for task in own]).to(trained.device),

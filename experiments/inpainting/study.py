@@ -47,7 +47,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
     )
 
 
-def _row(images: int, scale: float, of: Redrawn, trained: lab.Trained) -> dict[str, Any]:
+def _row(images: int, scale: float, of: Redrawn, trained: lab.LoadedModel) -> dict[str, Any]:
     return {
         "images": images,
         "scale": scale,

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from experiments.lab.entries import Entry
 from experiments.lab.sweep import Outcome
-from experiments.lab.trained import BATCH, Trained
-from genzoo.contrastive.matcher import Matcher
+from experiments.lab.trained import BATCH, LoadedModel
+from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.image import to_float
 from genzoo.metrics.clip_score import NAME as CLIP_SCORE
 from genzoo.metrics.clip_score import CLIPScore
@@ -28,19 +28,19 @@ SHARED = (
 
 
 @dataclass(frozen=True)
-class Judge:
+class ClipEvaluator:
     """A CLIP that scores.
 
     Attributes:
         score: the CLIP score ...
-        matcher: ... and its CLIP.
+        image_text: ... and its CLIP.
     """
 
     score: CLIPScore
-    matcher: Matcher
+    image_text: ImageTextModel
 
     @classmethod
-    def of(cls, trained: Trained, outcome: Outcome) -> Judge:
+    def of(cls, trained: LoadedModel, outcome: Outcome) -> ClipEvaluator:
         """The CLIP of a run, on the device of the model whose pictures it judges."""
         cfg = trained.cfg.copy()
         cfg.metrics.clip = str(outcome.last.folder)
@@ -65,7 +65,7 @@ class Judge:
             self.score.update(pictures[part], captions[part], index)
         (score,) = self.score.compute().values()
         found = MetricValue(self._r_precision(pictures, captions), None, "higher")
-        own = {**self.matcher.about, **{key: about[key] for key in SHARED}}
+        own = {**self.image_text.about, **{key: about[key] for key in SHARED}}
         return {
             name: {**value._asdict(), "stamp": {"metric": name, **own}}
             for name, value in ((CLIP_SCORE, score), (R_PRECISION, found))
@@ -79,7 +79,9 @@ class Judge:
         """
         texts = sorted(set(captions))
         own = torch.tensor([texts.index(caption) for caption in captions])
-        said = self.matcher.of_captions(texts)
+        said = self.image_text.encode_text(texts)
         parts = to_float(pictures).to(said.device).split(BATCH)
-        likeliest = torch.cat([(self.matcher.of_images(p) @ said.T).argmax(1) for p in parts])
+        likeliest = torch.cat(
+            [(self.image_text.encode_image(p) @ said.T).argmax(1) for p in parts]
+        )
         return float((likeliest.cpu() == own).double().mean())

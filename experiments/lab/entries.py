@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from genzoo.machine import provenance
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.real import RealFeatures
@@ -18,7 +18,7 @@ METRICS = ("frechet_distance", "kernel_distance", "precision", "recall")
 
 
 def entries(
-    trained: Trained,
+    trained: LoadedModel,
     real: RealFeatures,
     fake: Features,
     extractor: FeatureExtractor,

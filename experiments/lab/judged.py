@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from genzoo.metrics.captions import NAME, CaptionAccuracy
 
 ATTRIBUTES = ("shape", "colour", "size", "position")
@@ -38,7 +38,7 @@ class Judged:
         return _mean(self.shuffled)
 
 
-def judge(trained: Trained, pictures: Tensor, facts: Facts) -> Judged:
+def judge(trained: LoadedModel, pictures: Tensor, facts: Facts) -> Judged:
     """8-bit pictures against what their captions say, and against each other's captions."""
     half = len(facts) // 2
     others = [*facts[half:], *facts[:half]]
@@ -47,7 +47,7 @@ def judge(trained: Trained, pictures: Tensor, facts: Facts) -> Judged:
     )
 
 
-def stamp(trained: Trained, pictures: int, *, drawn: bool = True) -> dict[str, Any]:
+def stamp(trained: LoadedModel, pictures: int, *, drawn: bool = True) -> dict[str, Any]:
     """How so many judged pictures came about; the data's own were not drawn by the model."""
     return {
         "pictures": pictures,
@@ -61,10 +61,12 @@ def stamp(trained: Trained, pictures: int, *, drawn: bool = True) -> dict[str, A
     }
 
 
-def _verdicts(trained: Trained, pictures: Tensor, facts: Facts, others: Facts) -> dict[str, float]:
-    judge = trained.data.judge
+def _verdicts(
+    trained: LoadedModel, pictures: Tensor, facts: Facts, others: Facts
+) -> dict[str, float]:
+    judge = trained.data.ground_truth
     assert judge is not None
-    accuracy = CaptionAccuracy(judge.judge, judge.judged)
+    accuracy = CaptionAccuracy(judge.score_caption, judge.caption_parts)
     accuracy.update(pictures, facts, others)
     return {
         name.removeprefix(f"{NAME}/"): value.value for name, value in accuracy.compute().items()

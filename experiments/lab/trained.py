@@ -20,14 +20,14 @@ from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.run import build, devices, loading
 from genzoo.tasks.measuring import real_indices
-from genzoo.tasks.pictures import condition_of, draw
+from genzoo.tasks.pictures import condition_of, sample_images
 from genzoo.text.tokenizer import Tokenizer
 
 BATCH = 64  # images at once
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedModel:
     """What a run folder leads back to.
 
     Attributes:
@@ -57,7 +57,7 @@ class Trained:
             own = indices[start : start + BATCH]
             cond = condition_of(self.model, self.data, own, self.tokenizer)
             parts.append(
-                draw(
+                sample_images(
                     self.model, cond, self.data.shape, seed=seed, indices=own,
                     device=self.device, guidance=guidance,
                 )
@@ -65,7 +65,7 @@ class Trained:
         return torch.cat(parts)
 
 
-def load(folder: Path) -> Trained:
+def load(folder: Path) -> LoadedModel:
     """The model of a finished run."""
     cfg = read(folder / "config.yaml")
     cfg.checkpoint = escaped(str(folder / "checkpoints" / "last.ckpt"))
@@ -73,11 +73,11 @@ def load(folder: Path) -> Trained:
     data = build.build_data(cfg)
     tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     device = devices.device(cfg)
-    return Trained(cfg, model.to(device), data, tokenizer, device)
+    return LoadedModel(cfg, model.to(device), data, tokenizer, device)
 
 
 def real(
-    trained: Trained, name: str, count: int | None = None
+    trained: LoadedModel, name: str, count: int | None = None
 ) -> tuple[RealFeatures, FeatureExtractor]:
     """Features of `count` or all training images, and the extractor called `name`."""
     extractor = build_extractor(name, device=trained.device)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from genzoo.core.image import to_float, to_uint8
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
-from genzoo.models.base import interpolate
+from genzoo.models.base import interpolate_points
 
 CODES = 4096  # training images whose codes say how wide a latent space is
 ROWS = 6  # paths of which all points are kept, for the picture
@@ -41,13 +41,13 @@ def partners(count: int) -> list[int]:
     return [(k + count // 2) % count for k in range(count)]
 
 
-def held_out(trained: Trained, count: int) -> tuple[Tensor, Condition]:
+def held_out(trained: LoadedModel, count: int) -> tuple[Tensor, Condition]:
     """8-bit images that training did not see, and their captions."""
     indices = trained.data.spread("validation", count).tolist()
     return trained.data.images(indices), trained.data.condition(indices, trained.tokenizer)
 
 
-def kinds(trained: Trained, *, count: int, steps: int) -> Kinds:
+def kinds(trained: LoadedModel, *, count: int, steps: int) -> Kinds:
     """All kinds of images of one model; `steps` is odd, so that a path has a middle."""
     real, cond = held_out(trained, count)
     count = len(real)
@@ -55,7 +55,7 @@ def kinds(trained: Trained, *, count: int, steps: int) -> Kinds:
     other = partners(count)
     images = {"reconstruction": _decode(trained, codes, cond)}
     # The caption is that of the path's beginning; a plain autoencoder does not see it.
-    ways = interpolate(codes, codes[other], steps)
+    ways = interpolate_points(codes, codes[other], steps)
     path = torch.stack([_decode(trained, ways[:, k].contiguous(), cond) for k in range(steps)], 1)
     images["midpoint"] = path[:, steps // 2].contiguous()
     images["crossfade"] = crossfades(images["reconstruction"], 3)[:, 1].contiguous()
@@ -67,7 +67,7 @@ def kinds(trained: Trained, *, count: int, steps: int) -> Kinds:
 def crossfades(real: Tensor, steps: int) -> Tensor:
     """Paths between the same pairs through their pixels, shape (n, steps, 3, h, w)."""
     flat = to_float(real).flatten(1)
-    ways = interpolate(flat, flat[partners(len(real))], steps)
+    ways = interpolate_points(flat, flat[partners(len(real))], steps)
     return to_uint8(ways.unflatten(2, real.shape[1:]))
 
 
@@ -87,7 +87,7 @@ def sharpness(path: Tensor) -> list[float]:
     return (mean / ((mean[0] + mean[-1]) / 2).clamp(min=1e-9)).tolist()
 
 
-def _random(trained: Trained, cond: Condition, width: int) -> dict[str, Tensor]:
+def _random(trained: LoadedModel, cond: Condition, width: int) -> dict[str, Tensor]:
     """Codes at random, of three kinds; the same numbers for every model of a seed."""
     count, seed = len(cond.caption), int(trained.cfg.seed)
     indices = trained.data.spread("train", CODES).tolist()
@@ -95,18 +95,18 @@ def _random(trained: Trained, cond: Condition, width: int) -> dict[str, Tensor]:
     normal = Noise.of(seed, range(count), "random points").normal(width)
     own = Noise.of(seed, range(count), "sample", device=trained.device)
     with torch.no_grad():
-        drawn = trained.model.draw_latent(cond.to(trained.device), noise=own).cpu()
+        drawn = trained.model.sample_latent(cond.to(trained.device), noise=own).cpu()
     return {"own": drawn, "spread": codes.mean(0) + codes.std(0) * normal, "standard": normal}
 
 
-def _encode(trained: Trained, images: Tensor) -> Tensor:
+def _encode(trained: LoadedModel, images: Tensor) -> Tensor:
     def work(part: slice) -> Tensor:
         return trained.model.encode(to_float(images[part]).to(trained.device))
 
     return trained.in_batches(work, len(images))
 
 
-def _decode(trained: Trained, codes: Tensor, cond: Condition) -> Tensor:
+def _decode(trained: LoadedModel, codes: Tensor, cond: Condition) -> Tensor:
     def work(part: slice) -> Tensor:
         own = cond[part].to(trained.device)
         return to_uint8(trained.model.decode(codes[part].to(trained.device), own))

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from experiments.lab import trained as lab
 from experiments.lab.entries import Entry, entries
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from experiments.latent_space.images import partners
 from genzoo.metrics.real import extract
 
 
 def measure(
-    trained: Trained, images: Mapping[str, Tensor], extractor_name: str
+    trained: LoadedModel, images: Mapping[str, Tensor], extractor_name: str
 ) -> dict[str, dict[str, Entry]]:
     """Metrics by kind of image, against all training images."""
     real, extractor = lab.real(trained, extractor_name)

@@ -86,7 +86,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
     )
 
 
-def _references(trained: lab.Trained, settings: Settings) -> tuple[dict[str, Tensor], Tensor]:
+def _references(trained: lab.LoadedModel, settings: Settings) -> tuple[dict[str, Tensor], Tensor]:
     """Images that no model made, and the paths through pixels."""
     real, _ = images.held_out(trained, settings["images"])
     paths = images.crossfades(real, settings["steps"])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from experiments.lab.entries import Entry
-from experiments.lab.trained import Trained
+from experiments.lab.trained import LoadedModel
 from experiments.steps import rule
 
 
@@ -37,7 +37,7 @@ class Drawn:
         return rule.Point(self.steps, distance, self.seconds)
 
 
-def draw(trained: Trained, *, count: int) -> tuple[Tensor, float]:
+def draw(trained: LoadedModel, *, count: int) -> tuple[Tensor, float]:
     """Pictures for held-out captions, the same noise for every sampler, and the seconds of one."""
     indices = trained.data.spread("validation", count).tolist()
     begin = time.perf_counter()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from experiments.lab.clip import Judge
+from experiments.lab.clip import ClipEvaluator
 from experiments.lab.command import Settings
 from experiments.lab.entries import Entry, entries
-from experiments.lab.trained import BATCH, Trained
+from experiments.lab.trained import BATCH, LoadedModel
 from genzoo.core.noise import split_seed
 from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.metrics.features import FeatureExtractor
@@ -44,10 +44,10 @@ class Drawn:
 
 def measure(
     name: str,
-    trained: Trained,
+    trained: LoadedModel,
     real: RealFeatures,
     extractor: FeatureExtractor,
-    judge: Judge,
+    judge: ClipEvaluator,
     scale: float,
     seed: int,
     settings: Settings,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.lab import trained as lab
-from experiments.lab.clip import Judge
+from experiments.lab.clip import ClipEvaluator
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, over_seeds
 from experiments.lab.sweep import Outcome, Run, StudyError
@@ -46,7 +46,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         trained = lab.load(runs[name].last.folder)
         trained.model.sampler = Sampling("ddim", steps=settings["steps"])
         real, extractor = lab.real(trained, settings["extractor"], settings["real_images"])
-        judge = Judge.of(trained, runs["judge"])
+        judge = ClipEvaluator.of(trained, runs["judge"])
         for scale in settings["guidance"]:
             for seed in settings["seeds"]:
                 print(f"  {name} at {scale:g}, seed {seed}", flush=True)

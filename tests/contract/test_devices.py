@@ -13,15 +13,15 @@ from torch import Tensor
 from genzoo.adversarial.losses import LOSSES
 from genzoo.config.composition import compose
 from genzoo.config.paths import groups
-from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.contrastive.image_text import CLIPScorer
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Condition
 from genzoo.diffusion.guidance import Classifier, ClassifierFree
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
 from genzoo.lit.ema import EMA
-from genzoo.lit.module import Meter, named
-from genzoo.models.base import AdversarialModel, End, GenerativeModel, identity
-from genzoo.models.clip import CLIP, CLIPMatcher
+from genzoo.lit.module import RunningMeans, named
+from genzoo.models.base import AdversarialModel, Endpoint, GenerativeModel, identity
+from genzoo.models.clip import CLIP, CLIPWithTokenizer
 from genzoo.models.glide import Glide
 from genzoo.models.noisy_classifier import NoisyClassifier
 from genzoo.run.build import build_model
@@ -152,7 +152,7 @@ def of(there: There, images: Tensor) -> None:
 
 def test_training(there: There) -> None:
     """Losses, their sums for the curves, the moving average, and what a game adapts."""
-    model, meter = there.model, Meter()
+    model, meter = there.model, RunningMeans()
     objectives = model.objectives()
     for name, objective in objectives.items():
         losses = objective.losses(there.batch, noise=there.noise())
@@ -181,10 +181,10 @@ def test_validation_and_drawing(there: There) -> None:
     if able.likelihood is not None:
         assert model.log_prob(batch, noise=there.noise()).shape == (len(batch),)
     if able.latent:
-        of(there, model.decode(model.draw_latent(cond, noise=there.noise()), cond))
+        of(there, model.decode(model.sample_latent(cond, noise=there.noise()), cond))
     if able.reconstruct:
         of(there, model.reconstruct(batch.image, cond))
-    for value in model.recognised([(batch, there.noise())]).values():
+    for value in model.scoring_metrics([(batch, there.noise())]).values():
         assert value.device.type == "cuda"
 
 
@@ -194,17 +194,17 @@ def test_versions_ways_and_edits(there: There, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("genzoo.models.manipulation.INVERSION", 2)
     model, batch, able = there.model.eval(), there.batch, there.model.capabilities
     images, cond, noise = batch.image, batch.condition, there.noise()
-    if able.vary:
-        of(there, model.vary(images, cond, strength=0.5, noise=noise))
-    for kind in able.between:
-        ends = End(cond, noise, images if kind == "images" else None)
-        assert model.between(ends, ends, SHAPE, 2).device.type == "cuda"
-    if able.textdiff:
-        edits = model.textdiff(images, cond, cond, 2, strength=1.0, noise=noise)
+    if able.variations:
+        of(there, model.variations(images, cond, strength=0.5, noise=noise))
+    for kind in able.interpolate:
+        ends = Endpoint(cond, noise, images if kind == "images" else None)
+        assert model.interpolate(ends, ends, SHAPE, 2).device.type == "cuda"
+    if able.text_diff:
+        edits = model.text_diff(images, cond, cond, 2, strength=1.0, noise=noise)
         assert edits.device.type == "cuda"
-    if isinstance(model, Glide) and model.inpaint:
+    if isinstance(model, Glide) and model.inpainting:
         known = images[:, :1].clamp(0, 1)
-        of(there, model.redraw(there.condition(), images, known, noise=noise))
+        of(there, model.inpaint(there.condition(), images, known, noise=noise))
 
 
 def test_known_embeddings_are_looked_up_where_the_batch_is() -> None:
@@ -223,8 +223,8 @@ def test_before_training_and_before_saving() -> None:
         model = built(case)
         with fake_cuda(reads=True):
             batch = batch_there()
-            on_fake_cuda(model).initialise(batch, noise=noise_there(batch))
-            model.calibrate([batch])
+            on_fake_cuda(model).data_dependent_init(batch, noise=noise_there(batch))
+            model.fit_sampling_prior([batch])
 
 
 SAMPLINGS = (
@@ -248,12 +248,12 @@ JUDGES = {
 
 def by(judge: GenerativeModel) -> Classifier:
     """Guidance by a model."""
-    return Classifier(CLIPScorer(matcher(judge)) if isinstance(judge, CLIP) else judge, 2.0)  # type: ignore[arg-type]
+    return Classifier(CLIPScorer(image_text(judge)) if isinstance(judge, CLIP) else judge, 2.0)  # type: ignore[arg-type]
 
 
-def matcher(model: CLIP) -> CLIPMatcher:
+def image_text(model: CLIP) -> CLIPWithTokenizer:
     tokenizer = BPETokenizer.train(["a red heart"], vocab_size=300, context=32)
-    made = CLIPMatcher(model, tokenizer, "tiny", "0" * 64)
+    made = CLIPWithTokenizer(model, tokenizer, "tiny", "0" * 64)
     vars(made)["scale"] = 10.0  # read once, when a draw begins
     return made
 

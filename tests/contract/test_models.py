@@ -14,10 +14,10 @@ from genzoo.core.errors import Unsupported
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Capabilities
 from genzoo.models.base import (
-    End,
+    Endpoint,
     GenerativeModel,
     bits_per_dim,
-    interpolate,
+    interpolate_points,
     parameter_count,
 )
 from genzoo.run.build import build_model
@@ -40,7 +40,7 @@ def model(fresh: GenerativeModel, batch: Batch) -> GenerativeModel:
     """The model after a few steps, so that what starts at zero is zero no more."""
     model = copy.deepcopy(fresh)
     model.check(batch)
-    model.initialise(batch, noise=noise(batch))
+    model.data_dependent_init(batch, noise=noise(batch))
     objectives = model.objectives().values()
     optimizers = [torch.optim.Adam(o.parameters, lr=1e-3) for o in objectives]
     for step in range(3):
@@ -51,7 +51,7 @@ def model(fresh: GenerativeModel, batch: Batch) -> GenerativeModel:
             optimizer.step()
     model.eval()
     with torch.no_grad():
-        model.calibrate([batch])
+        model.fit_sampling_prior([batch])
     return model
 
 
@@ -147,11 +147,11 @@ def test_latents_lead_to_images_or_are_declined(model: GenerativeModel, batch: B
     cond = batch.condition
     if not model.capabilities.latent:
         with pytest.raises(Unsupported):
-            model.draw_latent(cond, noise=noise(batch))
+            model.sample_latent(cond, noise=noise(batch))
         return
     with torch.no_grad():
-        latent = model.draw_latent(cond, noise=noise(batch))
-        path = interpolate(latent[:1], latent[1:2], 5)
+        latent = model.sample_latent(cond, noise=noise(batch))
+        path = interpolate_points(latent[:1], latent[1:2], 5)
         ends = model.decode(path[0, [0, -1]], cond[:2])
         images = model.decode(latent, cond)
     assert latent.shape[0] == len(batch)
@@ -175,11 +175,11 @@ def test_images_come_back_or_encoding_is_declined(model: GenerativeModel, batch:
 def test_versions_are_there_or_declined(model: GenerativeModel, batch: Batch) -> None:
     def vary(strength: float) -> torch.Tensor:
         with torch.no_grad():
-            return model.vary(
+            return model.variations(
                 batch.image, batch.condition, strength=strength, noise=noise(batch, 3)
             )
 
-    if not model.capabilities.vary:
+    if not model.capabilities.variations:
         with pytest.raises(Unsupported):
             vary(0.5)
         return
@@ -197,16 +197,18 @@ def test_versions_are_there_or_declined(model: GenerativeModel, batch: Batch) ->
 def test_ways_are_there_or_declined(model: GenerativeModel, batch: Batch, kind: str) -> None:
     images = batch.image if kind == "images" else None
     start, end = (
-        End(batch.condition[rows], noise(batch)[rows], None if images is None else images[rows])
+        Endpoint(
+            batch.condition[rows], noise(batch)[rows], None if images is None else images[rows]
+        )
         for rows in (slice(2), slice(4, 6))
     )
 
     def between() -> torch.Tensor:
         with torch.no_grad():
-            return model.between(start, end, SHAPE, 3)
+            return model.interpolate(start, end, SHAPE, 3)
 
-    assert model.capabilities.between <= {"images", "captions"}
-    if kind not in model.capabilities.between:
+    assert model.capabilities.interpolate <= {"images", "captions"}
+    if kind not in model.capabilities.interpolate:
         with pytest.raises(Unsupported):
             between()
         return
@@ -220,11 +222,11 @@ def test_edits_are_there_or_declined(model: GenerativeModel, batch: Batch) -> No
     def textdiff() -> torch.Tensor:
         source, target = batch.condition[3:4], batch.condition[4:5]
         with torch.no_grad():
-            return model.textdiff(
+            return model.text_diff(
                 batch.image[3:4], source, target, 3, strength=1.0, noise=noise(batch)[3:4]
             )
 
-    if not model.capabilities.textdiff:
+    if not model.capabilities.text_diff:
         with pytest.raises(Unsupported):
             textdiff()
         return
@@ -252,7 +254,7 @@ def test_weights_survive_saving(
 
 def test_what_a_model_recognises_is_a_share(model: GenerativeModel, batch: Batch) -> None:
     with torch.no_grad():
-        found = model.recognised([(batch, noise(batch))])
+        found = model.scoring_metrics([(batch, noise(batch))])
     assert found or model.capabilities.sampling is not None  # a model is good for something
     for value in found.values():
         assert value.shape == (len(batch),)
@@ -261,7 +263,7 @@ def test_what_a_model_recognises_is_a_share(model: GenerativeModel, batch: Batch
 
 def test_capabilities_say_what_a_table_needs(fresh: GenerativeModel) -> None:
     assert isinstance(type(fresh).capabilities, Capabilities)
-    judges = type(fresh).recognised is not GenerativeModel.recognised
+    judges = type(fresh).scoring_metrics is not GenerativeModel.scoring_metrics
     assert fresh.capabilities.sampling or judges  # it draws, or it recognises
     assert parameter_count(fresh) > 0
 

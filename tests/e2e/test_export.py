@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from genzoo.core.errors import GenzooError
 from genzoo.weights import checkpoint
-from genzoo.weights import exported as portable
+from genzoo.weights import exported as file_format
 from tests.small import AGAIN, DATA, METRICS, TRAINING
 
 Run = Callable[..., tuple[int, str, str]]
@@ -124,8 +124,8 @@ def test_a_classifier_stays_behind(tmp_path: Path) -> None:
         },
         "tokenizer": "{}",
     }
-    portable.write(tmp_path / "a.safetensors", about, {"w": torch.ones(2)})
-    said, _ = portable.read(tmp_path / "a.safetensors")
+    file_format.write(tmp_path / "a.safetensors", about, {"w": torch.ones(2)})
+    said, _ = file_format.read(tmp_path / "a.safetensors")
     assert said is not None
     source = {"root": None, "max_pixels": 5}
     assert said["config"]["data"] == {"name": "folder", "root": None, "source": source}
@@ -141,11 +141,11 @@ def test_a_damaged_tokenizer_is_refused(
     if damage == "cut":
         packed = packed[:-3]
     if damage == "bomb":
-        monkeypatch.setattr(portable, "LARGEST", 1000)
+        monkeypatch.setattr(file_format, "LARGEST", 1000)
     text = "no base64" if damage == "letters" else base64.b64encode(packed).decode()
-    entries = {portable.ENTRY: json.dumps({"config": {}}), portable.TOKENIZER: text}
+    entries = {file_format.ENTRY: json.dumps({"config": {}}), file_format.TOKENIZER: text}
     if damage == "missing":
-        del entries[portable.TOKENIZER]
+        del entries[file_format.TOKENIZER]
     save_file({"w": torch.ones(2)}, tmp_path / "a.safetensors", metadata=entries)
     with pytest.raises(GenzooError, match="damaged or truncated"):
         checkpoint.read(tmp_path / "a.safetensors")

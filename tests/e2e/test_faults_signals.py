@@ -121,7 +121,7 @@ def test_the_checkpoint_is_written_before_anything_slow(
 ) -> None:
     """No look at the step that would have had one; what drawing needs comes after the file."""
     events: list[str] = []
-    for where, name in ((fit, "_look"), (writing, "_save"), (Autoencoder, "calibrate")):
+    for where, name in ((fit, "_look"), (writing, "_save"), (Autoencoder, "fit_sampling_prior")):
         function = getattr(where, name)
         monkeypatch.setattr(
             where,
@@ -131,7 +131,7 @@ def test_the_checkpoint_is_written_before_anything_slow(
     once(monkeypatch, GenerativeModule, "training_step", send(signal.SIGINT), at=4)
     assert training(*FAMILIES["autoencoder"], "hydra.run.dir=a")[0] == 130
     assert images(tmp_path / "a") == 32
-    assert events == ["_save", "calibrate", "_save"]
+    assert events == ["_save", "fit_sampling_prior", "_save"]
 
 
 def test_a_signal_while_measuring_says_how_to_go_on(
@@ -162,7 +162,7 @@ def test_a_signal_before_training_ends_the_command(
 FAILURES = {
     "data": (TextImageData, "batch", RuntimeError("the disk of the data is gone"), 6),
     "memory": (GenerativeModule, "training_step", MemoryError("no memory"), 4),
-    "curves": (callbacks.Curves, "_point", OSError("no room for curves"), 2),
+    "curves": (callbacks.CurveLogger, "_point", OSError("no room for curves"), 2),
     "looking": (fit, "_samples", RuntimeError("drawing failed"), 1),
 }
 
@@ -243,7 +243,9 @@ def test_what_a_kill_left_without_its_fit_gets_it_where_no_step_is_left(
     own = (*FAMILIES["autoencoder"], "hydra.run.dir=a")
     assert training(*FAMILIES["autoencoder"], "hydra.run.dir=whole")[0] == 0
     with monkeypatch.context() as patched:
-        patched.setattr(Autoencoder, "calibrate", lambda *_: fail(RuntimeError("no fit"))())
+        patched.setattr(
+            Autoencoder, "fit_sampling_prior", lambda *_: fail(RuntimeError("no fit"))()
+        )
         once(patched, fit, "_samples", fail(RuntimeError("drawing failed")), at=3)
         status, out, error = training(*own)
     assert (status, error.count("drawing failed")) == (1, 1)
@@ -304,7 +306,7 @@ def test_a_look_stops_between_parts_of_its_samples(
 ) -> None:
     """Several processes can only stop together, where they ask one another."""
     events: list[str] = []
-    pause, draw = callbacks._stop_together, fit.draw
+    pause, draw = callbacks._stop_together, fit.sample_images
     monkeypatch.setattr(fit, "MONITOR_SAMPLES", 20)
     monkeypatch.setattr(
         callbacks, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
@@ -314,7 +316,7 @@ def test_a_look_stops_between_parts_of_its_samples(
         events.append(f"draw {len(indices)}")
         return draw(*arguments, indices=indices, **options)
 
-    monkeypatch.setattr(fit, "draw", drawn)
+    monkeypatch.setattr(fit, "sample_images", drawn)
     assert training("hydra.run.dir=a", "data.source.count=400", "budget.images=32")[0] == 0
     assert events[:6] == ["pause", "draw 8", "pause", "draw 8", "pause", "draw 4"]
 

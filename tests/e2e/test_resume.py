@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bench.families import FAMILIES, SMALL
-from genzoo.lit.callbacks import Count
+from genzoo.lit.callbacks import ImageCounter
 from genzoo.tasks import fit
 
 Run = Callable[..., tuple[int, str, str]]
@@ -39,7 +39,7 @@ def training(genzoo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ru
 @pytest.fixture
 def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A signal to this process after so many batches of the next training."""
-    after_step = Count.after_step
+    after_step = ImageCounter.after_step
 
     def order(batches: int, number: int = signal.SIGTERM) -> None:
         seen = 0
@@ -51,7 +51,7 @@ def signalled(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             if seen == batches:
                 os.kill(os.getpid(), number)
 
-        monkeypatch.setattr(Count, "after_step", counted)
+        monkeypatch.setattr(ImageCounter, "after_step", counted)
 
     return order
 

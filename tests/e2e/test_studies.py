@@ -21,7 +21,7 @@ from experiments.guidance import rule as guidance
 from experiments.guidance.picture import front
 from experiments.guidance.study import STUDY as GUIDANCE
 from experiments.inpainting import rule as inpainting
-from experiments.lab.clip import SHARED, Judge
+from experiments.lab.clip import SHARED, ClipEvaluator
 from experiments.lab.command import SCALES
 from experiments.lab.judged import Judged
 from experiments.latent_space import rule as space
@@ -317,10 +317,10 @@ def test_r_precision_is_the_share_of_captions_found_again() -> None:
     class Colours:
         about: ClassVar[dict[str, str]] = {"clip": "colours"}
 
-        def of_captions(self, captions: Sequence[str]) -> Tensor:
+        def encode_text(self, captions: Sequence[str]) -> Tensor:
             return torch.tensor([directions[caption] for caption in captions])
 
-        def of_images(self, images: Tensor) -> Tensor:
+        def encode_image(self, images: Tensor) -> Tensor:
             return (images[:, :2].mean((2, 3)) + 1) / 2
 
     def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
@@ -330,7 +330,7 @@ def test_r_precision_is_the_share_of_captions_found_again() -> None:
     pictures = torch.zeros(4, 3, 2, 2, dtype=torch.uint8)
     pictures[:3, 0] = 255  # three red ones, and a green one
     pictures[3, 1] = 255
-    judge = Judge(score, Colours())  # type: ignore[arg-type]
+    judge = ClipEvaluator(score, Colours())  # type: ignore[arg-type]
     about = dict.fromkeys(SHARED)
     found = judge.entries(pictures, ["red", "red", "green", "green"], about=about)
     assert found["r_precision"]["value"] == 0.75

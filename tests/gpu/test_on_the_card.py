@@ -10,7 +10,7 @@ import torch
 
 from bench.gpu import families, numerics
 from bench.gpu.bench import Bench
-from genzoo.diffusion.network import Shown, TextUNet
+from genzoo.diffusion.network import ImageConditioning, TextUNet
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = [
@@ -30,16 +30,16 @@ def test_the_network_gives_the_references_outputs(case: Case) -> None:
             if call.get("op") == "del_cache" or options["cache_text_emb"]:
                 continue  # what is kept between calls is the CPU tests' matter
             given = {name: value.cuda() for name, value in case.inputs(call).items()}
-            reading = None
+            text_cond = None
             with half:
                 if model.text is not None:
                     tokens = given["tokens"].long()
                     mask = given.get("mask", torch.ones_like(tokens, dtype=torch.bool))
-                    reading = model.read(tokens, mask)
-                shown = Shown(
+                    text_cond = model.encode_condition(tokens, mask)
+                image_cond = ImageConditioning(
                     given.get("inpaint_image"), given.get("inpaint_mask"), given.get("low_res")
                 )
-                out = model(given["x"], given["timesteps"], reading, shown)
+                out = model(given["x"], given["timesteps"], text_cond, image_cond)
             case.check(call["outputs"]["out"], out.cpu())
 
 

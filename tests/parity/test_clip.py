@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.contrastive.image_text import CLIPScorer
 from genzoo.core.types import Condition
 from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.process import Discrete
-from genzoo.models.clip import CLIP, CLIPMatcher, unit
+from genzoo.models.clip import CLIP, CLIPWithTokenizer, unit
 from genzoo.text.clip_bpe import CLIPTokenizer
 from genzoo.weights.convert import clip
 from tests.parity.golden_cases import Case, cases
@@ -94,7 +94,7 @@ def gradient(model: CLIP, texts: Tensor, x: Tensor, t: Tensor, scale: float) -> 
     level = model.process.whole.level(t, x)
     with torch.enable_grad():
         x = x.clone().requires_grad_()
-        value = scale * model.scale * (model.of_images(x, level) * texts).sum()
+        value = scale * model.scale * (model.encode_image(x, level) * texts).sum()
         (slope,) = torch.autograd.grad(value, x)
     return slope
 
@@ -102,18 +102,18 @@ def gradient(model: CLIP, texts: Tensor, x: Tensor, t: Tensor, scale: float) -> 
 def cond_fn(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     model, given, told = model_of(case), case.inputs(call), call["literals"]
     scale = told.get("call_kwargs", {}).get("grad_scale", told["grad_scale"])
-    texts = model.of_captions(given["tokens"], mask_of(given["lens"], given["tokens"].shape[1]))
+    texts = model.encode_text(given["tokens"], mask_of(given["lens"], given["tokens"].shape[1]))
     return {"grad": gradient(model, texts, given["x"], given["t"], scale)}
 
 
 def cond_fn_prompts(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     """By way of what guides a person's samples."""
     model, given, told = model_of(case), case.inputs(call), call["literals"]
-    matcher = CLIPMatcher(model, tokenizer_of(case), "golden", "0" * 64)
+    image_text = CLIPWithTokenizer(model, tokenizer_of(case), "golden", "0" * 64)
     x, t, prompts = given["x"], given["t"], told["prompts"]
     tokens = torch.zeros(len(x), 1, dtype=torch.long)
     cond = Condition(tuple(prompts), tokens, tokens > 0, torch.full((len(x),), -1))
-    likelihood = Classifier(CLIPScorer(matcher), told["grad_scale"]).towards(cond)
+    likelihood = Classifier(CLIPScorer(image_text), told["grad_scale"]).log_likelihood(cond)
     assert isinstance(model.process, Discrete)
     level = model.process.whole.level(t, x)
     with torch.enable_grad():

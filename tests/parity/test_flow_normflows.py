@@ -88,7 +88,7 @@ def test_activation_normalisation(x: Tensor) -> None:
 
 def test_its_initialisation(x: Tensor) -> None:
     ours, theirs = ActNorm(CHANNELS), normflows.flows.ActNorm((CHANNELS, 1, 1))
-    z = ours.initialise(3 * x + 1)
+    z = ours.data_dependent_init(3 * x + 1)
     with torch.no_grad():
         their_z, _ = theirs.inverse(3 * x + 1)
     # normflows divides by n - 1 in the variance.

@@ -6,22 +6,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.diffusion.network import Reading, Shown, TextUNet
+from genzoo.diffusion.network import ImageConditioning, TextConditioning, TextUNet
 from genzoo.weights.convert import glide
 from tests.parity.golden_cases import Case, cases
 
 pytestmark = pytest.mark.parity
 
 
-def read(model: TextUNet, inputs: dict[str, Tensor]) -> Reading | None:
+def read(model: TextUNet, inputs: dict[str, Tensor]) -> TextConditioning | None:
     if model.text is None:
         return None
     tokens = inputs["tokens"].long()
-    return model.read(tokens, inputs.get("mask", torch.ones_like(tokens, dtype=torch.bool)))
+    return model.encode_condition(
+        tokens, inputs.get("mask", torch.ones_like(tokens, dtype=torch.bool))
+    )
 
 
-def shown(inputs: dict[str, Tensor]) -> Shown:
-    return Shown(inputs.get("inpaint_image"), inputs.get("inpaint_mask"), inputs.get("low_res"))
+def image_cond_of(inputs: dict[str, Tensor]) -> ImageConditioning:
+    return ImageConditioning(
+        inputs.get("inpaint_image"), inputs.get("inpaint_mask"), inputs.get("low_res")
+    )
 
 
 @pytest.mark.parametrize("case", cases("unet_forward"))
@@ -29,7 +33,9 @@ def shown(inputs: dict[str, Tensor]) -> Shown:
 def test_forward(case: Case) -> None:
     options = case.about["models"]["model"]["hyperparameters"]
     model = case.model()
-    kept: Reading | None = None  # what the reference caches is what a person of ours keeps
+    kept: TextConditioning | None = (
+        None  # what the reference caches is what a person of ours keeps
+    )
     half = torch.autocast("cpu", torch.float16, enabled=options["use_fp16"])
     for call in case.about["calls"]:
         if call.get("op") == "del_cache":
@@ -39,7 +45,7 @@ def test_forward(case: Case) -> None:
         with half:
             if kept is None or not options["cache_text_emb"]:
                 kept = read(model, inputs)
-            out = model(inputs["x"], inputs["timesteps"], kept, shown(inputs))
+            out = model(inputs["x"], inputs["timesteps"], kept, image_cond_of(inputs))
         case.check(outputs["out"], out)
         if "xf_out" in outputs:
             assert kept is not None

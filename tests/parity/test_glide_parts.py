@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.core.image import requantised, to_uint8
-from genzoo.diffusion import guide
-from genzoo.diffusion.network import Shown, TextUNet
-from genzoo.diffusion.predict import Prediction, read
+from genzoo.diffusion import wrappers
+from genzoo.diffusion.network import ImageConditioning, TextUNet
+from genzoo.diffusion.predict import Prediction, to_prediction
 from genzoo.diffusion.schedule import Schedule
 from genzoo.nn.attention import AttentionBlock
 from genzoo.nn.resnet import resampled
@@ -73,7 +73,7 @@ def enlarged(low_res: Tensor, size: list[int]) -> Tensor:
     model.unet.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     model.unet.forward = Constant(torch.zeros(len(low_res), 6, *size)).forward  # type: ignore[method-assign]
     x = torch.zeros(len(low_res), 3, *size)
-    model(x, torch.zeros(len(x)), shown=Shown(low_res=low_res))
+    model(x, torch.zeros(len(x)), image_cond=ImageConditioning(low_res=low_res))
     return seen[0][:, 3:]
 
 
@@ -90,14 +90,18 @@ def guided(x: Tensor, model_output: Tensor, scale: float) -> Tensor:
 
     class Both:
         def __call__(self, x_t: Tensor, step: int) -> Prediction:
-            return self.both(x_t, step)[0]
+            return self.with_and_without_condition(x_t, step)[0]
 
-        def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
+        def with_and_without_condition(
+            self, x_t: Tensor, step: int
+        ) -> tuple[Prediction, Prediction]:
             eps = model_output[:, :3]
             level = schedule.level(step, x_t)
-            return read("eps", eps[:half], x_t, level), read("eps", eps[half:], x_t, level)
+            return to_prediction("eps", eps[:half], x_t, level), to_prediction(
+                "eps", eps[half:], x_t, level
+            )
 
-    denoise = guide.classifier_free(Both(), scale=scale, schedule=schedule)
+    denoise = wrappers.classifier_free(Both(), scale=scale, schedule=schedule)
     eps = denoise(x[:half], 6).eps
     return torch.cat([eps.repeat(2, 1, 1, 1), model_output[:, 3:]], dim=1)
 

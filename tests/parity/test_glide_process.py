@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from genzoo.core.errors import UsageError
-from genzoo.diffusion import guide, sampler
-from genzoo.diffusion.network import Reading, Shown, TextUNet
+from genzoo.diffusion import sampler, wrappers
+from genzoo.diffusion.network import ImageConditioning, TextConditioning, TextUNet
 from genzoo.diffusion.predict import (
     Denoiser,
     Prediction,
-    noised,
-    read,
-    read_with_variance,
-    step_back,
+    add_noise,
+    posterior,
+    to_prediction,
+    to_prediction_with_variance,
 )
-from genzoo.diffusion.schedule import Level, Schedule, between, spaced
+from genzoo.diffusion.schedule import NoiseLevel, Schedule, beta_schedule, respace
 from genzoo.diffusion.table import Table
 from genzoo.models.clip import unit
 from tests.parity.golden_cases import Case, cases
@@ -64,7 +64,7 @@ def test_tables(case: Case) -> None:
             case.check(f"out.{call['id']}.{name}", torch.from_numpy(tables[name]))
         case.check(f"out.{call['id']}.timestep_map", torch.from_numpy(s.times.values))
     for raw in case.about.get("raw_schedules", []):
-        betas = between(
+        betas = beta_schedule(
             raw["beta_schedule"],
             raw["num_diffusion_timesteps"],
             start=raw["beta_start"],
@@ -76,7 +76,7 @@ def test_tables(case: Case) -> None:
 @pytest.mark.parametrize("case", cases("respacing"))
 def test_chosen_steps(case: Case) -> None:
     for entry in case.about["entries"]:
-        ask = partial(spaced, entry["num_timesteps"], entry["section_counts"])
+        ask = partial(respace, entry["num_timesteps"], entry["section_counts"])
         if entry.get("raises"):
             with pytest.raises(UsageError):
                 ask()
@@ -99,23 +99,23 @@ def one_step(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
     given = case.inputs(call)
     t = given["t"]
     x = given["x"]
-    prediction = read_with_variance("eps", given["model_output"], x, schedule, t)
+    prediction = to_prediction_with_variance("eps", given["model_output"], x, schedule, t)
     x0 = changed_x0(case, told.get("denoised_fn"))(prediction.x0)
     prediction = prediction.with_x0(x0.clamp(-1, 1) if told.get("clip_denoised", True) else x0)
     if "gradient" in given:
-        original = schedule.times.told(t, x).view(-1, 1, 1, 1)
+        original = schedule.times.as_input(t, x).view(-1, 1, 1, 1)
         prediction = replace(prediction, score=given["gradient"] * (original / 1000) + 0.1 * x)
     if call["op"] == "p_mean_variance":
-        step = step_back(prediction, schedule, t)
+        step = posterior(prediction, schedule, t)
         return {
             "mean": step.mean,
             "variance": step.log_variance.exp(),
             "log_variance": step.log_variance,
             "pred_xstart": prediction.x0,
-            "model_timesteps": schedule.times.told(t, x),
+            "model_timesteps": schedule.times.as_input(t, x),
         }
     if call["op"] != "p_sample":
-        prediction = prediction.scored()
+        prediction = prediction.apply_score()
     # The case's rows are at steps of their own; a sampler's are all at the same one.
     drawn = [drawn_row(call, prediction, schedule, given, row) for row in range(len(x))]
     return {"sample": torch.cat(drawn), "pred_xstart": prediction.x0}
@@ -135,7 +135,7 @@ def drawn_row(
         eta, fresh = call["literals"]["eta"], given["noise"][own]
         return sampler.ddim_step(prediction[own], schedule, k, fresh, eta=eta)
     assert call["op"] == "ddim_reverse_sample"
-    return sampler.ddim_step_up(prediction[own], schedule, k)
+    return sampler.ddim_inversion_step(prediction[own], schedule, k)
 
 
 def closed_form(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -148,20 +148,20 @@ def closed_form(case: Case, call: Mapping[str, Any]) -> dict[str, Tensor]:
         assert x_0 is not None
         variance = Table(s.sigma.values**2)
         log_variance = Table(np.log(variance.values)).rows(t, x_0).expand_as(x_0)
-        return {"mean": s.alpha.at(t, x_0) * x_0, "log_variance": log_variance,
+        return {"mean": s.alpha.broadcast_at(t, x_0) * x_0, "log_variance": log_variance,
                 "variance": variance.rows(t, x_0).expand_as(x_0)}  # fmt: skip
     if call["op"] == "q_sample":
         assert x_0 is not None
-        return {"x_t": noised(x_0, given["noise"], s.level(t, x_0))}
+        return {"x_t": add_noise(x_0, given["noise"], s.level(t, x_0))}
     assert x_t is not None
     alpha, sigma = s.alpha.rows(t, x_t), s.sigma.rows(t, x_t)
     prediction = Prediction(x_t if x_0 is None else x_0, x_t, alpha, sigma)
     if call["op"] == "q_posterior_mean_variance":
-        step = step_back(prediction, s, t)
+        step = posterior(prediction, s, t)
         variance = s.posterior_variance.rows(t, x_t).expand_as(x_t)
         return {"mean": step.mean, "variance": variance, "log_variance": step.log_variance}
     if call["op"] == "predict_xstart_from_eps":
-        return {"x_start": read("eps", given["eps"], x_t, s.level(t, x_t)).x0}
+        return {"x_start": to_prediction("eps", given["eps"], x_t, s.level(t, x_t)).x0}
     assert call["op"] == "predict_eps_from_xstart"
     return {"eps": prediction.eps}
 
@@ -190,31 +190,33 @@ class Network:
 
     def __init__(self, model: TextUNet, schedule: Schedule, tokens: Tensor, mask: Tensor) -> None:
         self.model, self.schedule = model, schedule
-        self.reading = model.read(tokens, mask)
-        self.shown = Shown()
+        self.text_cond = model.encode_condition(tokens, mask)
+        self.image_cond = ImageConditioning()
         self.told: list[Tensor] = []
 
     def __call__(self, x_t: Tensor, step: int) -> Prediction:
-        return self._read(x_t, step, self.reading[: len(x_t)], self.shown)
+        return self._predict(x_t, step, self.text_cond[: len(x_t)], self.image_cond)
 
-    def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
-        together = self._read(x_t.repeat(2, 1, 1, 1), step, self.reading, self.shown)
+    def with_and_without_condition(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
+        together = self._predict(x_t.repeat(2, 1, 1, 1), step, self.text_cond, self.image_cond)
         return together[: len(x_t)], together[len(x_t) :]
 
-    def _read(self, x: Tensor, step: int, reading: Reading, shown: Shown) -> Prediction:
-        times = self.schedule.times.told(step, x)
+    def _predict(
+        self, x: Tensor, step: int, text_cond: TextConditioning, image_cond: ImageConditioning
+    ) -> Prediction:
+        times = self.schedule.times.as_input(step, x)
         self.told.append(times)
-        out = self.model(x, times, reading, shown)
-        return read_with_variance("eps", out, x, self.schedule, step)
+        out = self.model(x, times, text_cond, image_cond)
+        return to_prediction_with_variance("eps", out, x, self.schedule, step)
 
 
-def by_clip(case: Case, told: Mapping[str, Any]) -> guide.LogLikelihood:
+def by_clip(case: Case, told: Mapping[str, Any]) -> wrappers.LogLikelihood:
     """The case's CLIP as a likelihood: it is told the process's own times, whatever its noise."""
     encoders, scale = case.clip(), case.about["models"]["clip"]["config"]["logit_scale"]
     tokens, lens = case.tensors[told["tokens"]], case.tensors[told["lens"]]
     texts = unit(encoders.text(tokens, torch.arange(tokens.shape[1]) < lens[:, None])).detach()
 
-    def similarity(x_t: Tensor, level: Level) -> Tensor:
+    def similarity(x_t: Tensor, level: NoiseLevel) -> Tensor:
         seen = unit(encoders.image(x_t, level.time))
         return told["grad_scale"] * scale * (seen * texts).sum(dim=1)
 
@@ -236,21 +238,23 @@ def test_whole_loops(case: Case) -> None:
     guided = "cfg_scale" in loop
     rows = slice(0, len(tokens) // 2 if guided else len(tokens))
     network = Network(case.model(), schedule, tokens, mask)
-    network.shown = Shown(
+    network.image_cond = ImageConditioning(
         given.get("inpaint_image"), given.get("inpaint_mask"), given.get("low_res")
     )
     denoise: Denoiser = network
     if guided:
-        denoise = guide.classifier_free(network, scale=loop["cfg_scale"], schedule=schedule)
+        denoise = wrappers.classifier_free(network, scale=loop["cfg_scale"], schedule=schedule)
     known = loop.get("denoised_fn")
     if known is not None:
         image, region = (stored[known[f"inpaint_{name}"]][rows] for name in ("image", "mask"))
-        denoise = guide.known_region(denoise, image=image, mask=region)
+        denoise = wrappers.inpainting(denoise, image=image, mask=region)
     if loop["clip_denoised"]:
-        denoise = guide.clamped(denoise)
+        denoise = wrappers.static_threshold(denoise)
     if "clip_guidance" in loop:
         likelihood = by_clip(case, loop["clip_guidance"])
-        denoise = guide.scored(denoise, likelihood=likelihood, noise_aware=True, schedule=schedule)
+        denoise = wrappers.score_guidance(
+            denoise, likelihood=likelihood, noise_aware=True, schedule=schedule
+        )
     samplers = {
         "p_sample": sampler.ancestral,
         "ddim_sample": partial(sampler.ddim, eta=loop.get("eta", 0.0)),

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from genzoo.diffusion.network import TextUNet
-from genzoo.diffusion.predict import read_with_variance
-from genzoo.diffusion.sampler import ddim_reversed
+from genzoo.diffusion.predict import to_prediction_with_variance
+from genzoo.diffusion.sampler import ddim_inversion
 from genzoo.diffusion.schedule import Schedule
 from genzoo.weights.convert import clip, glide
 from tests.parity.golden_cases import cases
@@ -77,10 +77,13 @@ def tokens(length: int = 8) -> Tensor:
 def read_without_mask(padding: bool) -> None:
     model = build(xf_padding=padding)
     if padding:
-        model.read(tokens())  # type: ignore[call-arg]
+        model.encode_condition(tokens())  # type: ignore[call-arg]
     else:  # ours is always told; without padding it makes no difference
         everything, nothing = (torch.full((2, 8), value) for value in (True, False))
-        a, b = model.read(tokens(), everything), model.read(tokens(), nothing)
+        a, b = (
+            model.encode_condition(tokens(), everything),
+            model.encode_condition(tokens(), nothing),
+        )
         assert torch.equal(a.context, b.context)
 
 
@@ -91,7 +94,7 @@ def state_without_a_key() -> None:
 
 
 def backwards_with_noise(eta: str) -> None:
-    ddim_reversed(None, x_t(), process(), eta=float(eta))  # type: ignore[call-arg, arg-type]
+    ddim_inversion(None, x_t(), process(), eta=float(eta))  # type: ignore[call-arg, arg-type]
 
 
 def see(size: int = 8, times: Tensor | None = None) -> None:
@@ -119,17 +122,17 @@ TRIED: dict[str, Callable[..., object]] = {
     r"betas containing 0": lambda: Schedule.of_betas(np.array([0.0, 0.1])),
     r"betas greater than 1": lambda: Schedule.of_betas(np.array([0.1, 1.1])),
     r"beta exactly 1": lambda: Schedule.of_betas(np.array([0.1, 1.0])),
-    r"network output with C instead of 2C channels": lambda: read_with_variance(
+    r"network output with C instead of 2C channels": lambda: to_prediction_with_variance(
         "eps", x_t(), x_t(), process(), torch.tensor([1, 1])
     ),
-    r"timestep tensor whose length is not the batch size": lambda: read_with_variance(
+    r"timestep tensor whose length is not the batch size": lambda: to_prediction_with_variance(
         "eps", x_t(6), x_t(), process(), torch.tensor([1, 1, 1])
     ),
     r"respaced timestep index out of range": lambda: process().level(
         torch.tensor([10, 10]), x_t()
     ),
     r"ddim_reverse_sample with eta (.*)": backwards_with_noise,
-    r"tokens longer than text_ctx": lambda: build().read(
+    r"tokens longer than text_ctx": lambda: build().encode_condition(
         tokens(9), torch.ones(2, 9, dtype=torch.bool)
     ),
     r"tokens missing": lambda: build()(x_t(), torch.zeros(2)),

@@ -12,8 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.diffusion import guide, sampler
-from genzoo.diffusion.predict import Denoiser, Prediction, read, read_with_variance
+from genzoo.diffusion import sampler, wrappers
+from genzoo.diffusion.predict import (
+    Denoiser,
+    Prediction,
+    to_prediction,
+    to_prediction_with_variance,
+)
 from genzoo.diffusion.schedule import Schedule
 
 # Their code, with the newest numpy.
@@ -57,13 +62,13 @@ def doubled(scheduler: Any, name: str) -> Any:
 
 def kept(name: str, scheduler: Any) -> Schedule:
     """Our schedule with the times that theirs has chosen."""
-    return Schedule.discrete(name, STEPS).keep([int(t) for t in scheduler.timesteps])
+    return Schedule.discrete(name, STEPS).subset([int(t) for t in scheduler.timesteps])
 
 
 def denoiser(schedule: Schedule) -> Denoiser:
     def denoise(x: Tensor, step: int) -> Prediction:
         level = schedule.level(step, x)
-        return read("eps", network(x, level.time), x, level)
+        return to_prediction("eps", network(x, level.time), x, level)
 
     return denoise
 
@@ -88,7 +93,7 @@ def test_ddim(name: str, eta: float) -> None:
     expected = theirs(
         scheduler, x, eta=eta, use_clipped_model_output=True, generator=Replayed(x).generator
     )
-    denoise = guide.clamped(denoiser(schedule))
+    denoise = wrappers.static_threshold(denoiser(schedule))
     got = sampler.final(sampler.ddim(denoise, x, schedule, noise, eta=eta))
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
 
@@ -109,14 +114,16 @@ def test_ddpm_with_learned_variance(name: str) -> None:
         return torch.cat([network(x, time), torch.sin(x)], dim=1)
 
     def denoise(x: Tensor, step: int) -> Prediction:
-        out = both(x, schedule.times.told(step, x))
-        return read_with_variance("eps", out, x, schedule, step)
+        out = both(x, schedule.times.as_input(step, x))
+        return to_prediction_with_variance("eps", out, x, schedule, step)
 
     expected, generator = x, Replayed(x).generator
     for t in scheduler.timesteps:
         out = both(expected, torch.as_tensor([t] * len(x)))
         expected = scheduler.step(out, t, expected, generator=generator)[0]
-    got = sampler.final(sampler.ancestral(guide.clamped(denoise), x, schedule, Replayed(x)))
+    got = sampler.final(
+        sampler.ancestral(wrappers.static_threshold(denoise), x, schedule, Replayed(x))
+    )
     torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -147,7 +154,7 @@ def test_heun() -> None:
     )
     scheduler.set_timesteps(10)  # a whole-numbered stride: 0, 111, ..., 999
     times = sorted({int(t) for t in scheduler.timesteps})
-    schedule, x = Schedule.discrete(name, STEPS).keep(times), start()
+    schedule, x = Schedule.discrete(name, STEPS).subset(times), start()
     expected = theirs(scheduler, x / schedule.alpha[-1])
     got = sampler.final(sampler.heun(denoiser(schedule), x, schedule, Replayed(x)))
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)

@@ -13,7 +13,7 @@ from genzoo.data.scene import Scene, invent
 from genzoo.data.shape_score import score
 from genzoo.data.shapes import Shapes, matches, parse
 from genzoo.data.source import Item
-from genzoo.data.splits import share, split
+from genzoo.data.splits import hash_fraction, split
 from genzoo.data.stream import ShuffledStream
 
 GROUPS = st.lists(st.sampled_from("abcdefghijklmnop"), min_size=1, max_size=40)
@@ -52,7 +52,7 @@ def test_the_share_is_about_what_was_asked_for(count, validation):
 
 
 def test_the_hash_is_the_same_everywhere():
-    assert round(share("red heart"), 6) == 0.951987
+    assert round(hash_fraction("red heart"), 6) == 0.951987
 
 
 @given(st.integers(1, 30), SEEDS, st.integers(1, 9), st.integers(0, 100))
@@ -104,7 +104,7 @@ def test_seeds_and_epochs_differ():
 def test_every_drawing_shows_its_caption(seed, size):
     source = Shapes(count=1, seed=seed)
     (item,) = source.items()
-    pixels = source.draw(0, size)
+    pixels = source.render(0, size)
     assert pixels.shape == (size, size, 3)
     assert all(score(pixels, item.attributes).values()), item.caption
 

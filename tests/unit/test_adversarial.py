@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from genzoo.adversarial.augment import LARGEST, Augmentation
-from genzoo.adversarial.losses import LOSSES, verdicts
+from genzoo.adversarial.losses import LOSSES, discriminator_accuracy
 from genzoo.adversarial.penalties import one_centred, zero_centred
 from genzoo.config.composition import compose
 from genzoo.core.errors import UsageError
@@ -58,9 +58,9 @@ def test_least_squares_and_hinge_are_still_where_they_want_to_be() -> None:
 
 def test_verdicts_count_who_is_right() -> None:
     real, generated = torch.tensor([2.0, -1.0]), torch.tensor([0.0, -3.0])
-    assert [v.tolist() for v in verdicts(real, generated, 0.0)] == [[1, 0], [0, 1]]
+    assert [v.tolist() for v in discriminator_accuracy(real, generated, 0.0)] == [[1, 0], [0, 1]]
     # relativistic: against the means -1.5 and 0.5
-    assert [v.tolist() for v in verdicts(real, generated, None)] == [[1, 1], [1, 1]]
+    assert [v.tolist() for v in discriminator_accuracy(real, generated, None)] == [[1, 1], [1, 1]]
 
 
 def test_penalties_of_a_linear_score_are_its_slope() -> None:
@@ -132,8 +132,10 @@ def gan(*overrides: str) -> GAN:
 
 def test_truncation_cuts_the_tails_of_the_latent_point(batch: Batch) -> None:
     noise = Noise.of(0, batch.index)
-    free = gan("model.latent=512").draw_latent(batch.condition, noise=noise)
-    cut = gan("model.latent=512", "model.truncation=0.7").draw_latent(batch.condition, noise=noise)
+    free = gan("model.latent=512").sample_latent(batch.condition, noise=noise)
+    cut = gan("model.latent=512", "model.truncation=0.7").sample_latent(
+        batch.condition, noise=noise
+    )
     assert free.abs().max() > 2
     assert cut.abs().max() <= 0.7
     # variance of the normal distribution between -a and a: 1 - 2 a phi(a) / (2 Phi(a) - 1)

@@ -13,7 +13,7 @@ from genzoo.config.composition import compose
 from genzoo.core.errors import UsageError
 from genzoo.data.dataset import TextImageData
 from genzoo.data.folder import Folder
-from genzoo.tasks.captions import caption_of, captions_of, read_captions, say_cut
+from genzoo.tasks.captions import caption_of, captions_of, read_captions, report_truncation
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.clip_bpe import CLIPTokenizer
 from genzoo.text.gpt2 import GPT2Tokenizer
@@ -132,15 +132,15 @@ def test_every_tokenizer_says_what_it_cuts(kind: str) -> None:
 def test_a_cut_caption_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     tokenizer = tokenizers(6)["bpe"]
     # A space stands before the first word.
-    assert say_cut(tokenizer, prompt="abcde") == {"prompt_tokens_cut": "0"}
+    assert report_truncation(tokenizer, prompt="abcde") == {"prompt_tokens_cut": "0"}
     assert capsys.readouterr().out == ""
-    assert say_cut(tokenizer, prompt="abcdefgh", end_prompt=None) == {
+    assert report_truncation(tokenizer, prompt="abcdefgh", end_prompt=None) == {
         "prompt_tokens_cut": "3", "end_prompt_tokens_cut": "0",
     }  # fmt: skip
     out = capsys.readouterr().out
     said = 'the caption has 9 tokens, and 6 are read: it is cut after "...abcde"'
     assert out == f"prompt: {said}\n"
-    say_cut(tokenizer, prompt=["abcdefgh", "a", "abcdefgh", "abcdefghij"])
+    report_truncation(tokenizer, prompt=["abcdefgh", "a", "abcdefgh", "abcdefghij"])
     out = capsys.readouterr().out
     assert out == (
         "prompt: 2 of 3 captions are longer than the 6 tokens that are read, and cut by up to 5\n"

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genzoo.contrastive.loss import contrast, ranks
+from genzoo.contrastive.loss import contrastive_loss, retrieval_ranks
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch
-from genzoo.diffusion.process import EDM, Discrete, RectifiedFlow, with_noise
-from genzoo.models.clip import CLIP, LARGEST_SCALE, CLIPMatcher, cropped
+from genzoo.diffusion.process import EDM, Discrete, RectifiedFlow, q_sample
+from genzoo.models.clip import CLIP, LARGEST_SCALE, CLIPWithTokenizer, cropped
 from genzoo.text.bpe import BPETokenizer
 
 IMAGE = {"patch": 4, "width": 16, "layers": 1, "heads": 2}
@@ -41,7 +41,9 @@ def rows(count: int, *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
 
 def test_the_loss_is_the_cross_entropy_both_ways() -> None:
     images, texts, tokens = rows(5)
-    found = contrast(images, texts, tokens, torch.arange(len(images)), scale=torch.tensor(7.0))
+    found = contrastive_loss(
+        images, texts, tokens, torch.arange(len(images)), scale=torch.tensor(7.0)
+    )
     logits, own = 7 * images @ texts.T, torch.arange(5)
     torch.testing.assert_close(found.image_to_text, F.cross_entropy(logits, own, reduction="none"))
     torch.testing.assert_close(
@@ -54,9 +56,11 @@ def test_the_loss_is_the_cross_entropy_both_ways() -> None:
 def test_autocast_costs_the_loss_no_digits(chunk: int | None) -> None:
     images, texts, tokens = rows(5)
     scale = torch.tensor(100.0)
-    exact = contrast(images, texts, tokens, torch.arange(len(images)), scale=scale, chunk=chunk)
+    exact = contrastive_loss(
+        images, texts, tokens, torch.arange(len(images)), scale=scale, chunk=chunk
+    )
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = contrast(
+        found = contrastive_loss(
             images, texts, tokens, torch.arange(len(images)), scale=scale, chunk=chunk
         )
     torch.testing.assert_close(found.image_to_text, exact.image_to_text)
@@ -66,7 +70,9 @@ def test_the_same_caption_is_not_wrong() -> None:
     images, texts, tokens = rows(4)
     tokens = tokens.clone()
     tokens[2] = tokens[0]
-    found = contrast(images, texts, tokens, torch.arange(len(images)), scale=torch.tensor(3.0))
+    found = contrastive_loss(
+        images, texts, tokens, torch.arange(len(images)), scale=torch.tensor(3.0)
+    )
     logits = 3 * images @ texts.T
     first = logits[0, [0, 1, 3]].log_softmax(0)[0]  # without its twin
     torch.testing.assert_close(found.image_to_text[0], -first)
@@ -76,7 +82,7 @@ def test_the_same_caption_is_not_wrong() -> None:
 def test_another_wording_of_the_same_image_is_not_wrong() -> None:
     images, texts, tokens = rows(4)
     index = torch.tensor([7, 3, 7, 1])
-    found = contrast(images, texts, tokens, index, scale=torch.tensor(3.0))
+    found = contrastive_loss(images, texts, tokens, index, scale=torch.tensor(3.0))
     logits = 3 * images @ texts.T
     first = logits[0, [0, 1, 3]].log_softmax(0)[0]  # without the other wording
     torch.testing.assert_close(found.image_to_text[0], -first)
@@ -104,7 +110,7 @@ def test_less_of_an_image_is_shown_to_the_loss_alone(less: dict[str, float], bat
     assert not torch.allclose(
         whole.losses(batch, noise=noise).total, part.losses(batch, noise=noise).total
     )
-    torch.testing.assert_close(whole.of_images(batch.image), part.of_images(batch.image))
+    torch.testing.assert_close(whole.encode_image(batch.image), part.encode_image(batch.image))
 
 
 def test_patches_that_are_left_out_are_not_seen(batch: Batch) -> None:
@@ -143,15 +149,15 @@ def test_the_temperature_is_confined(batch: Batch) -> None:
 def test_places_count_ties_as_before() -> None:
     similarity = torch.tensor([[3.0, 1.0, 2.0], [1.0, 1.0, 1.0], [0.0, 5.0, 4.0]])
     right = torch.eye(3, dtype=torch.bool)
-    assert ranks(similarity, right).tolist() == [0, 2, 1]
+    assert retrieval_ranks(similarity, right).tolist() == [0, 2, 1]
     right[2, 1] = True  # a second right one
-    assert ranks(similarity, right).tolist() == [0, 2, 0]
+    assert retrieval_ranks(similarity, right).tolist() == [0, 2, 0]
 
 
 def test_a_model_that_says_the_same_of_all_recognises_nothing(batch: Batch) -> None:
     model = clip().eval()
     torch.nn.init.zeros_(model.image.out.weight)
-    found = model.recognised([(batch, Noise.of(0, batch.index))])
+    found = model.scoring_metrics([(batch, Noise.of(0, batch.index))])
     assert found["recall_at_1/image_to_text"].sum() == 0
     assert found["recall_at_1/text_to_image"].sum() == 0
 
@@ -159,7 +165,7 @@ def test_a_model_that_says_the_same_of_all_recognises_nothing(batch: Batch) -> N
 def test_retrieval_is_over_all_batches(batch: Batch) -> None:
     model = clip(noise_aware=True).eval()
     noise = Noise.of(0, batch.index)
-    whole = model.recognised([(batch, noise)])
+    whole = model.scoring_metrics([(batch, noise)])
     parts = []
     for part in (slice(0, 2), slice(2, 6)):
         own = Batch(
@@ -167,7 +173,7 @@ def test_retrieval_is_over_all_batches(batch: Batch) -> None:
             batch.label[part], batch.index[part],
         )  # fmt: skip
         parts.append((own, noise[part]))
-    again = model.recognised(parts)
+    again = model.scoring_metrics(parts)
     assert whole.keys() == again.keys()
     assert {name for name in whole if name.startswith("recall_at_1/image_to_text/t_")} == {
         f"recall_at_1/image_to_text/t_{t}" for t in (0, 12, 25, 37, 50, 62, 74, 87, 99)
@@ -183,21 +189,21 @@ def test_noise_of_any_process_is_read_as_its_own(process: Any, batch: Batch) -> 
     assert isinstance(model.process, Discrete)
     t = torch.tensor([10, 30, 50, 60, 70, 80])
     own = model.process.whole.level(t, batch.image)
-    eps, x_t = with_noise(batch.image, own, noise=Noise.of(0, batch.index))
+    eps, x_t = q_sample(batch.image, own, noise=Noise.of(0, batch.index))
     size = own.alpha + own.sigma if isinstance(process, RectifiedFlow) else own.alpha
     level = type(own)(own.alpha / size, own.sigma / size, own.time)
     torch.testing.assert_close(
-        model.of_images(x_t / size, level), model.of_images(x_t, own), atol=1e-5, rtol=0
+        model.encode_image(x_t / size, level), model.encode_image(x_t, own), atol=1e-5, rtol=0
     )
-    assert not torch.allclose(model.of_images(x_t, own), model.of_images(eps), atol=1e-3)
+    assert not torch.allclose(model.encode_image(x_t, own), model.encode_image(eps), atol=1e-3)
 
 
 def test_a_caption_ends_at_its_last_token(batch: Batch) -> None:
     model = clip().eval()
     other = copy.copy(batch.tokens)
     other = torch.where(batch.token_mask, other, (other + 1) % 2048)  # other padding
-    first = model.of_captions(batch.tokens, batch.token_mask)
-    second = model.of_captions(other, batch.token_mask)
+    first = model.encode_text(batch.tokens, batch.token_mask)
+    second = model.encode_text(other, batch.token_mask)
     torch.testing.assert_close(first[1:], second[1:])  # the first caption is empty
 
 
@@ -205,13 +211,13 @@ def test_what_does_not_go_together_is_refused(batch: Batch) -> None:
     clean, aware = clip(), clip(noise_aware=True)
     level = EDM().schedule(4).level(torch.zeros(6, dtype=torch.long), batch.image)
     with pytest.raises(Unsupported, match="clean images alone"):
-        clean.of_images(batch.image, level)
+        clean.encode_image(batch.image, level)
     with pytest.raises(Unsupported, match="told times"):
         aware.image(batch.image)
     with pytest.raises(Unsupported, match="not 3 x 8 x 8"):
         aware.image(batch.image[..., :8, :8], torch.zeros(6, dtype=torch.long))
     with pytest.raises(Unsupported, match="reads 32 tokens"):
-        clean.of_captions(batch.tokens[:, :5], batch.token_mask[:, :5])
+        clean.encode_text(batch.tokens[:, :5], batch.token_mask[:, :5])
     with pytest.raises(UsageError, match="counts the steps"):
         CLIP(
             image_size=16, features=8, image=IMAGE, text=TEXT, noise_aware=True,
@@ -232,11 +238,11 @@ def test_an_image_of_which_nothing_is_shown_is_refused(training: dict[str, float
 
 def test_a_matcher_says_which_captions_are_too_long() -> None:
     tokenizer = BPETokenizer.train(["a red heart", "a blue heart"], vocab_size=300, context=32)
-    matcher = CLIPMatcher(clip().eval(), tokenizer, "tiny", "0" * 64)
-    assert matcher.cut(["a red heart", "xyz " * 40]).tolist() == [False, True]
+    image_text = CLIPWithTokenizer(clip().eval(), tokenizer, "tiny", "0" * 64)
+    assert image_text.is_truncated(["a red heart", "xyz " * 40]).tolist() == [False, True]
     assert tokenizer.lengths(["", "xyz " * 40])[0] == 0
-    texts = matcher.of_captions(["a red heart", "xyz " * 40])
+    texts = image_text.encode_text(["a red heart", "xyz " * 40])
     torch.testing.assert_close(texts.norm(dim=1), torch.ones(2))
     larger = torch.rand(2, 3, 40, 40) * 2 - 1  # clean ones are resized
-    assert matcher.of_images(larger).shape == (2, 8)
-    assert matcher.about["clip_tokens"] == 32
+    assert image_text.encode_image(larger).shape == (2, 8)
+    assert image_text.about["clip_tokens"] == 32

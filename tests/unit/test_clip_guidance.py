@@ -6,26 +6,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from genzoo.contrastive.matcher import CLIPScorer
+from genzoo.contrastive.image_text import CLIPScorer
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
-from genzoo.diffusion import guide
+from genzoo.diffusion import wrappers
 from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.process import RectifiedFlow
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
-from genzoo.diffusion.schedule import Level, Schedule
-from genzoo.models.clip import CLIPMatcher
+from genzoo.diffusion.schedule import NoiseLevel, Schedule
+from genzoo.models.clip import CLIPWithTokenizer
 from genzoo.text.bpe import BPETokenizer
 from tests.unit.test_clip import clip
 
 COUNT = 4
 
 
-def matcher(*, noise_aware: bool) -> CLIPMatcher:
+def image_text(*, noise_aware: bool) -> CLIPWithTokenizer:
     tokenizer = BPETokenizer.train(["a red heart"], vocab_size=300, context=32)
     model = clip(noise_aware=noise_aware).eval().requires_grad_(False)
-    return CLIPMatcher(model, tokenizer, "tiny", "0" * 64)
+    return CLIPWithTokenizer(model, tokenizer, "tiny", "0" * 64)
 
 
 def condition(text: str) -> Condition:
@@ -33,7 +33,7 @@ def condition(text: str) -> Condition:
     return Condition((text,) * COUNT, tokens, tokens > 0, torch.full((COUNT,), -1))
 
 
-def ideal(schedule: Schedule) -> guide.Denoiser:
+def ideal(schedule: Schedule) -> wrappers.Denoiser:
     """Of standard normal images, which knows nothing of captions."""
 
     def denoise(x_t: Tensor, step: int) -> Prediction:
@@ -48,11 +48,11 @@ def ideal(schedule: Schedule) -> guide.Denoiser:
 def test_the_score_is_the_slope_of_the_similarity(noise_aware: bool) -> None:
     schedule = RectifiedFlow().schedule(8)
     denoise, cond = ideal(schedule), condition("a red heart")
-    scorer = CLIPScorer(matcher(noise_aware=noise_aware))
-    likelihood = Classifier(scorer, 2.0).towards(cond)
+    scorer = CLIPScorer(image_text(noise_aware=noise_aware))
+    likelihood = Classifier(scorer, 2.0).log_likelihood(cond)
     x_t = torch.randn(COUNT, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     step = 4
-    scored = guide.scored(
+    scored = wrappers.score_guidance(
         denoise, likelihood=likelihood, noise_aware=noise_aware, schedule=schedule
     )
     found = scored(x_t, step)
@@ -62,11 +62,11 @@ def test_the_score_is_the_slope_of_the_similarity(noise_aware: bool) -> None:
 
     def value(x: Tensor) -> Tensor:
         level = schedule.level(step, x)
-        texts = scorer.matcher.of_captions(cond.caption)
-        judged = scorer.matcher.of_images(
+        texts = scorer.image_text.encode_text(cond.caption)
+        judged = scorer.image_text.encode_image(
             x if noise_aware else denoise(x, step).x0, level if noise_aware else None
         )
-        return 2 * scorer.matcher.scale * (judged * texts).sum(1)
+        return 2 * scorer.image_text.scale * (judged * texts).sum(1)
 
     towards = torch.randn(x_t.shape, generator=torch.Generator().manual_seed(1))
     far = 1e-2
@@ -80,19 +80,19 @@ def test_the_score_is_the_slope_of_the_similarity(noise_aware: bool) -> None:
 def test_guided_samples_fit_the_caption_better(method: str, noise_aware: bool) -> None:
     schedule = RectifiedFlow().schedule(12)
     sampling = Sampling(method, steps=12)
-    judge = matcher(noise_aware=noise_aware)
+    judge = image_text(noise_aware=noise_aware)
     cond = condition("a red heart")
 
     def drawn(scale: float) -> float:
         noise = Noise.of(0, range(COUNT))
         guidance = Classifier(CLIPScorer(judge), scale)
-        denoise = sampling.steered(
-            sampling.confined(ideal(schedule)),
-            guidance.towards(cond),
+        denoise = sampling.guided(
+            sampling.thresholded(ideal(schedule)),
+            guidance.log_likelihood(cond),
             schedule,
             noise_aware=guidance.noise_aware,
         )
-        images = sampling.draw(
+        images = sampling.sample(
             denoise,
             start=noise.child("start").normal(3, 16, 16),
             schedule=schedule,
@@ -102,8 +102,8 @@ def test_guided_samples_fit_the_caption_better(method: str, noise_aware: bool) -
         clean = None
         if noise_aware:
             one = torch.ones(COUNT, 1, 1, 1)
-            clean = Level(one, 0 * one, torch.zeros(COUNT))
-        seen = judge.of_images(images.clamp(-1, 1), clean)
-        return float((seen * judge.of_captions(cond.caption)).sum(1).mean())
+            clean = NoiseLevel(one, 0 * one, torch.zeros(COUNT))
+        seen = judge.encode_image(images.clamp(-1, 1), clean)
+        return float((seen * judge.encode_text(cond.caption)).sum(1).mean())
 
     assert drawn(5.0) > drawn(0.0) + 0.02

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from genzoo.config.paths import zoo_dir
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.weights import checkpoint
-from genzoo.weights.content import content_of, may_hold_weights
+from genzoo.weights.content import may_hold_weights, read_content
 from tests import hostile
 
 NAMES = ("a.safetensors", "A.SAFETENSORS", "a.ckpt", "a.pt", "bare", "blob.123", "a b.zip", ".x")
@@ -39,7 +39,7 @@ def test_a_checkpoint_under_any_name(tmp_path: Path, written: str, name: str) ->
 def test_files_of_before_torch_16(tmp_path: Path, name: str) -> None:
     state = {"weight": torch.arange(3.0)}
     torch.save(state, tmp_path / name, _use_new_zipfile_serialization=False)
-    assert torch.equal(content_of(tmp_path / name)["weight"], state["weight"])
+    assert torch.equal(read_content(tmp_path / name)["weight"], state["weight"])
     assert may_hold_weights(tmp_path / name)
     said, weights = checkpoint.exported.read(zoo_dir() / "clip_16.safetensors")
     content = {"genzoo": said, "state_dict": {f"ema.model.{k}": v for k, v in weights.items()}}
@@ -51,7 +51,7 @@ def test_files_of_before_torch_16(tmp_path: Path, name: str) -> None:
 def test_every_length_of_a_header(tmp_path: Path, padding: int) -> None:
     """It is written first, and may be any byte: that of a pickle, too."""
     save_file({"w": torch.ones(2)}, tmp_path / "x", metadata={"a": "x" * padding})
-    assert torch.equal(content_of(tmp_path / "x")["w"], torch.ones(2))
+    assert torch.equal(read_content(tmp_path / "x")["w"], torch.ones(2))
 
 
 class Evil:
@@ -78,7 +78,7 @@ def test_no_pickle_is_executed(tmp_path: Path, name: str, way: str) -> None:
         torch.save(evil, tmp_path / "made.pt", _use_new_zipfile_serialization=way == "zip")
         (tmp_path / "made.pt").rename(file)
     with pytest.raises(GenzooError):
-        content_of(file)
+        read_content(file)
     assert not made.exists()
 
 

@@ -31,7 +31,7 @@ class Squares:
     def items(self):
         return [Item(key=f"square {i}", caption=str(i), group=str(i)) for i in range(self.count)]
 
-    def draw(self, i, size):
+    def render(self, i, size):
         self.drawn += 1
         if i in self.damaged:
             raise Damaged("torn")

@@ -42,10 +42,10 @@ class Torn(Shapes):
     def fingerprint(self):
         return "torn " + super().fingerprint()
 
-    def draw(self, i, size):
+    def render(self, i, size):
         if i in (0, 7):
             raise Damaged("torn")
-        return super().draw(i, size)
+        return super().render(i, size)
 
 
 def test_a_batch_holds_what_the_items_say(data, tokenizer):
@@ -61,7 +61,7 @@ def test_a_batch_holds_what_the_items_say(data, tokenizer):
     )
     assert (batch.image == to_float(data.images([5, 3, 5]))).all()
     source = Shapes(count=60, seed=0)
-    drawn = torch.from_numpy(source.draw(3, 16)).permute(2, 0, 1)
+    drawn = torch.from_numpy(source.render(3, 16)).permute(2, 0, 1)
     assert (data.images([3])[0] == drawn).all()
 
 

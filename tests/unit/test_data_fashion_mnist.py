@@ -46,12 +46,12 @@ def test_items_and_pixels(tmp_path, packed):
     assert (items[9].caption, items[9].label) == ("an ankle boot", 9)
     assert fashion.label_names[items[0].label] == "T-shirt/top"
     assert len({item.key for item in items}) == 15
-    pixels = fashion.draw(13, 32)
+    pixels = fashion.render(13, 32)
     assert pixels.shape == (32, 32, 3)
     assert (pixels[2:30, 2:30, 1] == pictures(3)[1]).all()
     assert pixels[:2].max() == pixels[:, 30:].max() == 0
-    assert (fashion.draw(0, 28)[..., 0] == pictures(1)[0]).all()
-    assert fashion.draw(0, 64).shape == (64, 64, 3)
+    assert (fashion.render(0, 28)[..., 0] == pictures(1)[0]).all()
+    assert fashion.render(0, 64).shape == (64, 64, 3)
 
 
 def test_the_fingerprint_follows_the_files(tmp_path):

@@ -32,7 +32,7 @@ def plain(path, colour=RED, size=(8, 8), **options):
 def drawn(root, name, size=8, **options):
     """The pixels of the only image, captioned by a metadata file."""
     caption(root, [name])
-    return folder(root, **options).draw(0, size)
+    return folder(root, **options).render(0, size)
 
 
 def test_jsonl(tmp_path):
@@ -43,7 +43,7 @@ def test_jsonl(tmp_path):
     )
     first, second = folder(tmp_path).items()
     assert (first.key, first.caption, second.caption) == ("sub/a.png", "a red thing", "ü")
-    assert (folder(tmp_path).draw(0, 4) == RED).all()
+    assert (folder(tmp_path).render(0, 4) == RED).all()
 
 
 def test_csv_with_quotes_commas_and_a_byte_order_mark(tmp_path):
@@ -203,7 +203,7 @@ def test_links_within_the_folder_and_to_the_folder_are_followed(tmp_path):
     (tmp_path / "real" / "b.png").symlink_to("a.png")
     caption(tmp_path / "real", ["b.png"])
     (tmp_path / "link").symlink_to("real")
-    assert (folder(tmp_path / "link").draw(0, 4) == RED).all()
+    assert (folder(tmp_path / "link").render(0, 4) == RED).all()
 
 
 def test_a_caption_is_not_read_from_outside(tmp_path):

@@ -79,13 +79,13 @@ def test_the_groups_are_small_enough_to_split(items):
 
 
 def test_drawn_on_white_at_the_wanted_size(source, items):
-    heart = source.draw(index(items, "red heart"), 32)
+    heart = source.render(index(items, "red heart"), 32)
     assert heart.shape == (32, 32, 3)
     assert (heart[0, 0] == 255).all()
     red, green, blue = heart[14, 16].astype(int)
     assert red > 150 > green + 50
     assert red > blue + 100
-    assert source.draw(index(items, "red heart"), 64).shape == (64, 64, 3)
+    assert source.render(index(items, "red heart"), 64).shape == (64, 64, 3)
 
 
 def test_says_whose_work_it_is(source):

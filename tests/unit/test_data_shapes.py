@@ -52,7 +52,7 @@ def test_captions_name_everything():
 def test_an_image_depends_on_seed_and_index_alone():
     few, many = Shapes(count=3, seed=1), Shapes(count=50, seed=1)
     assert few.items() == many.items()[:3]
-    assert (few.draw(2, 32) == many.draw(2, 32)).all()
+    assert (few.render(2, 32) == many.render(2, 32)).all()
     assert Shapes(count=3, seed=2).items() != few.items()
 
 
@@ -77,7 +77,7 @@ def test_the_label_names_what_a_viewer_sees_first():
 def test_the_judge_accepts_what_the_caption_says(size, spoil):
     source = Shapes(count=150, seed=3)
     for i, item in enumerate(source.items()):
-        image = source.draw(i, size)
+        image = source.render(i, size)
         image = {"nothing": image, "noise": noisy(image, 20, i), "blur": blurred(image)}[spoil]
         verdict = score(image, item.attributes)
         assert all(verdict.values()), (item.caption, verdict)
@@ -88,12 +88,12 @@ def test_the_judge_rejects_other_captions():
     items = source.items()
     for i, (item, other) in enumerate(pairwise(items)):
         if item.caption != other.caption:
-            assert not all(score(source.draw(i, 32), other.attributes).values())
+            assert not all(score(source.render(i, 32), other.attributes).values())
 
 
 def test_channels_may_come_first():
     source = Shapes(count=1, seed=0)
-    image = source.draw(0, 32).transpose(2, 0, 1)
+    image = source.render(0, 32).transpose(2, 0, 1)
     assert all(score(image, source.items()[0].attributes).values())
 
 

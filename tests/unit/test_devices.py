@@ -22,7 +22,7 @@ from genzoo.config.composition import compose
 from genzoo.core.types import Batch
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.lit.adversarial import AdversarialModule
-from genzoo.lit.callbacks import Budget, Count
+from genzoo.lit.callbacks import Budget, ImageCounter
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.trainer import build_trainer
 from genzoo.metrics import domain, inception
@@ -172,7 +172,7 @@ def trained(name: str, folder: Path, batch: Batch, *, model: Any = None) -> Watc
         model, optimizer=cfg.optimizer, ema=cfg.ema, seed=0, about={}
     )
     watching = Watching()
-    callbacks = [Count(), Budget(images=24, minutes=None), watching]
+    callbacks = [ImageCounter(), Budget(images=24, minutes=None), watching]
     trainer = build_trainer(cfg, callbacks, game=game)
     trainer.fit(module, torch.utils.data.DataLoader([batch] * 6, batch_size=None))  # type: ignore[arg-type]
     return watching

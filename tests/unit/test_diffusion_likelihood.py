@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from genzoo.diffusion.likelihood import bound_term, prior_term
-from genzoo.diffusion.predict import Prediction, noised
+from genzoo.diffusion.likelihood import prior_term, vlb_term
+from genzoo.diffusion.predict import Prediction, add_noise
 from genzoo.diffusion.schedule import Schedule
 
 
@@ -18,7 +18,7 @@ def first_term(x_0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
     t = torch.zeros(len(x_0), dtype=torch.long)
     level = schedule.level(t, x_0)
     # At step 0 the step's mean is the predicted image.
-    return bound_term(
+    return vlb_term(
         Prediction(mean, x_0, level.alpha, level.sigma, log_variance), x_0, schedule, t
     )
 
@@ -51,8 +51,8 @@ def test_a_perfect_prediction_costs_nothing_on_the_way() -> None:
     x_0 = torch.rand(99, 3, 4, 4, generator=generator, dtype=torch.float64) * 2 - 1
     t = torch.arange(1, 100)
     level = schedule.level(t, x_0)
-    x_t = noised(x_0, torch.randn(x_0.shape, generator=generator, dtype=torch.float64), level)
-    bits = bound_term(Prediction(x_0, x_t, level.alpha, level.sigma), x_0, schedule, t)
+    x_t = add_noise(x_0, torch.randn(x_0.shape, generator=generator, dtype=torch.float64), level)
+    bits = vlb_term(Prediction(x_0, x_t, level.alpha, level.sigma), x_0, schedule, t)
     torch.testing.assert_close(bits, torch.zeros_like(bits), atol=1e-12, rtol=0)
 
 
@@ -65,13 +65,15 @@ def test_the_bound_of_gaussian_data_is_near_its_entropy() -> None:
     bits = prior_term(x_0, schedule)
     for k in range(1000):
         level = schedule.level(k, x_0)
-        x_t = noised(x_0, torch.randn(x_0.shape, generator=generator, dtype=torch.float64), level)
+        x_t = add_noise(
+            x_0, torch.randn(x_0.shape, generator=generator, dtype=torch.float64), level
+        )
         gain = level.alpha * s**2 / (level.alpha**2 * s**2 + level.sigma**2)
         left = s**2 * level.sigma**2 / (level.alpha**2 * s**2 + level.sigma**2)
         variance = schedule.posterior_variance[k] + schedule.posterior_x0[k] ** 2 * left
         log_variance = variance.log().expand_as(x_t)
         prediction = Prediction(gain * x_t, x_t, level.alpha, level.sigma, log_variance)
-        bits = bits + bound_term(prediction, x_0, schedule, k)
+        bits = bits + vlb_term(prediction, x_0, schedule, k)
     entropy = 0.5 * math.log2(2 * math.pi * math.e * s**2) - math.log2(2 / 255)
     assert (bits > entropy - 0.05).all()
     assert (bits < entropy + 0.05).all()

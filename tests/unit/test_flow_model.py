@@ -35,7 +35,7 @@ def trained(arch: str, batch: Batch, *overrides: str, steps: int = 8) -> Flow:
     """A flow after a few steps on one batch."""
     model = build_model(composed(f"model/arch={arch}", *overrides))
     assert isinstance(model, Flow)
-    model.initialise(batch, noise=noise(batch))
+    model.data_dependent_init(batch, noise=noise(batch))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     for step in range(steps):
         loss = model.losses(batch, noise=noise(batch, str(step))).total.mean()
@@ -112,7 +112,7 @@ def test_samples_at_temperature_zero_are_the_same(batch: Batch) -> None:
 def test_a_drawn_latent_decodes_to_the_sample(batch: Batch) -> None:
     model = trained("glow", batch)
     with torch.no_grad():
-        latent = model.draw_latent(batch.condition, noise=noise(batch))
+        latent = model.sample_latent(batch.condition, noise=noise(batch))
         decoded = model.decode(latent, batch.condition)
         sample = model.sample(batch.condition, SHAPE, noise=noise(batch))
     torch.testing.assert_close(decoded, sample, atol=1e-3, rtol=0)
@@ -200,7 +200,7 @@ def test_noise_on_training_images_is_there_from_the_beginning(batch: Batch) -> N
     """Whitening that had not seen it would call it enormous."""
     grey = replace(batch, image=batch.image[:, :1].expand(-1, 3, -1, -1).clone())
     model = build_model(composed("model/arch=tarflow", "model.noise_std=0.1"))
-    model.initialise(grey, noise=noise(grey))
+    model.data_dependent_init(grey, noise=noise(grey))
     with torch.no_grad():
         latent = model.losses(grey, noise=noise(grey)).parts["latent"]
     assert latent.mean() < 3  # bits of a standard normal number: 2.05

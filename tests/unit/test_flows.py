@@ -73,7 +73,7 @@ def case(request: pytest.FixtureRequest) -> tuple[Transform, Tensor, Tensor]:
     make, shape = TRANSFORMS[request.param]
     transform = make()
     x, cond = randn(8, *shape), randn(8, FEATURES, seed=1)
-    transform.initialise(2 * x + 1, cond)
+    transform.data_dependent_init(2 * x + 1, cond)
     return transform, x, cond
 
 
@@ -120,7 +120,7 @@ def test_rows_do_not_depend_on_one_another(case: tuple[Transform, Tensor, Tensor
 
 def test_activation_normalisation_begins_with_mean_0_and_variance_1() -> None:
     x = randn(64, 3, 4, 4) * torch.tensor([0.1, 1.0, 30.0])[:, None, None] + 7
-    z = ActNorm(3).initialise(x)
+    z = ActNorm(3).data_dependent_init(x)
     torch.testing.assert_close(z.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
     torch.testing.assert_close(z.var((0, 2, 3), correction=0), torch.ones(3), atol=1e-3, rtol=0)
 
@@ -128,14 +128,14 @@ def test_activation_normalisation_begins_with_mean_0_and_variance_1() -> None:
 def test_whitening_takes_correlations_away() -> None:
     grey = randn(64, 1, 4, 4)
     x = grey.expand(-1, 3, -1, -1) + 1e-3 * randn(64, 3, 4, 4, seed=1)
-    z = Whitening(3).initialise(x)
+    z = Whitening(3).data_dependent_init(x)
     covariance = torch.cov(z.permute(1, 0, 2, 3).flatten(1), correction=0)
     torch.testing.assert_close(covariance, torch.eye(3), atol=1e-3, rtol=0)
 
 
 def test_what_never_varies_is_not_blown_up_without_bound() -> None:
     for transform in (ActNorm(3), Whitening(3)):
-        z = transform.initialise(torch.full((8, 3, 4, 4), -1.0))
+        z = transform.data_dependent_init(torch.full((8, 3, 4, 4), -1.0))
         assert z.isfinite().all()
         assert transform(torch.zeros(1, 3, 4, 4))[0].abs().max() < 1e5
 

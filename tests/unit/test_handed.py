@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from genzoo.machine.redaction import cleaned, command, mentioned, place, told
+from genzoo.machine.redaction import cleaned, command, mentioned, place, redacted
 
 KEY = "0123456789abcdef0123"
 
@@ -69,8 +69,8 @@ def test_configurations() -> None:
 
 
 def test_lines() -> None:
-    assert told("no folder /home/ann/x, /home/ann") == "no folder ~/x, ~"
-    assert told("no folder /home/anna/x") == "no folder /home/anna/x"
+    assert redacted("no folder /home/ann/x, /home/ann") == "no folder ~/x, ~"
+    assert redacted("no folder /home/anna/x") == "no folder /home/anna/x"
 
 
 def test_files_have_a_checksum(tmp_path: Path) -> None:

@@ -16,12 +16,14 @@ def data() -> TextImageData:
 
 
 def measure(data: TextImageData, *, batch: int) -> dict[str, float]:
-    assert data.judge is not None
-    metric = CaptionAccuracy(data.judge.judge, data.judge.judged)
+    assert data.ground_truth is not None
+    metric = CaptionAccuracy(data.ground_truth.score_caption, data.ground_truth.caption_parts)
     for start in range(0, len(data), batch):
         own = list(range(start, min(start + batch, len(data))))
         others = [(i + 1) % len(data) for i in own]
-        metric.update(data.images(own), data.facts(own), data.facts(others))
+        metric.update(
+            data.images(own), data.caption_attributes(own), data.caption_attributes(others)
+        )
     return {name: entry.value for name, entry in metric.compute().items()}
 
 
@@ -35,18 +37,21 @@ def test_real_pictures_show_their_captions_and_not_their_neighbours(data: TextIm
 
 
 def test_blank_pictures_show_nothing(data: TextImageData) -> None:
-    assert data.judge is not None
-    metric = CaptionAccuracy(data.judge.judge, data.judge.judged)
+    assert data.ground_truth is not None
+    metric = CaptionAccuracy(data.ground_truth.score_caption, data.ground_truth.caption_parts)
     blank = torch.full((4, 3, 32, 32), 255, dtype=torch.uint8)
-    metric.update(blank, data.facts(range(4)), data.facts(range(1, 5)))
+    metric.update(blank, data.caption_attributes(range(4)), data.caption_attributes(range(1, 5)))
     assert {entry.value for entry in metric.compute().values()} == {0.0}
 
 
 def test_only_parts_that_a_caption_has_are_counted(data: TextImageData) -> None:
-    assert data.judge is not None
-    plain = [i for i in range(60) if "position" not in data.judge.judge(
-        data.images([i])[0].permute(1, 2, 0).numpy(), data.facts([i])[0])]  # fmt: skip
+    assert data.ground_truth is not None
+    plain = [i for i in range(60) if "position" not in data.ground_truth.score_caption(
+        data.images([i])[0].permute(1, 2, 0).numpy(), data.caption_attributes([i])[0],
+    )]  # fmt: skip
     assert 0 < len(plain) < 60
-    metric = CaptionAccuracy(data.judge.judge, data.judge.judged)
-    metric.update(data.images(plain), data.facts(plain), data.facts(plain))
+    metric = CaptionAccuracy(data.ground_truth.score_caption, data.ground_truth.caption_parts)
+    metric.update(
+        data.images(plain), data.caption_attributes(plain), data.caption_attributes(plain)
+    )
     assert "caption_accuracy/position" not in metric.compute()

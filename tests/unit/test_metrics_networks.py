@@ -12,7 +12,7 @@ from genzoo.core.errors import GenzooError, UsageError
 from genzoo.metrics import inception
 from genzoo.metrics.domain import domain_record, train_domain_classifier
 from genzoo.metrics.extractors import build_extractor
-from genzoo.metrics.files import default_cache, written_whole
+from genzoo.metrics.files import atomic_write, default_cache
 
 
 def photograph() -> torch.Tensor:
@@ -103,7 +103,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     file.write_text("old")
 
     def interrupted() -> None:
-        with written_whole(file) as part:
+        with atomic_write(file) as part:
             part.write_text("half")
             raise KeyboardInterrupt
 
@@ -115,7 +115,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
 def test_two_that_write_one_file_do_not_meet(tmp_path: Path) -> None:
     """As threads of one process may: each has a file of its own until it is complete."""
     file = tmp_path / "deep" / "a.safetensors"
-    with written_whole(file) as first, written_whole(file) as second:
+    with atomic_write(file) as first, atomic_write(file) as second:
         first.write_text("first")
         second.write_text("second")
     assert file.read_text() == "first"  # the last to end
@@ -127,7 +127,7 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for folder in (tmp_path / "file", Path("/proc/self")):
         with pytest.raises(GenzooError, match=r"cannot be written .*set GENZOO_CACHE"):
-            written_whole(folder / "a").__enter__()
+            atomic_write(folder / "a").__enter__()
 
 
 def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from genzoo.config.composition import compose
 from genzoo.core.errors import GenzooError
 from genzoo.core.types import Batch
 from genzoo.lit.adversarial import AdversarialModule
-from genzoo.lit.callbacks import AfterStep, Count
+from genzoo.lit.callbacks import AfterStep, ImageCounter
 from genzoo.lit.health import LEAST_SCALE, Health
-from genzoo.lit.module import GenerativeModule, Meter
+from genzoo.lit.module import GenerativeModule, RunningMeans
 from genzoo.lit.trainer import build_trainer
 from genzoo.run import build
 
@@ -89,7 +89,9 @@ def trained(
         seed=0,
         about={},
     )
-    trainer = build_trainer(whole, [Count(), Steps(steps, each), *callbacks], game=name == "gan")
+    trainer = build_trainer(
+        whole, [ImageCounter(), Steps(steps, each), *callbacks], game=name == "gan"
+    )
     if precision == "16-mixed":
         scaler = trainer.precision_plugin.scaler
         scaler.load_state_dict({**scaler.state_dict(), "scale": scale})
@@ -188,7 +190,7 @@ def test_a_scale_that_only_falls_ends_the_training(tmp_path: Path) -> None:
 
 
 def test_a_meter_leaves_out_what_is_no_number_only_if_told_to() -> None:
-    meter = Meter()
+    meter = RunningMeans()
     for value in (1.0, math.inf, 3.0):
         meter.add({"kept": torch.tensor(value)})
         meter.add({"left": torch.tensor(value)}, finite_only=True)

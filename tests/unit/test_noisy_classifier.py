@@ -15,7 +15,7 @@ from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.process import EDM, Discrete, Process, RectifiedFlow
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
-from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.diffusion.schedule import NoiseLevel, Schedule
 from genzoo.models.noisy_classifier import NoisyClassifier
 
 UNET = {"width": 8, "multiples": [1, 2], "blocks": 1, "attention": [2], "head_channels": 8,
@@ -56,7 +56,7 @@ def test_the_score_is_the_slope_of_the_log_probability(classifier: NoisyClassifi
     level = PROCESSES["discrete"]().schedule("10").level(torch.tensor([3, 7]), x_t)
     cond = condition([2, 0])
     x = x_t.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(classifier.towards(cond)(x, level).sum(), x)
+    (slope,) = torch.autograd.grad(classifier.log_likelihood(cond)(x, level).sum(), x)
     towards = torch.randn_like(x_t)
 
     def log_p(x: Tensor) -> Tensor:
@@ -78,7 +78,7 @@ def test_it_sees_the_same_in_every_process(classifier: NoisyClassifier) -> None:
     seen = [
         classifier(
             size * (alpha * x_0 + sigma * eps),
-            Level(size * alpha, size * sigma, torch.zeros(2)),
+            NoiseLevel(size * alpha, size * sigma, torch.zeros(2)),
         )
         for size in (1.0, 1 / 1.4, 1 / 0.6)
     ]
@@ -103,14 +103,14 @@ def test_guided_samples_are_likelier(
 
     def drawn(scale: float) -> Tensor:
         noise = Noise.of(0, range(6))
-        towards = Classifier(classifier, scale).towards(cond)
-        images = sampling.draw(
-            sampling.steered(sampling.confined(denoise), towards, schedule, noise_aware=True),
+        towards = Classifier(classifier, scale).log_likelihood(cond)
+        images = sampling.sample(
+            sampling.guided(sampling.thresholded(denoise), towards, schedule, noise_aware=True),
             start=noise.child("start").normal(3, 8, 8).double(),
             schedule=schedule,
             noise=noise.child("steps"),
         )
-        clean = Level(
+        clean = NoiseLevel(
             torch.ones(6, 1, 1, 1, dtype=torch.float64),
             torch.zeros(6, 1, 1, 1, dtype=torch.float64),
             torch.zeros(6),
@@ -125,4 +125,4 @@ def test_guided_samples_are_likelier(
 def test_a_class_has_to_be_named(classifier: NoisyClassifier) -> None:
     for label, word in ((-1, "none"), (3, "3 was")):
         with pytest.raises(UsageError, match=word):
-            classifier.towards(condition([label]))
+            classifier.log_likelihood(condition([label]))

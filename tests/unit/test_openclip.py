@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from genzoo.contrastive.matcher import CLIPScorer, Matcher
+from genzoo.contrastive.image_text import CLIPScorer, ImageTextModel
 from genzoo.core.errors import GenzooError, Unsupported, UsageError
 from genzoo.core.types import Condition
-from genzoo.diffusion.schedule import Level
+from genzoo.diffusion.schedule import NoiseLevel
 from genzoo.run import scorers
 from genzoo.weights import openclip
-from genzoo.weights.openclip import OpenCLIPMatcher
+from genzoo.weights.openclip import OpenCLIPWithTokenizer
 
 END, CONTEXT = 1, 6
 
@@ -52,43 +52,43 @@ class Standin(nn.Module):
         return self.text(tokens).mean(1)  # type: ignore[no-any-return]
 
 
-def standin() -> OpenCLIPMatcher:
+def standin() -> OpenCLIPWithTokenizer:
     model = Standin().eval().requires_grad_(False)
-    return OpenCLIPMatcher(model, tokenize, CONTEXT, "open_clip/standin/none")
+    return OpenCLIPWithTokenizer(model, tokenize, CONTEXT, "open_clip/standin/none")
 
 
-def level() -> Level:
-    return Level(torch.ones(2, 1, 1, 1), torch.ones(2, 1, 1, 1), torch.ones(2))
+def level() -> NoiseLevel:
+    return NoiseLevel(torch.ones(2, 1, 1, 1), torch.ones(2, 1, 1, 1), torch.ones(2))
 
 
 def test_images_are_prepared_as_the_model_wants_them() -> None:
     judge = standin()
-    assert isinstance(judge, Matcher)
+    assert isinstance(judge, ImageTextModel)
     assert not judge.noise_aware
     assert judge.image_size == 8
     assert judge.scale == pytest.approx(torch.tensor(2.0).exp().item())
     images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    judge.of_images(images)
+    judge.encode_image(images)
     model: Any = judge.model
     for k, (mean, std) in enumerate(((0.5, 0.2), (0.4, 0.3), (0.3, 0.4))):
         torch.testing.assert_close(model.seen[:, k], ((images[:, k] + 1) / 2 - mean) / std)
     larger = torch.rand(2, 3, 20, 20, requires_grad=True)
-    vectors = judge.of_images(larger)
+    vectors = judge.encode_image(larger)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     (slope,) = torch.autograd.grad(vectors[:, 0].sum(), larger)
     assert slope.abs().sum() > 0
     with pytest.raises(Unsupported, match="clean images alone"):
-        judge.of_images(
-            images, Level(torch.ones(2, 1, 1, 1), torch.ones(2, 1, 1, 1), torch.ones(2))
+        judge.encode_image(
+            images, NoiseLevel(torch.ones(2, 1, 1, 1), torch.ones(2, 1, 1, 1), torch.ones(2))
         )
 
 
 def test_captions_that_are_too_long_are_told() -> None:
     judge = standin()
-    assert judge.cut(["", "abcd", "abcde", "abcdefghijklmnop"]).tolist() == [
+    assert judge.is_truncated(["", "abcd", "abcde", "abcdefghijklmnop"]).tolist() == [
         False, False, True, True
     ]  # fmt: skip
-    vectors = judge.of_captions(["abcd", "b"])
+    vectors = judge.encode_text(["abcd", "b"])
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
 
 
@@ -106,16 +106,16 @@ def test_it_scores_images() -> None:
     tokens = torch.zeros(2, 1, dtype=torch.long)
     cond = Condition(("abc", "b"), tokens, tokens > 0, torch.full((2,), -1))
     scorer = CLIPScorer(standin())
-    assert scorer.towards(cond)(torch.zeros(2, 3, 8, 8), level()).shape == (2,)
+    assert scorer.log_likelihood(cond)(torch.zeros(2, 3, 8, 8), level()).shape == (2,)
 
 
 def test_words_that_name_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for word in ("open_clip/", "open_clip/ViT-B-32", "open_clip//openai"):
         with pytest.raises(UsageError, match="names no model and weights"):
-            scorers.find_judge(word, output=tmp_path, weights_dir=None)
+            scorers.find_scorer(word, output=tmp_path, weights_dir=None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match=r"pip install 'genzoo\[open-clip\]'"):
-        scorers.find_judge("open_clip/ViT-B-32/openai", output=tmp_path, weights_dir=None)
+        scorers.find_scorer("open_clip/ViT-B-32/openai", output=tmp_path, weights_dir=None)
 
 
 @pytest.fixture
@@ -139,17 +139,17 @@ def tiny(tmp_path: Path) -> tuple[str, Path]:
 def test_a_model_of_the_package(tiny: tuple[str, Path]) -> None:
     name, file = tiny
     word = f"open_clip/{name}/{file}"
-    assert scorers.find_judge(word, output=file.parent, weights_dir=None) == word
-    judge = scorers.load_judge(word, output=file.parent, weights_dir=None)
-    assert isinstance(judge, OpenCLIPMatcher)
+    assert scorers.find_scorer(word, output=file.parent, weights_dir=None) == word
+    judge = scorers.load_scorer(word, output=file.parent, weights_dir=None)
+    assert isinstance(judge, OpenCLIPWithTokenizer)
     assert (judge.image_size, judge.context) == (16, 12)
-    assert judge.cut(["a " * 10, "a " * 11]).tolist() == [False, True]
+    assert judge.is_truncated(["a " * 10, "a " * 11]).tolist() == [False, True]
     images = torch.rand(2, 3, 24, 24, requires_grad=True)
-    similar = (judge.of_images(images) * judge.of_captions(["a", "b"])).sum()
+    similar = (judge.encode_image(images) * judge.encode_text(["a", "b"])).sum()
     assert similar.isfinite()
     (slope,) = torch.autograd.grad(similar, images)
     assert slope.abs().sum() > 0
-    digest = scorers.judge_sha256(word, output=file.parent, weights_dir=None)
+    digest = scorers.scorer_sha256(word, output=file.parent, weights_dir=None)
     assert digest == judge.about["clip_sha256"]
     # The package's own preparation of an image of the right size says the same.
     import open_clip
@@ -161,7 +161,7 @@ def test_a_model_of_the_package(tiny: tuple[str, Path]) -> None:
     expected = judge.model.encode_image(  # type: ignore[operator]
         prepare(to_pil_image(picture))[None], normalize=True
     )
-    torch.testing.assert_close(judge.of_images(picture[None] * 2 - 1), expected)
+    torch.testing.assert_close(judge.encode_image(picture[None] * 2 - 1), expected)
 
 
 def test_what_the_package_does_not_have(tiny: tuple[str, Path]) -> None:

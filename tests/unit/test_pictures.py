@@ -16,7 +16,7 @@ from genzoo.core.errors import UsageError
 from genzoo.data.folder import Folder
 from genzoo.data.pictures import on_white, painted, read
 from genzoo.data.source import Damaged
-from genzoo.tasks.given import open_mask, open_picture, open_square
+from genzoo.tasks.input_images import open_mask, open_picture, open_square
 
 LIMIT = 10_000
 GREEN, WHITE = (0, 255, 0), (255, 255, 255)
@@ -166,7 +166,7 @@ def test_a_picture_has_its_known_colours(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_picture(path), wanted)
     np.testing.assert_array_equal(open_square(path, 4).permute(1, 2, 0), wanted)
     path.with_suffix(".txt").write_text("a caption")
-    np.testing.assert_array_equal(Folder(root=tmp_path, max_pixels=LIMIT).draw(0, 4), wanted)
+    np.testing.assert_array_equal(Folder(root=tmp_path, max_pixels=LIMIT).render(0, 4), wanted)
 
 
 @pytest.mark.parametrize("mode", ["La", "PA", "RGBa", "HSV", "I;16", "I;16L", "I;16B", "I;16N"])

@@ -19,9 +19,9 @@ from genzoo.core.errors import UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import Precision, exact, full, rounding, unscaled
 from genzoo.core.types import Batch
-from genzoo.diffusion.guide import scored
 from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.schedule import Schedule
+from genzoo.diffusion.wrappers import score_guidance
 from genzoo.flows import linear
 from genzoo.flows.linear import InvertibleConv, Whitening
 from genzoo.models import flow
@@ -79,13 +79,13 @@ def trained(name: str, batch: Batch, *overrides: str) -> GenerativeModel:
     """A model whose weights are not what they begin with."""
     torch.manual_seed(0)
     model = build.build_model(composed(name, *overrides))
-    model.initialise(batch, noise=Noise.of(7, batch.index))
+    model.data_dependent_init(batch, noise=Noise.of(7, batch.index))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     model.eval()
     with torch.no_grad():
-        model.calibrate([batch])
+        model.fit_sampling_prior([batch])
     return model
 
 
@@ -113,7 +113,7 @@ def test_linear_maps_have_their_inverse_on_a_card_with_tf32(
     torch.manual_seed(0)
     layer = make(12)
     x = torch.randn(4, 12, 8, 8)
-    layer.initialise(x)
+    layer.data_dependent_init(x)
     with torch.no_grad(), card():
         error = (layer.inverse(layer(x)[0]) - x).abs().max()
     assert error < 1e-5 if mended else error > 1e-4
@@ -257,7 +257,7 @@ def test_the_slope_of_a_likelihood_does_not_underflow_in_float16() -> None:
         level = schedule.level(step, x_t)
         return Prediction(x_t, x_t, level.alpha, level.sigma)
 
-    guided = scored(denoise, likelihood=likelihood, noise_aware=True, schedule=schedule)
+    guided = score_guidance(denoise, likelihood=likelihood, noise_aware=True, schedule=schedule)
     with torch.autocast("cpu", torch.float16):
         slope = guided(images, 0).score
     assert slope is not None

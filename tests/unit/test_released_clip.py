@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from genzoo.config.composition import compose
-from genzoo.contrastive.matcher import CLIPScorer, Matcher
+from genzoo.contrastive.image_text import CLIPScorer, ImageTextModel
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.schedule import Schedule
@@ -74,8 +74,8 @@ def config(*overrides: str, weights_dir: Path | None = None) -> DictConfig:
 
 
 def test_the_published_pair(tiny: Path) -> None:
-    found = openai_clip.matcher(put(tiny))
-    assert isinstance(found, Matcher)
+    found = openai_clip.image_text(put(tiny))
+    assert isinstance(found, ImageTextModel)
     assert found.about == {
         "clip": "openai/clip_image_enc.pt",
         "clip_sha256": found.sha256,
@@ -88,19 +88,19 @@ def test_the_published_pair(tiny: Path) -> None:
     encoders = clip.from_reference(*states(), TINY)
     level = Schedule.discrete("squaredcos_cap_v2", 20).level(t, images)
     expected = torch.nn.functional.normalize(encoders.image(images, t), dim=1)
-    torch.testing.assert_close(found.of_images(images, level), expected)
+    torch.testing.assert_close(found.encode_image(images, level), expected)
     tokens, mask = found.tokenizer.encode(["Red r", ""])
     start, end = found.tokenizer.vocab_size - 2, found.tokenizer.vocab_size - 1
     r = 256 + sorted(map(chr, range(33, 127))).index("r")
     assert tokens[0].tolist() == [start, 513, r, end, 0, 0, 0, 0, 0]  # red | r
     expected = torch.nn.functional.normalize(encoders.text(tokens, mask), dim=1)
-    torch.testing.assert_close(found.of_captions(["Red r", ""]), expected)
-    assert found.cut(["red " * 7, "red " * 8]).tolist() == [False, True]
+    torch.testing.assert_close(found.encode_text(["Red r", ""]), expected)
+    assert found.is_truncated(["red " * 7, "red " * 8]).tolist() == [False, True]
 
 
 def test_every_step_of_its_own_process_is_its_own(tiny: Path) -> None:
     """What guides the released base is told the base's own times."""
-    model = openai_clip.matcher(put(tiny)).model
+    model = openai_clip.image_text(put(tiny)).model
     whole = Schedule.discrete("squaredcos_cap_v2", 20)
     steps = torch.arange(20)
     assert torch.equal(model._steps(whole.level(steps, torch.zeros(20, 3, 16, 16))), steps)
@@ -123,14 +123,14 @@ def test_fine_tuned_files_are_told_by_their_content(tiny: Path, wrapped: str) ->
             torch.save(content, tiny / name)
     torch.save({"weight": torch.zeros(1)}, tiny / "other.pt")
     (tiny / "broken.pt").write_bytes(b"nothing")
-    found = scorers.load_judge(str(tiny), output=tiny, weights_dir=None)
-    assert isinstance(found, Matcher)
+    found = scorers.load_scorer(str(tiny), output=tiny, weights_dir=None)
+    assert isinstance(found, ImageTextModel)
     assert found.about["clip"].startswith("weights/b.")
     reference = clip.from_reference(*states(), TINY).image.state_dict()
     limit = 1e-3 if wrapped == "half" else 0
     for name, value in found.model.image.state_dict().items():  # type: ignore[attr-defined]
         torch.testing.assert_close(value, reference[name], rtol=limit, atol=limit)
-    by_word = openai_clip.matcher(tiny)
+    by_word = openai_clip.image_text(tiny)
     assert by_word.sha256 == found.about["clip_sha256"]
 
 
@@ -148,11 +148,11 @@ def test_the_checksum_is_of_both_files(tiny: Path) -> None:
 def test_swapped_files_are_refused(tiny: Path) -> None:
     put(tiny, image=TEXT, text=IMAGE)
     with pytest.raises(UsageError, match="should hold the image encoder") as error:
-        openai_clip.matcher(tiny)
+        openai_clip.image_text(tiny)
     assert "holds the text encoder" in str(error.value)
     torch.save({"weight": torch.zeros(1), "bias": torch.zeros(1)}, tiny / IMAGE)
     with pytest.raises(UsageError, match=r"2 entries of other names \(weight, bias\)"):
-        openai_clip.matcher(tiny)
+        openai_clip.image_text(tiny)
 
 
 def test_another_shape_is_listed(tiny: Path) -> None:
@@ -162,7 +162,7 @@ def test_another_shape_is_listed(tiny: Path) -> None:
     del image["blocks.block_0.f_attn.f_k.w"]
     torch.save({**image, "more": torch.zeros(1)}, tiny / IMAGE)
     with pytest.raises(UsageError) as error:
-        openai_clip.matcher(tiny)
+        openai_clip.image_text(tiny)
     assert "unknown: more" in str(error.value)
     assert "missing: blocks.block_0.f_attn.f_k.w" in str(error.value)
     assert "misshapen: blocks.output.f.w is (7, 12), expected (6, 12)" in str(error.value)
@@ -176,19 +176,19 @@ def test_a_folder_without_a_pair(tiny: Path) -> None:
     with pytest.raises(UsageError, match=rf"no {TEXT} in weights_dir"):
         openai_clip.published(tiny)
     with pytest.raises(UsageError, match="text encoder: none"):
-        scorers.find_judge(str(tiny), output=tiny, weights_dir=None)
+        scorers.find_scorer(str(tiny), output=tiny, weights_dir=None)
     put(tiny)
     put(tiny, image="second.pt")
     with pytest.raises(UsageError, match=rf"image encoder: {IMAGE}, second\.pt"):
         openai_clip.in_folder(tiny)
     with pytest.raises(UsageError, match="there is no checkpoint"):
-        scorers.find_judge(str(tiny.parent), output=tiny, weights_dir=None)
+        scorers.find_scorer(str(tiny.parent), output=tiny, weights_dir=None)
 
 
 def test_one_half_alone(tiny: Path) -> None:
     file = put(tiny) / IMAGE
     with pytest.raises(UsageError, match=r"image encoder of a CLIP .* name the folder"):
-        scorers.load_judge(str(file), output=tiny, weights_dir=None)
+        scorers.load_scorer(str(file), output=tiny, weights_dir=None)
 
 
 class Danger:
@@ -223,9 +223,9 @@ def test_both_files_are_one_checkpoint(tiny: Path, half: str) -> None:
     theirs = openai_clip.load(openai_clip.in_folder(tiny))
     images = torch.rand(2, 3, 16, 16) * 2 - 1
     assert isinstance(model, CLIP)
-    torch.testing.assert_close(model.eval().of_images(images), theirs.of_images(images))
+    torch.testing.assert_close(model.eval().encode_image(images), theirs.encode_image(images))
     tokens, mask = read_tokenizer(read.about["tokenizer"]).encode(["Red r", "r"])
-    torch.testing.assert_close(model.of_captions(tokens, mask), theirs.of_captions(["Red r", "r"]))
+    torch.testing.assert_close(model.encode_text(tokens, mask), theirs.encode_text(["Red r", "r"]))
 
 
 def test_it_is_measured_and_fine_tuned(
@@ -253,7 +253,7 @@ def test_nothing_is_executed(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
     torch.save({clip.KEYS["image"]: Danger()}, put(tiny) / IMAGE)
     assert openai_clip.kind_of(tiny / IMAGE) is None
     with pytest.raises(UsageError, match="is not executed"):
-        openai_clip.matcher(tiny)
+        openai_clip.image_text(tiny)
     assert not (tmp_path / "executed").exists()
 
 
@@ -285,7 +285,7 @@ def test_a_wrong_vocabulary_is_not_kept(
     for text, said in (("", "no pairs"), ("\na\n", "cannot be read"), ("\nzz q\n", "build on")):
         (tiny / PAIRS).write_text(text)
         with pytest.raises(GenzooError, match=said):
-            openai_clip.matcher(tiny)
+            openai_clip.image_text(tiny)
 
 
 def test_a_missing_package_is_named(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,14 +295,14 @@ def test_a_missing_package_is_named(tiny: Path, monkeypatch: pytest.MonkeyPatch)
         importlib.util, "find_spec", lambda name: None if name == "ftfy" else find(name)
     )
     with pytest.raises(UsageError, match=r"needs the package ftfy; pip install 'genzoo\[clip\]'"):
-        scorers.find_judge("openai", output=tiny, weights_dir=tiny)
+        scorers.find_scorer("openai", output=tiny, weights_dir=tiny)
 
 
 @pytest.mark.parametrize("word", ["openai", "folder"])
 def test_it_guides(tiny: Path, word: str) -> None:
     put(tiny)
     weights_dir = tiny if word == "openai" else None
-    found = scorers.find_judge(
+    found = scorers.find_scorer(
         word if word == "openai" else str(tiny), output=tiny, weights_dir=weights_dir
     )
     assert found == (word if word == "openai" else str(tiny.resolve()))
@@ -314,8 +314,8 @@ def test_it_guides(tiny: Path, word: str) -> None:
     assert guidance.noise_aware
     digest = openai_clip.in_folder(tiny).sha256
     assert scorers.guidance_words(cfg) == f"classifier 3 by {digest[:12]}"
-    matcher = scorers.build_matcher(found, cfg)
-    assert matcher.about["clip_sha256"] == digest
+    image_text = scorers.build_image_text_model(found, cfg)
+    assert image_text.about["clip_sha256"] == digest
     cfg.data.image_size = 32
     with pytest.raises(UsageError, match="judges noisy images of 16 px"):
         scorers.build_guidance(cfg)

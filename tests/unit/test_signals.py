@@ -41,10 +41,10 @@ def test_held_signals_are_noted_and_a_released_part_is_cut_off(
 ) -> None:
     with signals.listening(), signals.held():
         assert signals.received() is None
-        with pytest.raises(Interrupted), signals.released():
+        with pytest.raises(Interrupted), signals.interruptible():
             os.kill(os.getpid(), signal.SIGTERM)
         assert signals.received() == signal.SIGTERM
-        with pytest.raises(Interrupted), signals.released():  # it came before
+        with pytest.raises(Interrupted), signals.interruptible():  # it came before
             raise AssertionError
     with signals.listening(), signals.held():
         assert signals.received() is None
@@ -71,7 +71,7 @@ def test_an_error_on_the_way_out_is_the_signals() -> None:
         assert isinstance(found, Interrupted)
         assert found.status == 143
     with signals.listening(), signals.held():
-        with pytest.raises(Interrupted), signals.released():
+        with pytest.raises(Interrupted), signals.interruptible():
             os.kill(os.getpid(), signal.SIGTERM)
         assert signals.after(error) is error  # of what is done after a part was cut off
 

@@ -16,10 +16,10 @@ from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Condition
 from genzoo.diffusion.guidance import Classifier, ClassifierFree, LogLikelihood
 from genzoo.diffusion.predict import Prediction
-from genzoo.diffusion.prior_network import Said
-from genzoo.diffusion.sampler import ddim_reversed, final
+from genzoo.diffusion.prior_network import PriorCondition
+from genzoo.diffusion.sampler import ddim_inversion, final
 from genzoo.diffusion.sampling import Sampling
-from genzoo.models.base import End, identity
+from genzoo.models.base import Endpoint, identity
 from genzoo.models.manipulation import INVERSION
 from genzoo.models.unclip import UnCLIP
 from genzoo.run.build import build_model
@@ -49,15 +49,15 @@ def noise(batch: Batch) -> Noise:
 
 @torch.no_grad()
 def test_the_better_of_two_draws_is_kept(both: UnCLIP, batch: Batch) -> None:
-    said = both._said(batch.condition)
-    best = both.prior.draw(said, noise=noise(batch))
+    condition = both._prior_condition(batch.condition)
+    best = both.prior.sample(condition, noise=noise(batch))
     each = torch.stack(
-        [both.prior._draw(said, noise=noise(batch).child("draw", k)) for k in range(2)]
+        [both.prior._sample_once(condition, noise=noise(batch).child("draw", k)) for k in range(2)]
     )
-    fits = F.cosine_similarity(each, said.embedding[None], dim=2)
+    fits = F.cosine_similarity(each, condition.embedding[None], dim=2)
     assert (fits[0] != fits[1]).all()
-    torch.testing.assert_close(F.cosine_similarity(best, said.embedding), fits.amax(0))
-    features = said.embedding.shape[1]
+    torch.testing.assert_close(F.cosine_similarity(best, condition.embedding), fits.amax(0))
+    features = condition.embedding.shape[1]
     torch.testing.assert_close(best.norm(dim=1), torch.full((6,), features**0.5))
 
 
@@ -71,19 +71,21 @@ def test_embeddings_of_given_images_are_exact(both: UnCLIP, batch: Batch) -> Non
 def test_a_caption_left_out_says_nothing(both: UnCLIP, batch: Batch) -> None:
     network, z = both.prior.network, torch.randn(6, 128, 1, 1)
     times = torch.full((6,), 500)
-    said = both._said(batch.condition)
-    turned = both._said(
+    condition = both._prior_condition(batch.condition)
+    turned = both._prior_condition(
         replace(batch.condition, tokens=batch.tokens.flip(0), token_mask=batch.token_mask.flip(0))
     )
-    assert not torch.allclose(network(z, times, said), network(z, times, turned), atol=1e-4)
+    assert not torch.allclose(network(z, times, condition), network(z, times, turned), atol=1e-4)
     torch.testing.assert_close(
-        network(z, times, said.without()), network(z, times, turned.without())
+        network(z, times, condition.unconditional()), network(z, times, turned.unconditional())
     )
 
 
 def test_said_rows_are_joined() -> None:
-    one = Said(torch.ones(2, 3, 4), torch.ones(2, 3).bool(), torch.ones(2, 5), torch.ones(2, 1))
-    both = one.then(one.without())
+    one = PriorCondition(
+        torch.ones(2, 3, 4), torch.ones(2, 3).bool(), torch.ones(2, 5), torch.ones(2, 1)
+    )
+    both = one.cat(one.unconditional())
     assert both.tokens.shape == (4, 3, 4)
     assert both.kept.flatten().tolist() == [1, 1, 0, 0]
 
@@ -104,8 +106,8 @@ def test_the_embedding_decides_what_is_drawn(both: UnCLIP, batch: Batch) -> None
 
 @torch.no_grad()
 def test_samples_go_by_what_the_prior_imagines(both: UnCLIP, batch: Batch) -> None:
-    imagined = both.imagine(batch.condition, noise=noise(batch))
-    given = replace(batch.condition, embedding=imagined)
+    sampled = both.sample_embedding(batch.condition, noise=noise(batch))
+    given = replace(batch.condition, embedding=sampled)
     torch.testing.assert_close(
         both.sample(batch.condition, SHAPE, noise=noise(batch)),
         both.sample(given, SHAPE, noise=noise(batch)),
@@ -129,7 +131,7 @@ def test_a_part_alone_says_what_it_lacks(batch: Batch) -> None:
     assert prior.capabilities.sampling is None
     with pytest.raises(Unsupported, match="embeddings, not images"):
         prior.sample(batch.condition, SHAPE, noise=noise(batch))
-    found = prior.recognised([(batch, noise(batch))])
+    found = prior.scoring_metrics([(batch, noise(batch))])
     assert set(found) == {"prior_recall_at_1", "prior_recall_at_5", "prior_recall_at_10"}
 
     assert "embedding" in decoder.capabilities.conditions
@@ -146,19 +148,19 @@ def test_what_was_never_trained_draws_nothing(batch: Batch) -> None:
     prior, decoder = unclip("model.stage=prior"), unclip("model.stage=decoder")
     rows, own = batch.condition[:2], Noise.of(0, batch.index)[:2]
     images = batch.image[:2]
-    captions, pictures = End(rows, own), End(rows, own, images)
+    captions, pictures = Endpoint(rows, own), Endpoint(rows, own, images)
     for call in (
-        lambda: prior.vary(images, rows, strength=0.5, noise=own),
-        lambda: prior.textdiff(images, rows, rows, 2, strength=1.0, noise=own),
-        lambda: prior.between(pictures, pictures, SHAPE, 2),
+        lambda: prior.variations(images, rows, strength=0.5, noise=own),
+        lambda: prior.text_diff(images, rows, rows, 2, strength=1.0, noise=own),
+        lambda: prior.interpolate(pictures, pictures, SHAPE, 2),
     ):
         with pytest.raises(Unsupported, match="embeddings, not images"):
             call()
     with pytest.raises(Unsupported, match="without a prior"):
-        decoder.between(captions, captions, SHAPE, 2)
-    assert decoder.between(pictures, pictures, SHAPE, 2).shape == (2, 2, *SHAPE)
-    assert not prior.capabilities.vary
-    assert decoder.capabilities.between == {"images"}
+        decoder.interpolate(captions, captions, SHAPE, 2)
+    assert decoder.interpolate(pictures, pictures, SHAPE, 2).shape == (2, 2, *SHAPE)
+    assert not prior.capabilities.variations
+    assert decoder.capabilities.interpolate == {"images"}
 
 
 def test_known_embeddings_are_looked_up(batch: Batch) -> None:
@@ -184,8 +186,8 @@ def test_clip_stays_as_it_is(both: UnCLIP) -> None:
 def test_a_way_between_captions_ends_in_their_samples(both: UnCLIP, batch: Batch) -> None:
     before, both.sampler = both.sampler, Sampling("ddim", steps=INVERSION)
     rows = slice(4, 6)
-    ends = [End(batch.condition[rows], Noise.of(k, batch.index)[rows]) for k in range(2)]
-    way = both.between(ends[0], ends[1], SHAPE, 3)
+    ends = [Endpoint(batch.condition[rows], Noise.of(k, batch.index)[rows]) for k in range(2)]
+    way = both.interpolate(ends[0], ends[1], SHAPE, 3)
     for k, end in ((0, ends[0]), (2, ends[1])):
         drawn = both.sample(end.cond, SHAPE, noise=end.noise)
         torch.testing.assert_close(way[:, k], drawn, atol=1e-4, rtol=0)
@@ -195,7 +197,7 @@ def test_a_way_between_captions_ends_in_their_samples(both: UnCLIP, batch: Batch
 @torch.no_grad()
 def test_a_version_without_strength_has_no_chance_in_it(both: UnCLIP, batch: Batch) -> None:
     def version(strength: float, seed: int) -> Tensor:
-        return both.vary(
+        return both.variations(
             batch.image, batch.condition, strength=strength, noise=Noise.of(seed, batch.index)
         )
 
@@ -209,18 +211,18 @@ def test_nothing_guides_away_from_a_given_image(both: UnCLIP, batch: Batch) -> N
     strong = ClassifierFree(5.0)
 
     def versions(strength: float, guidance: Any) -> Tensor:
-        return both.vary(images, rows, strength=strength, noise=own, guidance=guidance)
+        return both.variations(images, rows, strength=strength, noise=own, guidance=guidance)
 
     still = versions(0.0, identity)
     torch.testing.assert_close(versions(0.0, strong), still)
     assert not torch.allclose(versions(1.0, strong), versions(1.0, identity), atol=1e-3)
-    picture = End(rows, own, images)
-    other = End(rows, own, images.flip(0))
-    way = both.between(picture, other, SHAPE, 3, guidance=strong)
-    torch.testing.assert_close(way, both.between(picture, other, SHAPE, 3))
+    picture = Endpoint(rows, own, images)
+    other = Endpoint(rows, own, images.flip(0))
+    way = both.interpolate(picture, other, SHAPE, 3, guidance=strong)
+    torch.testing.assert_close(way, both.interpolate(picture, other, SHAPE, 3))
     torch.testing.assert_close(way[:, 0], still, atol=1e-4, rtol=0)
     edit = [
-        both.textdiff(images, rows, batch.condition[2:4], 3, strength=1.0, noise=own, guidance=g)
+        both.text_diff(images, rows, batch.condition[2:4], 3, strength=1.0, noise=own, guidance=g)
         for g in (identity, strong)
     ]
     torch.testing.assert_close(edit[0][:, 0], edit[1][:, 0])
@@ -234,16 +236,16 @@ def test_a_scorer_is_asked_for_where_the_way_leads(both: UnCLIP, batch: Batch) -
     class Scorer:
         noise_aware = True
 
-        def towards(self, cond: Condition) -> LogLikelihood:
+        def log_likelihood(self, cond: Condition) -> LogLikelihood:
             asked.append(cond.caption)
             return lambda images, level: images.flatten(1).sum(1)
 
     one, other, own = batch.condition[:1], batch.condition[1:2], Noise.of(0, batch.index)[:1]
     guidance = Classifier(Scorer(), 1.0)
-    both.textdiff(batch.image[:1], one, other, 2, strength=1.0, noise=own, guidance=guidance)
+    both.text_diff(batch.image[:1], one, other, 2, strength=1.0, noise=own, guidance=guidance)
     assert asked == [one.caption, other.caption] * 2
     asked.clear()
-    both.between(End(one, own), End(other, own), SHAPE, 2, guidance=guidance)
+    both.interpolate(Endpoint(one, own), Endpoint(other, own), SHAPE, 2, guidance=guidance)
     assert asked == [one.caption, other.caption] * 2
 
 
@@ -253,7 +255,7 @@ def test_the_difference_of_captions_turns_the_embedding(both: UnCLIP, batch: Bat
 
     def way(target: Any, strength: float = 1.0) -> Tensor:
         noise = Noise.of(0, batch.index)[3:4]
-        return both.textdiff(batch.image[3:4], one, target, 3, strength=strength, noise=noise)[0]
+        return both.text_diff(batch.image[3:4], one, target, 3, strength=strength, noise=noise)[0]
 
     there = way(other)
     assert not torch.allclose(there[0], there[2], atol=1e-3)
@@ -269,9 +271,9 @@ def test_an_image_comes_back_from_its_noise(batch: Batch) -> None:
     decoder.sampler = Sampling("ddim", steps=INVERSION)
     torch.nn.init.normal_(decoder.network.unet.out.weight, std=1e-3)
     with torch.no_grad():
-        first = decoder.draw(cond, SHAPE, noise=noise(batch))
-        start = decoder.inverted(cond, first, steps=INVERSION)
-        again = decoder.draw(cond, SHAPE, noise=noise(batch), start=start)
+        first = decoder.sample_from(cond, SHAPE, noise=noise(batch))
+        start = decoder.invert(cond, first, steps=INVERSION)
+        again = decoder.sample_from(cond, SHAPE, noise=noise(batch), start=start)
     torch.testing.assert_close(again, first, atol=0.02, rtol=0)
 
 
@@ -286,5 +288,5 @@ def test_noise_that_leads_to_an_image_is_of_the_size_of_noise(process: str, batc
         level = schedule.level(step, x_t)
         return Prediction(batch.image + wrong, x_t, level.alpha, level.sigma)
 
-    noise = final(ddim_reversed(denoise, batch.image, schedule))
+    noise = final(ddim_inversion(denoise, batch.image, schedule))
     assert 0.3 < float(noise.std()) < 1.5

@@ -96,7 +96,9 @@ LOSSES: dict[str, AdversarialLoss] = {
 }
 
 
-def verdicts(real: Scores, generated: Scores, boundary: float | None) -> tuple[Scores, Scores]:
+def discriminator_accuracy(
+    real: Scores, generated: Scores, boundary: float | None
+) -> tuple[Scores, Scores]:
     """Whether the discriminator is right about each real and each generated image, as 0 or 1.
 
     Without a boundary of its own a score is held against the mean of the other side's.

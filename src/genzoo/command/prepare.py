@@ -20,7 +20,7 @@ from genzoo.config.schema.keys import SCORERS
 from genzoo.config.typed import to_type
 from genzoo.config.values import escaped, plain, with_literal_captions, wrapped
 from genzoo.machine import cpu, distributed
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.redaction import command
 from genzoo.run.devices import process_count
 from genzoo.weights import saved
@@ -51,7 +51,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     check_keys(cfg, overrides, but=but, own_groups=chosen, arguments=True)
     _check_launch(cfg)
     if remark is not None:
-        say(remark)
+        status(remark)
     typed = [to_type(override.removeprefix("++")) for override in overrides]  # see cli.literal
     second_stage.decide(cfg, released=RELEASED)
     if cfg.checkpoint is not None:
@@ -63,7 +63,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
         from genzoo.run.devices import gpu_count
 
         cfg = with_size(cfg, gpus=gpu_count(cfg.trainer.gpus), typed=overrides)
-        say(f"model.size=auto: {cfg.model.size}")
+        status(f"model.size=auto: {cfg.model.size}")
     check_values(cfg)  # also those that came out of a checkpoint
     check_together(cfg, samples=_samples(cfg))
     values = plain(cfg)
@@ -79,7 +79,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
 
         check(resolved)
         if done:
-            say(f"cpu: {', '.join(done)} (switches: cpu.*)")
+            status(f"cpu: {', '.join(done)} (switches: cpu.*)")
     return resolved
 
 
@@ -103,7 +103,7 @@ def _check_launch(cfg: DictConfig) -> None:
     distributed.check_launch(asked, for_what=" ".join(keys))
     if asked > 1:
         where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
-        say(f"{asked} processes meet at {where}")
+        status(f"{asked} processes meet at {where}")
 
 
 def _on_checkpoint(cfg: DictConfig, overrides: list[str]) -> DictConfig:
@@ -145,7 +145,7 @@ def _find_scorers(cfg: DictConfig) -> None:
     for key in SCORERS:
         word = OmegaConf.select(cfg, key)
         if word is not None:
-            from genzoo.run.scorers import find_judge
+            from genzoo.run.scorers import find_scorer
 
-            found = find_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
+            found = find_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
             OmegaConf.update(cfg, key, escaped(found))

@@ -22,7 +22,7 @@ SPLIT = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # as
 
 
 @dataclass(frozen=True)
-class Contrast:
+class ContrastiveTerms:
     """How well each row was told apart.
 
     Attributes:
@@ -36,7 +36,7 @@ class Contrast:
     accuracy: Float[Tensor, " b"]
 
 
-def contrast(
+def contrastive_loss(
     images: Float[Tensor, "b k"],
     texts: Float[Tensor, "b k"],
     tokens: Int[Tensor, "b l"],
@@ -44,7 +44,7 @@ def contrast(
     *,
     scale: Float[Tensor, ""],
     chunk: int | None = None,
-) -> Contrast:
+) -> ContrastiveTerms:
     """Each row against all rows of all processes.
 
     Args:
@@ -56,7 +56,7 @@ def contrast(
         chunk: rows that are compared at once; their similarities are computed again in the
             backward pass, so that a large batch fits. None: all, and kept.
     """
-    all_images, all_texts = gathered(images), gathered(texts)
+    all_images, all_texts = all_gather_with_grad(images), all_gather_with_grad(texts)
     keys = torch.stack([_keys(tokens), index.long()])
     all_keys = _everyones(keys)
     own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
@@ -86,10 +86,10 @@ def contrast(
             parts.append(compared(*given))
         else:
             parts.append(checkpoint(compared, *given, use_reentrant=False))
-    return Contrast(*(torch.cat(values) for values in zip(*parts, strict=True)))
+    return ContrastiveTerms(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
-def gathered(rows: Float[Tensor, "b k"]) -> Float[Tensor, "n k"]:
+def all_gather_with_grad(rows: Float[Tensor, "b k"]) -> Float[Tensor, "n k"]:
     """The rows of all processes in the order of their ranks; gradients find their way back."""
     if distributed.world() == 1:
         return rows
@@ -98,7 +98,9 @@ def gathered(rows: Float[Tensor, "b k"]) -> Float[Tensor, "n k"]:
     return torch.cat(all_gather(rows.contiguous()))
 
 
-def ranks(similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]) -> Int[Tensor, " b"]:
+def retrieval_ranks(
+    similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]
+) -> Int[Tensor, " b"]:
     """How many wrong candidates come before the best right one; a tie counts as before it.
 
     Args:
@@ -109,7 +111,7 @@ def ranks(similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]) -> Int[T
     return ((similarity >= best) & ~right).sum(dim=1)
 
 
-def same_captions(tokens: Int[Tensor, "n l"]) -> Bool[Tensor, "n n"]:
+def positive_pairs(tokens: Int[Tensor, "n l"]) -> Bool[Tensor, "n n"]:
     """Which rows have the same caption."""
     keys = _keys(tokens)
     return keys[:, None] == keys

@@ -144,10 +144,10 @@ class Capabilities:
         guidance: the guidance modes it takes, beside ``"none"``.
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
         reconstruct: whether it has `encode`, and so maps an image to itself through a latent.
-        latent: whether it has `draw_latent` and `decode`, so that latents can be interpolated.
-        vary: whether it has `vary`, and so draws versions of an image.
-        between: what its `between` leads from and to, of ``{"images", "captions"}``.
-        textdiff: whether it has `textdiff`, and so moves an image along two captions' difference.
+        latent: whether it has `sample_latent` and `decode`, so that latents can be interpolated.
+        variations: whether it has `variations`, and so samples variations of an image.
+        interpolate: the endpoints that its `interpolate` takes, of ``{"images", "captions"}``.
+        text_diff: whether it has `text_diff`, and so edits images by two captions' difference.
         sampling: how a random sample comes about, in a few words for the reader of a table; None
             for a model that draws none and serves others.
         strategies: the distributed strategies under which it can be trained.
@@ -160,7 +160,7 @@ class Capabilities:
     likelihood: LikelihoodKind | None = None
     reconstruct: bool = False
     latent: bool = False
-    vary: bool = False
-    between: frozenset[str] = frozenset()
-    textdiff: bool = False
+    variations: bool = False
+    interpolate: frozenset[str] = frozenset()
+    text_diff: bool = False
     strategies: frozenset[str] = frozenset({"auto", "ddp", "fsdp"})

@@ -215,7 +215,7 @@ def _draw_all(
     with path.open("wb") as file:
         for i in range(len(items)):
             try:
-                pixels = source.draw(i, size)
+                pixels = source.render(i, size)
             except Damaged as damage:
                 skipped[i] = damage.reason
             else:

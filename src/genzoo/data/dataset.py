@@ -17,7 +17,7 @@ from genzoo.core.errors import UsageError
 from genzoo.core.image import to_float
 from genzoo.core.types import Batch, Condition
 from genzoo.data.cache import Progress, cache_home, open_cache
-from genzoo.data.source import Judging, Source
+from genzoo.data.source import GroundTruth, Source
 from genzoo.data.splits import split
 from genzoo.text.length import Cut, tokens_cut
 from genzoo.text.tokenizer import Tokenizer
@@ -102,7 +102,7 @@ class TextImageData:
         self.keys = [item.key for item in items]
         self.labels = np.array([item.label for item in items], dtype=np.int64)
         self.attributes: list[Mapping[str, Any] | None] = [item.attributes for item in items]
-        self.judge = source if isinstance(source, Judging) else None
+        self.ground_truth = source if isinstance(source, GroundTruth) else None
         self._splits = split(items, validation=validation)
         self.fingerprint = self._fingerprint()
         self._tokens: tuple[Tokenizer, Tensor, Tensor] | None = None
@@ -156,7 +156,7 @@ class TextImageData:
         """The pixels of these items, in the given order."""
         return torch.from_numpy(self._images[_numbers(indices)])
 
-    def facts(self, indices: Indices) -> list[Mapping[str, Any]]:
+    def caption_attributes(self, indices: Indices) -> list[Mapping[str, Any]]:
         """What is known to be in these items' pictures; empty where nothing is."""
         return [self.attributes[i] or {} for i in _numbers(indices).tolist()]
 

@@ -79,7 +79,7 @@ class FashionMNIST:
             for i, label in enumerate(self._labels[part].tolist())
         ]
 
-    def draw(self, i: int, size: int) -> Pixels:
+    def render(self, i: int, size: int) -> Pixels:
         """The i-th picture, its 28 pixels padded to 32, and resized where that is not `size`."""
         first = self._images["train"]
         grey = first[i] if i < len(first) else self._images[TEST][i - len(first)]

@@ -57,7 +57,7 @@ class Folder:
         """One item a caption, in the order of the metadata file or of the names."""
         return [Item(key=name, caption=caption, group=name) for name, caption in self._pairs]
 
-    def draw(self, i: int, size: int) -> Pixels:
+    def render(self, i: int, size: int) -> Pixels:
         """The i-th image upright on white, cut to its central square and resized."""
         path = self._inside(self._pairs[i][0])
         return square(on_white(read(path, max_pixels=self.max_pixels)), size)

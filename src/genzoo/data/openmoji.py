@@ -57,7 +57,7 @@ class OpenMoji:
             for path, caption in self._files
         ]
 
-    def draw(self, i: int, size: int) -> Pixels:
+    def render(self, i: int, size: int) -> Pixels:
         """The i-th emoji on white."""
         from resvg_py import svg_to_bytes
 

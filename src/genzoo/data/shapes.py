@@ -35,7 +35,7 @@ class Shapes:
     name = "shapes"
     attribution: str | None = None
     label_names = tuple(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES)
-    judged = ("count", "colour", "shape", "size", "position")
+    caption_parts = ("count", "colour", "shape", "size", "position")
 
     def __init__(self, *, count: int, seed: int, held_out: Sequence[str] = ()) -> None:
         if count < 1:
@@ -53,12 +53,12 @@ class Shapes:
         """Every scene; the label is the colour and shape of its `Scene.main`."""
         return [self._item(i) for i in range(self.count)]
 
-    def draw(self, i: int, size: int) -> Pixels:
+    def render(self, i: int, size: int) -> Pixels:
         """The i-th scene on white."""
         return paint(arrange(self._scene(i), self._rng(i, "arrange")), size)
 
-    def judge(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
-        """Which parts of its caption a picture shows, of `judged`."""
+    def score_caption(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
+        """Which parts of its caption a picture shows, of `caption_parts`."""
         return score(image, attributes)
 
     def _item(self, i: int) -> Item:

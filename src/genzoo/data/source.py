@@ -67,7 +67,7 @@ class Source(Protocol):
     def items(self) -> Sequence[Item]:
         """Every item, in an order that does not change."""
 
-    def draw(self, i: int, size: int) -> Pixels:
+    def render(self, i: int, size: int) -> Pixels:
         """The i-th item at `size` x `size` pixels.
 
         Raises:
@@ -76,14 +76,14 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Judging(Protocol):
+class GroundTruth(Protocol):
     """A source that can tell from a picture's pixels whether it shows what a caption says."""
 
     @property
-    def judged(self) -> tuple[str, ...]:
+    def caption_parts(self) -> tuple[str, ...]:
         """The parts of a caption that are judged."""
 
-    def judge(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
+    def score_caption(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
         """Whether each part that the caption has is right.
 
         Args:

@@ -14,7 +14,7 @@ TRAIN = "train"
 VALIDATION = "validation"
 
 
-def share(group: str) -> float:
+def hash_fraction(group: str) -> float:
     """A number in [0, 1) that depends on the group's name alone, evenly spread over groups."""
     digest = hashlib.blake2b(group.encode(), digest_size=8, person=b"genzoo split").digest()
     return int.from_bytes(digest, "big") / 2**64
@@ -42,7 +42,7 @@ def split(items: Sequence[Item], *, validation: float) -> dict[str, np.ndarray]:
             f"data.validation={validation} is no share of the images",
             "give a number from 0 to below 1, such as data.validation=0.1",
         )
-    shares = {item.group: share(item.group) for item in items if item.split is None}
+    shares = {item.group: hash_fraction(item.group) for item in items if item.split is None}
     limit = _limit(shares.values(), validation)
     names = np.array([item.split or _side(shares[item.group], limit) for item in items], dtype=str)
     found = {name: np.flatnonzero(names == name) for name in np.unique(names).tolist()}

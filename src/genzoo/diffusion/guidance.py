@@ -16,10 +16,10 @@ from torch import Tensor
 
 from genzoo.core.errors import UsageError
 from genzoo.core.types import Condition
-from genzoo.diffusion.schedule import Level
+from genzoo.diffusion.schedule import NoiseLevel
 
 Images = Float[Tensor, "b c h w"]
-LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
+LogLikelihood = Callable[[Images, NoiseLevel], Float[Tensor, " b"]]
 
 
 @runtime_checkable
@@ -30,7 +30,7 @@ class Scorer(Protocol):
     def noise_aware(self) -> bool:
         """Whether it judges x_t, rather than the image that is expected of it."""
 
-    def towards(self, cond: Condition) -> LogLikelihood:
+    def log_likelihood(self, cond: Condition) -> LogLikelihood:
         """Log p(condition | image) up to a constant, given images and how noisy they are."""
 
 
@@ -51,9 +51,9 @@ class Classifier:
         """Whether the scorer judges x_t, rather than the image that is expected of it."""
         return self.scorer.noise_aware
 
-    def towards(self, cond: Condition) -> LogLikelihood:
+    def log_likelihood(self, cond: Condition) -> LogLikelihood:
         """The scaled log-likelihood of these conditions."""
-        own = self.scorer.towards(cond)
+        own = self.scorer.log_likelihood(cond)
         return lambda images, level: self.scale * own(images, level)
 
 
@@ -62,10 +62,10 @@ def mixed(one: LogLikelihood, other: LogLikelihood, share: float) -> LogLikeliho
     if share in (0.0, 1.0):
         return other if share else one
 
-    def both(images: Images, level: Level) -> Float[Tensor, " b"]:
+    def mixture(images: Images, level: NoiseLevel) -> Float[Tensor, " b"]:
         return (1 - share) * one(images, level) + share * other(images, level)
 
-    return both
+    return mixture
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class ClassifierFree:
         return without + self.scale * (with_caption - without)
 
 
-def faded(guidance: Any, share: float) -> Any:
+def scale_guidance(guidance: Any, share: float) -> Any:
     """A share of some guidance, from none at 0 to all of it at 1; other things are left alone.
 
     Guidance by itself leads away from a given image: what stays close to one has little of it.

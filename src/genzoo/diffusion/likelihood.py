@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from genzoo.diffusion.predict import Images, Prediction, Step, step_back
+from genzoo.diffusion.predict import Images, Prediction, Step, posterior
 from genzoo.diffusion.schedule import Schedule
 from genzoo.diffusion.table import Steps
 
@@ -20,7 +20,7 @@ HALF = 1 / 255  # half the distance of two grey levels in [-1, 1]
 NATS = math.log(2.0)  # in a bit
 
 
-def bound_term(
+def vlb_term(
     prediction: Prediction, x_0: Images, schedule: Schedule, steps: Steps
 ) -> Float[Tensor, " b"]:
     """One term of the bound, in bits per dimension.
@@ -28,10 +28,10 @@ def bound_term(
     Step 0 is the likelihood of the 8-bit image, every other one the distance of the step back to
     the posterior that knows the image.
     """
-    step = step_back(prediction, schedule, steps)
+    step = posterior(prediction, schedule, steps)
     if isinstance(steps, int) and steps == 0:
         return _first(x_0, step)
-    known = step_back(replace(prediction, x0=x_0, log_variance=None, score=None), schedule, steps)
+    known = posterior(replace(prediction, x0=x_0, log_variance=None, score=None), schedule, steps)
     distance = _divergence(known, step).flatten(1).mean(1) / NATS
     if isinstance(steps, int):
         return distance

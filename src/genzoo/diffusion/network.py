@@ -23,7 +23,7 @@ EXTRA = 4  # tokens that a vector becomes
 
 
 @dataclass(frozen=True)
-class Reading:
+class TextConditioning:
     """What a network has read in captions and classes, once for all steps of sampling.
 
     Attributes:
@@ -34,27 +34,27 @@ class Reading:
     embedding: Float[Tensor, "b e"]
     context: Float[Tensor, "b l d"] | None
 
-    def __getitem__(self, rows: slice) -> Reading:
+    def __getitem__(self, rows: slice) -> TextConditioning:
         context = None if self.context is None else self.context[rows]
-        return Reading(self.embedding[rows], context)
+        return TextConditioning(self.embedding[rows], context)
 
-    def towards(self, other: Reading, share: float) -> Reading:
+    def lerp(self, other: TextConditioning, share: float) -> TextConditioning:
         """A point on the straight way from this to another."""
         embedding = torch.lerp(self.embedding, other.embedding, share)
         if self.context is None or other.context is None:
-            return Reading(embedding, None)
-        return Reading(embedding, torch.lerp(self.context, other.context, share))
+            return TextConditioning(embedding, None)
+        return TextConditioning(embedding, torch.lerp(self.context, other.context, share))
 
-    def with_rows(self, more: Reading) -> Reading:
+    def cat(self, more: TextConditioning) -> TextConditioning:
         """These rows and then those."""
         embedding = torch.cat([self.embedding, more.embedding])
         if self.context is None or more.context is None:
-            return Reading(embedding, None)
-        return Reading(embedding, torch.cat([self.context, more.context]))
+            return TextConditioning(embedding, None)
+        return TextConditioning(embedding, torch.cat([self.context, more.context]))
 
 
 @dataclass(frozen=True)
-class Shown:
+class ImageConditioning:
     """What a network sees beside x_t; what is absent counts as zeros.
 
     Attributes:
@@ -67,10 +67,12 @@ class Shown:
     mask: Float[Tensor, "b 1 h w"] | None = None
     low_res: Float[Tensor, "b c i j"] | None = None
 
-    def twice(self) -> Shown:
+    def twice(self) -> ImageConditioning:
         """All rows two times, one after the other."""
         values = (self.image, self.mask, self.low_res)
-        return Shown(*(None if value is None else value.repeat(2, 1, 1, 1) for value in values))
+        return ImageConditioning(
+            *(None if value is None else value.repeat(2, 1, 1, 1) for value in values)
+        )
 
 
 class TextUNet(nn.Module):
@@ -113,13 +115,13 @@ class TextUNet(nn.Module):
         seen = channels + inpaint * (channels + 1) + upsample * channels
         self.unet = UNet(shape, channels=seen, out=out, context=width)
 
-    def read(
+    def encode_condition(
         self,
         tokens: Int[Tensor, "b l"],
         mask: Bool[Tensor, "b l"],
         label: Int[Tensor, " b"] | None = None,
         vector: Float[Tensor, "b k"] | None = None,
-    ) -> Reading:
+    ) -> TextConditioning:
         """The features of captions, classes and vectors.
 
         Args:
@@ -146,14 +148,14 @@ class TextUNet(nn.Module):
             if self.extra is not None and context is not None:
                 extra = self.extra(vector).unflatten(1, (EXTRA, -1))
                 context = torch.cat([context, extra], dim=1)
-        return Reading(embedding, context)
+        return TextConditioning(embedding, context)
 
     def forward(
         self,
         x: Float[Tensor, "b c h w"],
         times: Shaped[Tensor, " b"],
-        reading: Reading | None = None,
-        shown: Shown | None = None,
+        text_cond: TextConditioning | None = None,
+        image_cond: ImageConditioning | None = None,
     ) -> Float[Tensor, "b k h w"]:
         """The U-Net's output, given what was read and is shown.
 
@@ -161,25 +163,29 @@ class TextUNet(nn.Module):
             Unsupported: where a network with a text encoder has read nothing, or an upsampler is
                 not shown a smaller image.
         """
-        if reading is None and (self.text is not None or self.classes is not None):
+        if text_cond is None and (self.text is not None or self.classes is not None):
             raise Unsupported("this network goes by captions", "let it read some, or empty ones")
         seen: Tensor = self.unet(
-            self._stacked(x, shown or Shown()),
+            self._stacked(x, image_cond or ImageConditioning()),
             times,
-            embedding=None if reading is None else reading.embedding,
-            context=None if reading is None else reading.context,
+            embedding=None if text_cond is None else text_cond.embedding,
+            context=None if text_cond is None else text_cond.context,
         )
         return seen
 
-    def _stacked(self, x: Tensor, shown: Shown) -> Tensor:
+    def _stacked(self, x: Tensor, image_cond: ImageConditioning) -> Tensor:
         """The input's channels: x, the known part, the mask, the smaller image enlarged."""
         parts = [x]
         if self.inpaint:
-            mask = x.new_zeros(len(x), 1, *x.shape[2:]) if shown.mask is None else shown.mask
-            image = torch.zeros_like(x) if shown.image is None else shown.image
+            mask = (
+                x.new_zeros(len(x), 1, *x.shape[2:])
+                if image_cond.mask is None
+                else image_cond.mask
+            )
+            image = torch.zeros_like(x) if image_cond.image is None else image_cond.image
             parts += [image * mask, mask]
         if self.upsample:
-            if shown.low_res is None:
+            if image_cond.low_res is None:
                 raise Unsupported("an upsampler needs a smaller image", "give low_res")
-            parts.append(F.interpolate(shown.low_res, x.shape[2:], mode="bilinear"))
+            parts.append(F.interpolate(image_cond.low_res, x.shape[2:], mode="bilinear"))
         return torch.cat(parts, dim=1)

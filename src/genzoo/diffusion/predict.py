@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from genzoo.core.errors import UsageError
-from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.diffusion.schedule import NoiseLevel, Schedule
 from genzoo.diffusion.table import Steps
 
 Images = Float[Tensor, "b c h w"]
@@ -31,7 +31,7 @@ class Prediction:
         sigma: weight of the noise in x_t, one a row.
         log_variance: of the x before given x_t, where it is learned.
         score: gradient of what the sample is to be made likelier for, with respect to x_t; each
-            sampler adds it in its own way (`scored`, or a shift of the mean).
+            sampler adds it in its own way (`apply_score`, or a shift of the mean).
     """
 
     x0: Images
@@ -62,7 +62,7 @@ class Prediction:
         """Another image."""
         return replace(self, x0=x0)
 
-    def scored(self) -> Prediction:
+    def apply_score(self) -> Prediction:
         """The score as part of the image (ADM, arXiv 2105.05233, algorithm 2)."""
         if self.score is None:
             return self
@@ -82,11 +82,11 @@ class Denoiser(Protocol):
 
 
 # An image from a network's output, x_t, alpha and sigma.
-Read = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+ToImage = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 # eps: the noise (DDPM). x0: the image. v: alpha eps - sigma x0 (arXiv 2202.00512, appendix D).
 # flow: eps - x0, the speed along the straight path (rectified flow, arXiv 2209.03003).
-READ: dict[str, Read] = {
+TO_X0: dict[str, ToImage] = {
     "eps": lambda out, x_t, alpha, sigma: (x_t - sigma * out) / alpha,
     "x0": lambda out, x_t, alpha, sigma: out,
     "v": lambda out, x_t, alpha, sigma: (alpha * x_t - sigma * out) / (alpha**2 + sigma**2),
@@ -94,26 +94,26 @@ READ: dict[str, Read] = {
 }
 
 
-def target(kind: str, x_0: Images, eps: Images, level: Level) -> Images:
+def target(kind: str, x_0: Images, eps: Images, level: NoiseLevel) -> Images:
     """What a network of this kind should say."""
     if kind == "v":
         return level.alpha * eps - level.sigma * x_0
     return {"eps": eps, "x0": x_0, "flow": eps - x_0}[kind]
 
 
-def read(kind: str, out: Images, x_t: Images, level: Level) -> Prediction:
+def to_prediction(kind: str, out: Images, x_t: Images, level: NoiseLevel) -> Prediction:
     """The image that a network's output means.
 
     Raises:
         UsageError: for an unknown kind.
     """
-    if kind not in READ:
-        raise UsageError(f"there is no prediction={kind}", f"use one of {', '.join(READ)}")
-    x0 = READ[kind](out, x_t, level.alpha, level.sigma)
+    if kind not in TO_X0:
+        raise UsageError(f"there is no prediction={kind}", f"use one of {', '.join(TO_X0)}")
+    x0 = TO_X0[kind](out, x_t, level.alpha, level.sigma)
     return Prediction(x0, x_t, level.alpha, level.sigma)
 
 
-def read_with_variance(
+def to_prediction_with_variance(
     kind: str,
     out: Float[Tensor, "b k h w"],
     x_t: Images,
@@ -135,9 +135,9 @@ def read_with_variance(
             "it needs twice as many to learn the variance",
         )
     mean, share = out.split(channels, dim=1)
-    prediction = read(kind, mean, x_t, schedule.level(steps, x_t))
-    upper = schedule.log_betas.at(steps, x_t)
-    lower = schedule.posterior_log_variance.at(steps, x_t)
+    prediction = to_prediction(kind, mean, x_t, schedule.level(steps, x_t))
+    upper = schedule.log_betas.broadcast_at(steps, x_t)
+    lower = schedule.posterior_log_variance.broadcast_at(steps, x_t)
     part = (share + 1) / 2
     return replace(prediction, log_variance=part * upper + (1 - part) * lower)
 
@@ -155,15 +155,15 @@ class Step:
     log_variance: Images
 
 
-def step_back(prediction: Prediction, schedule: Schedule, steps: Steps) -> Step:
+def posterior(prediction: Prediction, schedule: Schedule, steps: Steps) -> Step:
     """p(x before | x_t): the posterior given the predicted image (DDPM, equations 6 and 7).
 
     A variance that is not learned is the posterior's; a score shifts the mean by as much as the
     variance allows (ADM, arXiv 2105.05233, algorithm 1).
     """
     x_t = prediction.x_t
-    mean = schedule.posterior_x0.at(steps, x_t) * prediction.x0
-    mean = mean + schedule.posterior_xt.at(steps, x_t) * x_t
+    mean = schedule.posterior_x0.broadcast_at(steps, x_t) * prediction.x0
+    mean = mean + schedule.posterior_xt.broadcast_at(steps, x_t) * x_t
     log_variance = prediction.log_variance
     if log_variance is None:
         log_variance = schedule.posterior_log_variance.rows(steps, x_t).expand_as(x_t)
@@ -172,6 +172,6 @@ def step_back(prediction: Prediction, schedule: Schedule, steps: Steps) -> Step:
     return Step(mean, log_variance)
 
 
-def noised(x_0: Images, eps: Images, level: Level) -> Images:
+def add_noise(x_0: Images, eps: Images, level: NoiseLevel) -> Images:
     """x_t: alpha x_0 + sigma eps."""
     return torch.addcmul(level.alpha * x_0, level.sigma, eps)

@@ -20,9 +20,9 @@ from torch.nn import functional as F
 
 from genzoo.core.noise import Noise
 from genzoo.core.types import Losses
-from genzoo.diffusion import guide
+from genzoo.diffusion import wrappers
 from genzoo.diffusion.predict import Prediction
-from genzoo.diffusion.prior_network import PriorNetwork, Said
+from genzoo.diffusion.prior_network import PriorCondition, PriorNetwork
 from genzoo.diffusion.process import Process
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
@@ -61,30 +61,34 @@ class Prior(nn.Module):
         self.sampler = Sampling("ddpm", steps=steps, threshold="none")
         self.network = PriorNetwork(features=features, token=token, context=context, **network)
 
-    def losses(self, said: Said, vectors: Float[Tensor, "b k"], *, noise: Noise) -> Losses:
+    def losses(
+        self, condition: PriorCondition, vectors: Float[Tensor, "b k"], *, noise: Noise
+    ) -> Losses:
         """The error of the embedding without noise."""
         kept = (noise.child("drop").uniform(1) >= self.drop).to(vectors.dtype)
-        told = replace(said, kept=kept)
+        dropped = replace(condition, kept=kept)
         x_0 = vectors[..., None, None]
-        return self.process.losses(lambda z, times: self.network(z, times, told), x_0, noise=noise)
+        return self.process.losses(
+            lambda z, times: self.network(z, times, dropped), x_0, noise=noise
+        )
 
-    def draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
+    def sample(self, condition: PriorCondition, *, noise: Noise) -> Float[Tensor, "b k"]:
         """Embeddings of size 1 a number, the best of `draws` for each caption."""
         found = torch.stack(
-            [self._draw(said, noise=noise.child("draw", k)) for k in range(self.draws)]
+            [self._sample_once(condition, noise=noise.child("draw", k)) for k in range(self.draws)]
         )
-        fit = (found * said.embedding).sum(dim=2)  # cosines, as all have the same length
+        fit = (found * condition.embedding).sum(dim=2)  # cosines, as all have the same length
         return found[fit.argmax(dim=0), torch.arange(len(noise), device=found.device)]
 
-    def _draw(self, said: Said, *, noise: Noise) -> Float[Tensor, "b k"]:
+    def _sample_once(self, condition: PriorCondition, *, noise: Noise) -> Float[Tensor, "b k"]:
         schedule = self.process.schedule(self.sampler.steps)
-        denoise = guide.classifier_free(
-            _Denoiser(self.network, self.process, schedule, said),
+        denoise = wrappers.classifier_free(
+            _Denoiser(self.network, self.process, schedule, condition),
             scale=self.scale,
             schedule=schedule,
         )
-        features = said.embedding.shape[1]
-        drawn = self.sampler.draw(
+        features = condition.embedding.shape[1]
+        drawn = self.sampler.sample(
             denoise,
             start=noise.child("start").normal(features, 1, 1),
             schedule=schedule,
@@ -97,22 +101,22 @@ class Prior(nn.Module):
 class _Denoiser:
     """The prior's network, as samplers ask it."""
 
-    network: Callable[[Tensor, Tensor, Said], Tensor]
+    network: Callable[[Tensor, Tensor, PriorCondition], Tensor]
     process: Process
     schedule: Schedule
-    said: Said
+    condition: PriorCondition
 
     def __call__(self, x_t: Tensor, step: int) -> Prediction:
-        return self._ask(x_t, step, self.said)
+        return self._predict(x_t, step, self.condition)
 
-    def both(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
+    def with_and_without_condition(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
         """With the captions and without, by one evaluation."""
-        said = self.said.then(self.said.without())
-        together = self._ask(x_t.repeat(2, 1, 1, 1), step, said)
+        condition = self.condition.cat(self.condition.unconditional())
+        together = self._predict(x_t.repeat(2, 1, 1, 1), step, condition)
         return together[: len(x_t)], together[len(x_t) :]
 
-    def _ask(self, x_t: Tensor, step: int, said: Said) -> Prediction:
+    def _predict(self, x_t: Tensor, step: int, condition: PriorCondition) -> Prediction:
         def network(x: Tensor, times: Tensor) -> Tensor:
-            return self.network(x, times, said)
+            return self.network(x, times, condition)
 
         return self.process.predict(network, x_t, self.schedule, step)

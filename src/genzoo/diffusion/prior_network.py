@@ -20,7 +20,7 @@ from genzoo.nn.unet import time_features
 
 
 @dataclass(frozen=True)
-class Said:
+class PriorCondition:
     """What is known of a caption.
 
     Attributes:
@@ -35,14 +35,14 @@ class Said:
     embedding: Float[Tensor, "b k"]
     kept: Float[Tensor, "b 1"]
 
-    def without(self) -> Said:
+    def unconditional(self) -> PriorCondition:
         """The same, left out."""
-        return Said(self.tokens, self.mask, self.embedding, torch.zeros_like(self.kept))
+        return PriorCondition(self.tokens, self.mask, self.embedding, torch.zeros_like(self.kept))
 
-    def then(self, more: Said) -> Said:
+    def cat(self, more: PriorCondition) -> PriorCondition:
         """These rows and then those."""
         pairs = zip(vars(self).values(), vars(more).values(), strict=True)
-        return Said(*(torch.cat(pair) for pair in pairs))
+        return PriorCondition(*(torch.cat(pair) for pair in pairs))
 
 
 class PriorNetwork(nn.Module):
@@ -73,7 +73,7 @@ class PriorNetwork(nn.Module):
         self.out = nn.Linear(width, features)
 
     def forward(
-        self, z_t: Float[Tensor, "b k 1 1"], times: Shaped[Tensor, " b"], said: Said
+        self, z_t: Float[Tensor, "b k 1 1"], times: Shaped[Tensor, " b"], condition: PriorCondition
     ) -> Float[Tensor, "b k 1 1"]:
         """The embedding without noise.
 
@@ -81,14 +81,14 @@ class PriorNetwork(nn.Module):
             z_t: with noise, in the shape of an image of one pixel, which is how processes and
                 samplers know things.
             times: steps of the process.
-            said: of the captions.
+            condition: of the captions.
         """
-        kept = said.kept[:, None]
-        shown = said.mask[..., None] * kept
+        kept = condition.kept[:, None]
+        shown = condition.mask[..., None] * kept
         x_bld = torch.cat(
             [
-                self.tokens(said.tokens) * shown,
-                self.caption(said.embedding)[:, None] * kept,
+                self.tokens(condition.tokens) * shown,
+                self.caption(condition.embedding)[:, None] * kept,
                 self.time(time_features(times, self.width).to(z_t.dtype))[:, None],
                 self.noisy(z_t.flatten(1))[:, None],
                 self.last.expand(len(z_t), -1, -1),

@@ -19,17 +19,17 @@ from torch import Tensor
 from genzoo.core.errors import UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.types import Losses
-from genzoo.diffusion.likelihood import bound_term
+from genzoo.diffusion.likelihood import vlb_term
 from genzoo.diffusion.predict import (
-    READ,
+    TO_X0,
     Images,
     Prediction,
-    noised,
-    read,
-    read_with_variance,
+    add_noise,
     target,
+    to_prediction,
+    to_prediction_with_variance,
 )
-from genzoo.diffusion.schedule import Level, Schedule, spaced
+from genzoo.diffusion.schedule import NoiseLevel, Schedule, respace
 
 Network = Callable[[Images, Shaped[Tensor, " b"]], Tensor]
 
@@ -46,7 +46,7 @@ class Process(ABC):
     bounded: bool = False
 
     @abstractmethod
-    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+    def levels(self, x_0: Images, *, noise: Noise) -> NoiseLevel:
         """How noisy training makes each image, by the noise's choice."""
 
     @abstractmethod
@@ -72,7 +72,7 @@ class Discrete(Process):
     Args:
         schedule: name of one of `SCHEDULES`.
         steps: of the whole chain.
-        prediction: what a network says, one of `READ`.
+        prediction: what a network says, one of `TO_X0`.
         learned_variance: whether it also says the variance of each step back.
         bound_weight: of the variational bound in the loss, which is what teaches the variance;
             its gradient does not reach the image (improved DDPM, section 3.1).
@@ -87,9 +87,9 @@ class Discrete(Process):
         learned_variance: bool,
         bound_weight: float = 0.001,
     ) -> None:
-        if prediction not in READ:
+        if prediction not in TO_X0:
             raise UsageError(
-                f"there is no prediction={prediction}", f"use one of {', '.join(READ)}"
+                f"there is no prediction={prediction}", f"use one of {', '.join(TO_X0)}"
             )
         self.steps = steps
         self.prediction, self.learned_variance = prediction, learned_variance
@@ -100,37 +100,37 @@ class Discrete(Process):
         self.bounded = learned_variance or prediction != "x0"
         self.whole = Schedule.discrete(schedule, steps)
 
-    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+    def levels(self, x_0: Images, *, noise: Noise) -> NoiseLevel:
         return self.whole.level(self._times(noise), x_0)
 
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
         t = self._times(noise)
         level = self.whole.level(t, x_0)
-        eps, x_t = with_noise(x_0, level, noise=noise)
+        eps, x_t = q_sample(x_0, level, noise=noise)
         out = network(x_t, level.time).float()
-        said = out[:, : x_0.shape[1]]
+        output = out[:, : x_0.shape[1]]
         wanted = target(self.prediction, x_0, eps, level)
-        error = (said - wanted).square().flatten(1).mean(1)
+        error = (output - wanted).square().flatten(1).mean(1)
         parts = {"error": error}
         if not self.learned_variance:
             return Losses(error, parts)
-        held = torch.cat([said.detach(), out[:, x_0.shape[1] :]], dim=1)
-        prediction = read_with_variance(self.prediction, held, x_t, self.whole, t)
+        held = torch.cat([output.detach(), out[:, x_0.shape[1] :]], dim=1)
+        prediction = to_prediction_with_variance(self.prediction, held, x_t, self.whole, t)
         # One term of the chain's, so that the mean over times is the whole bound over `steps`.
-        parts["bound"] = bound_term(prediction, x_0, self.whole, t)
+        parts["bound"] = vlb_term(prediction, x_0, self.whole, t)
         return Losses(error + self.bound_weight * self.steps * parts["bound"], parts)
 
     def _times(self, noise: Noise) -> Int[Tensor, " b"]:
         return noise.child("time").integers(self.steps)
 
     def schedule(self, steps: int | str | Sequence[int]) -> Schedule:
-        return self.whole.keep(spaced(self.steps, str(steps)))
+        return self.whole.subset(respace(self.steps, str(steps)))
 
     def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
-        out = network(x_t, schedule.times.told(step, x_t)).float()
+        out = network(x_t, schedule.times.as_input(step, x_t)).float()
         if self.learned_variance:
-            return read_with_variance(self.prediction, out, x_t, schedule, step)
-        return read(self.prediction, out, x_t, schedule.level(step, x_t))
+            return to_prediction_with_variance(self.prediction, out, x_t, schedule, step)
+        return to_prediction(self.prediction, out, x_t, schedule.level(step, x_t))
 
 
 class RectifiedFlow(Process):
@@ -146,14 +146,14 @@ class RectifiedFlow(Process):
     def __init__(self, *, spread: float = 1.0, shift: float = 1.0) -> None:
         self.spread, self.shift = spread, shift
 
-    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+    def levels(self, x_0: Images, *, noise: Noise) -> NoiseLevel:
         logit = self.spread * noise.child("time").normal() + math.log(self.shift)
         t = logit.sigmoid().to(x_0.dtype).view(-1, 1, 1, 1)
-        return Level(1 - t, t, 1000 * t.flatten())
+        return NoiseLevel(1 - t, t, 1000 * t.flatten())
 
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
         level = self.levels(x_0, noise=noise)
-        eps, x_t = with_noise(x_0, level, noise=noise)
+        eps, x_t = q_sample(x_0, level, noise=noise)
         out = network(x_t, level.time).float()
         error = (out - target("flow", x_0, eps, level)).square().flatten(1).mean(1)
         return Losses(error, {"error": error})
@@ -165,7 +165,7 @@ class RectifiedFlow(Process):
 
     def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
         level = schedule.level(step, x_t)
-        return read("flow", network(x_t, level.time).float(), x_t, level)
+        return to_prediction("flow", network(x_t, level.time).float(), x_t, level)
 
 
 class EDM(Process):
@@ -193,15 +193,15 @@ class EDM(Process):
         self.sigma_data, self.mean, self.spread = sigma_data, mean, spread
         self.smallest, self.largest, self.rho = smallest, largest, rho
 
-    def levels(self, x_0: Images, *, noise: Noise) -> Level:
+    def levels(self, x_0: Images, *, noise: Noise) -> NoiseLevel:
         log_sigma = (self.mean + self.spread * noise.child("time").normal()).to(x_0.dtype)
         sigma = log_sigma.exp().view(-1, 1, 1, 1)
-        return Level(torch.ones_like(sigma), sigma, log_sigma / 4)
+        return NoiseLevel(torch.ones_like(sigma), sigma, log_sigma / 4)
 
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
         level = self.levels(x_0, noise=noise)
-        _, x_t = with_noise(x_0, level, noise=noise)
-        prediction = self._read(network, x_t, level)
+        _, x_t = q_sample(x_0, level, noise=noise)
+        prediction = self._predict(network, x_t, level)
         sigma, size = level.sigma.flatten(), self.sigma_data
         weight = (sigma**2 + size**2) / (sigma * size) ** 2  # equation 7 and table 1
         error = weight * (prediction.x0 - x_0).square().flatten(1).mean(1)
@@ -214,9 +214,9 @@ class EDM(Process):
         return Schedule(np.ones_like(sigma), sigma, np.log(sigma) / 4)
 
     def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
-        return self._read(network, x_t, schedule.level(step, x_t))
+        return self._predict(network, x_t, schedule.level(step, x_t))
 
-    def _read(self, network: Network, x_t: Images, level: Level) -> Prediction:
+    def _predict(self, network: Network, x_t: Images, level: NoiseLevel) -> Prediction:
         sigma, size = level.sigma, self.sigma_data
         total = (sigma**2 + size**2).sqrt()
         out = network(x_t / total, 250 * level.time).float()
@@ -224,10 +224,10 @@ class EDM(Process):
         return Prediction(x0, x_t, level.alpha, sigma)
 
 
-def with_noise(x_0: Images, level: Level, *, noise: Noise) -> tuple[Images, Images]:
+def q_sample(x_0: Images, level: NoiseLevel, *, noise: Noise) -> tuple[Images, Images]:
     """The noise that training adds, and the noisy images."""
     eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
-    return eps, noised(x_0, eps, level)
+    return eps, add_noise(x_0, eps, level)
 
 
 def _count(steps: int | str) -> int:

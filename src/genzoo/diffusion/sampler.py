@@ -18,7 +18,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from genzoo.diffusion.predict import Denoiser, Images, Prediction, step_back
+from genzoo.diffusion.predict import Denoiser, Images, Prediction, posterior
 from genzoo.diffusion.schedule import Schedule
 
 LEAST_NOISE = 0.05  # sigma of a variance of 1, where the way from an image to its noise begins
@@ -63,7 +63,7 @@ def ancestral(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -
 
 def ancestral_step(prediction: Prediction, schedule: Schedule, k: int, fresh: Images) -> Images:
     """One step of `ancestral`; the last one is not noised."""
-    step = step_back(prediction, schedule, k)
+    step = posterior(prediction, schedule, k)
     return step.mean + (0.5 * step.log_variance).exp() * fresh if k else step.mean
 
 
@@ -72,7 +72,7 @@ def ddim(
 ) -> Iterator[State]:
     """Steps whose noise is a share `eta` of the posterior's (DDIM, arXiv 2010.02502, eq. 12)."""
     for k in _down(schedule):
-        prediction = denoise(x, k).scored()
+        prediction = denoise(x, k).apply_score()
         fresh = noise.normal(*x.shape[1:]) if eta else None
         x = ddim_step(prediction, schedule, k, fresh, eta=eta)
         yield State(x, prediction.x0)
@@ -99,7 +99,7 @@ def dpm_solver(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) 
     log_snr = schedule.log_snr  # half of it, the paper's lambda
     before: Images | None = None
     for k in _down(schedule):
-        x0 = denoise(x, k).scored().x0
+        x0 = denoise(x, k).apply_score().x0
         direction = x0
         if before is not None and k > 0:
             ratio = (log_snr[k] - log_snr[k + 1]) / (log_snr[k - 1] - log_snr[k])
@@ -117,18 +117,18 @@ def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Ite
     One evaluation where a step begins at noise alone, or ends at none.
     """
     for k in _down(schedule):
-        here = denoise(x, k).scored()
+        here = denoise(x, k).apply_score()
         alpha, after = schedule.alpha[k], schedule.alpha_before[k]
         sigma_after = schedule.sigma_before[k]
         x = after * here.x0 + sigma_after * here.eps
         if k > 0 and alpha > 0:
-            ahead = denoise(x, k - 1).scored()
+            ahead = denoise(x, k - 1).apply_score()
             width = sigma_after - after * schedule.sigma[k] / alpha
             x = x + width * (ahead.eps - here.eps) / 2
         yield State(x, here.x0)
 
 
-def ddim_reversed(denoise: Denoiser, images: Images, schedule: Schedule) -> Iterator[State]:
+def ddim_inversion(denoise: Denoiser, images: Images, schedule: Schedule) -> Iterator[State]:
     """From images to the noise that `ddim` without noise leads back from.
 
     It begins at a little noise, with the image as it is: where a network says the image, noise is
@@ -139,12 +139,12 @@ def ddim_reversed(denoise: Denoiser, images: Images, schedule: Schedule) -> Iter
     x = schedule.alpha[first] * images
     for k in range(first, len(schedule)):
         prediction = denoise(x, k)
-        x = ddim_step_up(prediction, schedule, k)
+        x = ddim_inversion_step(prediction, schedule, k)
         yield State(x, prediction.x0)
 
 
-def ddim_step_up(prediction: Prediction, schedule: Schedule, k: int) -> Images:
-    """One step of `ddim_reversed`; the last one leads to noise alone."""
+def ddim_inversion_step(prediction: Prediction, schedule: Schedule, k: int) -> Images:
+    """One step of `ddim_inversion`; the last one leads to noise alone."""
     if k + 1 == len(schedule):
         return prediction.eps
     return schedule.alpha[k + 1] * prediction.x0 + schedule.sigma[k + 1] * prediction.eps

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from genzoo.core.errors import UsageError
-from genzoo.diffusion import guide, sampler
+from genzoo.diffusion import sampler, wrappers
 from genzoo.diffusion.predict import Denoiser, Images
 from genzoo.diffusion.sampler import Normal, Sampler
-from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.diffusion.schedule import NoiseLevel, Schedule
 
 SAMPLERS: dict[str, Sampler] = {
     "ddpm": sampler.ancestral,
@@ -32,7 +32,7 @@ class Sampling:
 
     Attributes:
         method: one of `SAMPLERS`.
-        steps: that are made; for a discrete process also a choice of steps (see `spaced`).
+        steps: that are made; for a discrete process also a choice of steps (see `respace`).
         eta: share of fresh noise in each step of ddim.
         threshold: what confines predicted images: to [-1, 1], by a quantile, or nothing.
         quantile: of the sizes of an image's numbers, for `threshold="dynamic"`.
@@ -65,16 +65,16 @@ class Sampling:
             words.append(f"temperature {self.temperature:g}")
         return ", ".join(words)
 
-    def confined(self, denoise: Denoiser) -> Denoiser:
+    def thresholded(self, denoise: Denoiser) -> Denoiser:
         """The denoiser with its images confined."""
         if self.threshold == "dynamic":
-            return guide.dynamic_threshold(denoise, quantile=self.quantile)
-        return guide.clamped(denoise) if self.threshold == "static" else denoise
+            return wrappers.dynamic_threshold(denoise, quantile=self.quantile)
+        return wrappers.static_threshold(denoise) if self.threshold == "static" else denoise
 
-    def steered(
+    def guided(
         self,
         denoise: Denoiser,
-        likelihood: guide.LogLikelihood,
+        likelihood: wrappers.LogLikelihood,
         schedule: Schedule,
         *,
         noise_aware: bool,
@@ -86,23 +86,23 @@ class Sampling:
         noise of the classifier's.
         """
         if self.method == "ddpm":
-            return guide.scored(
+            return wrappers.score_guidance(
                 denoise, likelihood=likelihood, noise_aware=noise_aware, schedule=schedule
             )
 
-        def where_there_is_an_image(images: Images, level: Level) -> Tensor:
+        def where_there_is_an_image(images: Images, level: NoiseLevel) -> Tensor:
             there = (level.alpha > LEAST * level.sigma).flatten()
             return torch.where(there, likelihood(images, level), 0.0)
 
-        scored = guide.scored(
+        with_score = wrappers.score_guidance(
             denoise,
             likelihood=where_there_is_an_image,
             noise_aware=noise_aware,
             schedule=schedule,
         )
-        return self.confined(lambda x_t, step: scored(x_t, step).scored())
+        return self.thresholded(lambda x_t, step: with_score(x_t, step).apply_score())
 
-    def draw(
+    def sample(
         self, denoise: Denoiser, *, start: Images, schedule: Schedule, noise: Normal
     ) -> Images:
         """Images from standard normal numbers `start`."""

@@ -42,7 +42,7 @@ def cosine(steps: int) -> Numbers:
     return np.minimum(betas, LARGEST_BETA)
 
 
-def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) -> Numbers:
+def beta_schedule(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) -> Numbers:
     """Variances between two given ones, as DDPM's first code spaced them.
 
     Args:
@@ -76,7 +76,7 @@ def between(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) ->
 SCHEDULES: dict[str, Callable[[int], Numbers]] = {"linear": linear, "squaredcos_cap_v2": cosine}
 
 
-def spaced(steps: int, choice: str | Sequence[int]) -> list[int]:
+def respace(steps: int, choice: str | Sequence[int]) -> list[int]:
     """The steps that a shorter process keeps.
 
     Args:
@@ -93,7 +93,7 @@ def spaced(steps: int, choice: str | Sequence[int]) -> list[int]:
             return _strided(steps, _whole(choice.removeprefix("ddim"), choice))
         if choice == "fast27":
             # The first choice is "10,10,3,2,2" of a process that ends three steps earlier.
-            kept = spaced(steps, "10,10,3,2,2")
+            kept = respace(steps, "10,10,3,2,2")
             return sorted({*(step for step in kept if step != last), steps - 3})
         choice = [_whole(part, choice) for part in choice.split(",")]
     kept, begin = [], 0
@@ -170,7 +170,7 @@ class Schedule:
     def discrete(
         cls, name: str, steps: int, choice: str | Sequence[int] | None = None
     ) -> Schedule:
-        """A named schedule, whole or with some of its steps (see `spaced`).
+        """A named schedule, whole or with some of its steps (see `respace`).
 
         Raises:
             UsageError: for an unknown name or an impossible choice.
@@ -180,9 +180,9 @@ class Schedule:
                 f"there is no schedule called {name}", f"use one of {', '.join(SCHEDULES)}"
             )
         whole = cls.of_betas(SCHEDULES[name](steps))
-        return whole if choice is None else whole.keep(spaced(steps, choice))
+        return whole if choice is None else whole.subset(respace(steps, choice))
 
-    def keep(self, kept: Sequence[int]) -> Schedule:
+    def subset(self, kept: Sequence[int]) -> Schedule:
         """The process that visits only some of the times."""
         index = sorted(kept)
         return Schedule(*(table.values[index] for table in (self.alpha, self.sigma, self.times)))
@@ -190,10 +190,10 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.alpha)
 
-    def level(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Level:
+    def level(self, steps: Steps, like: Float[Tensor, "b ..."]) -> NoiseLevel:
         """The noise of each row's step, in the precision of `like`."""
         alpha, sigma = self.alpha.rows(steps, like), self.sigma.rows(steps, like)
-        return Level(alpha, sigma, self.times.told(steps, like))
+        return NoiseLevel(alpha, sigma, self.times.as_input(steps, like))
 
     @cached_property
     def share(self) -> Table:
@@ -257,7 +257,7 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Level:
+class NoiseLevel:
     """How noisy each row of x_t = alpha x_0 + sigma eps is.
 
     Attributes:
@@ -270,12 +270,12 @@ class Level:
     sigma: Float[Tensor, "b 1 1 1"]
     time: Shaped[Tensor, " b"]
 
-    def __getitem__(self, rows: slice) -> Level:
-        return Level(self.alpha[rows], self.sigma[rows], self.time[rows])
+    def __getitem__(self, rows: slice) -> NoiseLevel:
+        return NoiseLevel(self.alpha[rows], self.sigma[rows], self.time[rows])
 
-    def repeat(self, count: int) -> Level:
+    def repeat(self, count: int) -> NoiseLevel:
         """All rows `count` times, one after the other."""
-        return Level(
+        return NoiseLevel(
             self.alpha.repeat(count, 1, 1, 1),
             self.sigma.repeat(count, 1, 1, 1),
             self.time.repeat(count),

@@ -47,7 +47,7 @@ class Table:
             self._on[device] = torch.from_numpy(self.values).to(device, non_blocking=True)
         return self._on[device]
 
-    def at(
+    def broadcast_at(
         self, steps: Steps, like: Float[Tensor, "b ..."]
     ) -> int | float | Float[Tensor, "b ..."]:
         """Each row's entry, in the precision and with the dimensions of `like`.
@@ -60,13 +60,13 @@ class Table:
         return entries.view(-1, *[1] * (like.ndim - 1))
 
     def rows(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-        """As `at`, one entry a row always."""
-        entries = self.at(steps, like)
+        """As `broadcast_at`, one entry a row always."""
+        entries = self.broadcast_at(steps, like)
         if isinstance(entries, Tensor):
             return entries
         return like.new_full((len(like), *[1] * (like.ndim - 1)), entries)
 
-    def told(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Shaped[Tensor, " b"]:
+    def as_input(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Shaped[Tensor, " b"]:
         """Each row's entry as a network is told it: whole numbers whole, others as `like` is."""
         whole = np.issubdtype(self.values.dtype, np.integer)
         dtype = torch.long if whole else like.dtype

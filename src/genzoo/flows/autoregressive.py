@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from genzoo.flows.causal import CausalTransformer
 from genzoo.flows.transform import Features, Guided, Transform, bounded
-from genzoo.nn.transformer import Memory
+from genzoo.nn.transformer import KVCache
 
 
 class TokenAffine(nn.Module):
@@ -139,7 +139,7 @@ class Autoregressive(Transform):
         guided = cond if isinstance(cond, Guided) else None
         features = cond.both if isinstance(cond, Guided) else cond
         copies = 1 if guided is None else 2
-        memories = [Memory() for _ in self.transformer.blocks]
+        memories = [KVCache() for _ in self.transformer.blocks]
         tokens: list[Tensor] = []
         for at, token in enumerate(self._tokens(z).unbind(1)):
             before = tokens[-1].repeat(copies, 1) if tokens else None

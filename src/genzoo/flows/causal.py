@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.nn.transformer import Block, Memory
+from genzoo.nn.transformer import Block, KVCache
 
 
 class CausalTransformer(nn.Module):
@@ -64,7 +64,7 @@ class CausalTransformer(nn.Module):
         cond: Float[Tensor, "b f"] | None,
         *,
         at: int,
-        memories: list[Memory],
+        memories: list[KVCache],
         rows: int,
     ) -> Float[Tensor, "b d"]:
         """The vector of position `at` from the token before it and what is remembered.

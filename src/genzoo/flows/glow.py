@@ -141,13 +141,13 @@ class Glow(Transform):
         return x
 
     @torch.no_grad()
-    def initialise(
+    def data_dependent_init(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b z"]:
         first = x
         for k, level in enumerate(self.levels):
             assert isinstance(level, Composition)
-            x = level.initialise(x, cond)[:, : self._kept(k)]
+            x = level.data_dependent_init(x, cond)[:, : self._kept(k)]
         z: Tensor = self(first, cond)[0]
         return z
 

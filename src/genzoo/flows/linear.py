@@ -44,7 +44,7 @@ class ActNorm(Transform):
         return z * (-self.log_scale).exp() + self.shift
 
     @torch.no_grad()
-    def initialise(
+    def data_dependent_init(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b c h w"]:
         """Take mean and standard deviation of each channel from `x` (Glow, section 3.1)."""
@@ -149,7 +149,7 @@ class Whitening(Transform):
         return back + self.mean[:, None, None]
 
     @torch.no_grad()
-    def initialise(
+    def data_dependent_init(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b c h w"]:
         """Take mean and covariance over images and positions from `x`."""

@@ -95,7 +95,7 @@ class TarFlow(Transform):
         return self.maps.inverse(z.unflatten(1, self.shape), cond)
 
     @torch.no_grad()
-    def initialise(
+    def data_dependent_init(
         self, x: Float[Tensor, "b c h w"], cond: Features = None
     ) -> Float[Tensor, "b z"]:
-        return self.maps.initialise(x, cond).flatten(1)
+        return self.maps.data_dependent_init(x, cond).flatten(1)

@@ -64,7 +64,7 @@ class Transform(nn.Module, ABC):
         """The x with f(x) = z."""
 
     @torch.no_grad()
-    def initialise(
+    def data_dependent_init(
         self, x: Float[Tensor, "b ..."], cond: Features = None
     ) -> Float[Tensor, "b ..."]:
         """Set what depends on data from the first inputs; returns their images under f."""
@@ -99,12 +99,12 @@ class Composition(Transform):
         return z
 
     @torch.no_grad()
-    def initialise(
+    def data_dependent_init(
         self, x: Float[Tensor, "b ..."], cond: Features = None
     ) -> Float[Tensor, "b ..."]:
         for transform in self.transforms:
             assert isinstance(transform, Transform)
-            x = transform.initialise(x, cond)
+            x = transform.data_dependent_init(x, cond)
         return x
 
 

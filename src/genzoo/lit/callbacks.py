@@ -21,7 +21,7 @@ from genzoo.lit.health import Health, Unhealthy
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.writing import WriteError, write
 from genzoo.machine import distributed, signals
-from genzoo.machine.console import Progress, say
+from genzoo.machine.console import Progress, status
 from genzoo.machine.signals import Interrupted
 from genzoo.machine.track import Tracker
 from genzoo.models.base import GenerativeModel
@@ -46,7 +46,7 @@ class AfterStep(pl.Callback, ABC):
         self.after_step(trainer, pl_module, batch)
 
 
-class Count(AfterStep):
+class ImageCounter(AfterStep):
     """Counts images before any other callback looks, and training seconds.
 
     Lightning calls the module's own hook last, when a checkpoint of this step would already have
@@ -138,7 +138,7 @@ class Every:
         return True
 
 
-class Curves(AfterStep):
+class CurveLogger(AfterStep):
     """Learning curves against images seen and training seconds, and the progress on screen.
 
     Args:
@@ -154,6 +154,10 @@ class Curves(AfterStep):
         self._progress = Progress("training, images seen", budget.images)
         self._start = (0, 0.0)
         self._note = ""
+
+    @property
+    def state_key(self) -> str:
+        return "Curves"  # as checkpoints have it
 
     def state_dict(self) -> dict[str, Any]:
         return {"points": self.tracker.points}
@@ -212,7 +216,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Look:
+class ValidationResult:
     """What a look at the moving average saw.
 
     Attributes:
@@ -243,7 +247,7 @@ class Monitor(AfterStep):
         tracker: Tracker,
         *,
         every: int | None,
-        look: Callable[[Callable[[], None]], Look],
+        look: Callable[[Callable[[], None]], ValidationResult],
         budget: Budget,
         health: Health,
     ) -> None:
@@ -277,7 +281,7 @@ class Monitor(AfterStep):
         try:
             # Processes that exchange something while they look can only stop together.
             alone = trainer.world_size == 1
-            with signals.released() if alone else contextlib.nullcontext():
+            with signals.interruptible() if alone else contextlib.nullcontext():
                 look = self.look(partial(_stop_together, trainer))
         except Interrupted:
             self.budget.interrupted = trainer.should_stop = True
@@ -286,7 +290,7 @@ class Monitor(AfterStep):
             self._report(look, module)
         module.start_clock()
 
-    def _report(self, look: Look, module: GenerativeModule) -> None:
+    def _report(self, look: ValidationResult, module: GenerativeModule) -> None:
         # All ranks look, for sharded weights have to be gathered; the first one's tracker writes.
         seen, values = module.images_seen, dict(look.losses)
         spread = None if look.samples is None else look.samples.diversity
@@ -312,13 +316,14 @@ def _stop_together(trainer: pl.Trainer) -> None:
         raise Interrupted(number or signal.SIGTERM)
 
 
-class Saver(AfterStep):
+class Checkpointer(AfterStep):
     """Writes checkpoints/last.ckpt every so many minutes and when training ends or fails.
 
     Args:
         path: the file.
         minutes: between two writings.
-        calibration: training batches for `GenerativeModel.calibrate`, on the model's device.
+        prior_batches: training batches for `GenerativeModel.fit_sampling_prior`, on the
+            model's device.
         budget: whether training ends because of a signal, when nothing may take long.
         health: looks at the weights; while it finds the samples suspect, nothing is overwritten.
     """
@@ -328,12 +333,12 @@ class Saver(AfterStep):
         path: Path,
         *,
         minutes: float,
-        calibration: Callable[[], Iterable[Batch]],
+        prior_batches: Callable[[], Iterable[Batch]],
         budget: Budget,
         health: Health,
     ) -> None:
         self.path, self.minutes = path, minutes
-        self.calibration, self.budget, self.health = calibration, budget, health
+        self.prior_batches, self.budget, self.health = prior_batches, budget, health
         self.rescued: int | None = None  # images of the state that was kept from a failure
         self._due = distributed.Vote()
         self._saved = time.monotonic()
@@ -360,7 +365,7 @@ class Saver(AfterStep):
                 self.save(trainer, module)
             except WriteError as error:
                 self._rest()
-                say(f"{error.problem}; the training goes on, and it is tried again later")
+                status(f"{error.problem}; the training goes on, and it is tried again later")
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
@@ -381,7 +386,7 @@ class Saver(AfterStep):
             self._write(trainer, pl_module)
             self.rescued = pl_module.kept_images()
         except Exception as error:
-            say(f"the last steps could not be saved ({error})")
+            status(f"the last steps could not be saved ({error})")
             return
         if not _calibrates(pl_module):
             return
@@ -389,10 +394,10 @@ class Saver(AfterStep):
             self._calibrate(trainer, pl_module)
             self._write(trainer, pl_module)
         except Exception as error:
-            say(f"samples are not fitted to the last steps ({error}); going on fits them")
+            status(f"samples are not fitted to the last steps ({error}); going on fits them")
 
     def save(
-        self, trainer: pl.Trainer, module: GenerativeModule, *, calibrate: bool = True
+        self, trainer: pl.Trainer, module: GenerativeModule, *, fit_sampling_prior: bool = True
     ) -> None:
         """Calibrate the moving average and write the file, whole or not at all.
 
@@ -404,7 +409,7 @@ class Saver(AfterStep):
         """
         module.stop_clock()
         self.health.check_weights(module.model, images=module.images_seen)
-        if calibrate:
+        if fit_sampling_prior:
             self._calibrate(trainer, module)
         module.reshard()
         error: WriteError | None = None
@@ -423,14 +428,14 @@ class Saver(AfterStep):
 
     def _save_last(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         if self.budget.interrupted:  # what resuming needs first, then what drawing needs
-            self.save(trainer, module, calibrate=False)
+            self.save(trainer, module, fit_sampling_prior=False)
             if not _calibrates(module):
                 return
         self.save(trainer, module)
 
     def _calibrate(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         with torch.no_grad(), trainer.precision_plugin.forward_context():
-            module.ema.model.calibrate(self.calibration())
+            module.ema.model.fit_sampling_prior(self.prior_batches())
 
     def _write(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
         content = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
@@ -441,4 +446,4 @@ class Saver(AfterStep):
 
 def _calibrates(module: GenerativeModule) -> bool:
     """Whether drawing needs more of the moving average than its weights."""
-    return type(module.ema.model).calibrate is not GenerativeModel.calibrate
+    return type(module.ema.model).fit_sampling_prior is not GenerativeModel.fit_sampling_prior

@@ -22,7 +22,7 @@ from genzoo.models.base import GenerativeModel
 SETTINGS = ("initial_lr", "betas", "weight_decay")  # of an optimiser's groups of weights
 
 
-class Meter:
+class RunningMeans:
     """Sums of named values on the device, read out now and then.
 
     Reading a number off a GPU makes it wait; so sums stay there until a curve needs a point.
@@ -110,7 +110,7 @@ class GenerativeModule(pl.LightningModule):
         self.seed, self.about = seed, about
         self.images_seen = 0
         self.seconds = 0.0
-        self.meter = Meter()
+        self.meter = RunningMeans()
         self._since: float | None = None
         self._step_images = 0
         self._steps = 0

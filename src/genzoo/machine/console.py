@@ -17,7 +17,7 @@ def label(name: str) -> None:
     os.environ[LABEL] = name
 
 
-def say(line: str) -> None:
+def status(line: str) -> None:
     """Print a line to stdout, if this is the first process."""
     if distributed.rank() == 0:
         name, line = os.environ.get(LABEL), printable(line)
@@ -85,4 +85,4 @@ class Progress:
         if now - self._spoken >= self.every or finished:
             self._spoken = now
             of = f" of {self.total:,}" if self.total else ""
-            say(f"  {self.what}: {done:,}{of} ({now - self._started:.0f} s) {note}".rstrip())
+            status(f"  {self.what}: {done:,}{of} ({now - self._started:.0f} s) {note}".rstrip())

@@ -69,7 +69,7 @@ def command(arguments: Sequence[str]) -> str:
     return shlex.join(_argument(argument) for argument in arguments)
 
 
-def told(line: str) -> str:
+def redacted(line: str) -> str:
     """A line of text, such as an error's: without the home folder and secrets."""
     home = _home()
     line = without_secrets(line)
@@ -95,7 +95,7 @@ def _argument(argument: str) -> str:
         return f"{key}={value}"
     # Lists of paths, and lists in brackets or quotes.
     parts = re.split(r"([,\[\]'\"{}]|(?<=\w):(?=/(?!/)))", value)
-    return told(f"{key}={''.join(place(part) for part in parts)}")
+    return redacted(f"{key}={''.join(place(part) for part in parts)}")
 
 
 def _home() -> Path | None:

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from genzoo.machine import distributed
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 
 # SIGUSR1 and SIGUSR2 are what Slurm's --signal= warns with before it ends a job.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -88,7 +88,7 @@ def held() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def released() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """A part within `held` that a signal may cut off; one that came before does so at once.
 
     Raises:
@@ -140,7 +140,7 @@ def _arrived(number: int, frame: FrameType | None) -> None:
             _state.raised = True
             raise Interrupted(number)
         with contextlib.suppress(OSError):  # the terminal may be gone
-            say("stopping after this step; press Ctrl-C again to stop at once")
+            status("stopping after this step; press Ctrl-C again to stop at once")
     elif number == signal.SIGINT and time.monotonic() - _state.since > ECHO:
         _end(number)
 

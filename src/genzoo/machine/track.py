@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from genzoo.core.errors import GenzooError
 from genzoo.core.files import whole, write_whole
 from genzoo.machine import distributed
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.redaction import cleaned
 
 PROJECT = "genzoo"  # where neither the configuration nor the environment names one
@@ -124,7 +124,9 @@ class Tracker:
             self._full = False
         except OSError as error:
             if not self._full:
-                say(f"{self._curves} cannot be written ({error.strerror}); the training goes on")
+                status(
+                    f"{self._curves} cannot be written ({error.strerror}); the training goes on"
+                )
             self._full = True
 
     def _rewrite(self, records: Sequence[Mapping[str, Any]]) -> None:
@@ -145,7 +147,7 @@ class Tracker:
                 writer.writeheader()
                 writer.writerows(records)
         except (GenzooError, OSError) as error:  # it repeats curves.jsonl
-            say(f"curves.csv is not written ({error})")
+            status(f"curves.csv is not written ({error})")
 
 
 def read_curves(path: Path) -> list[dict[str, Any]]:
@@ -181,7 +183,7 @@ class _Dashboard:
         except Exception as error:
             self._lost = True
             what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            say(f"wandb failed ({what}); the run goes on without it")
+            status(f"wandb failed ({what}); the run goes on without it")
 
     def finish(self, **how: Any) -> None:
         """End the run there, also one that has failed: the next job would be merged into it."""
@@ -234,7 +236,7 @@ def _start_wandb(
         return None
     host = _host()
     if mode == "online" and host in _silent:
-        say(f"wandb: {host} did not answer an earlier job; this one is kept in its folder")
+        status(f"wandb: {host} did not answer an earlier job; this one is kept in its folder")
         mode = "offline"
     os.environ.setdefault("WANDB_SILENT", "true")
     own = {key: os.environ.get(name) or None for key, name in VARIABLES.items()}
@@ -263,7 +265,7 @@ def _start_wandb(
                 )
             except Exception as error:  # whatever the dashboard's trouble is, the run goes on
                 reason = " ".join(str(error).split())
-                say(f"wandb {attempt} did not start ({type(error).__name__}: {reason})")
+                status(f"wandb {attempt} did not start ({type(error).__name__}: {reason})")
                 if attempt == "online":
                     _silent.add(host)
     return None
@@ -274,7 +276,9 @@ def _hidden(names: Collection[str]) -> Iterator[None]:
     """Without these variables of the environment, which are said where they are there."""
     found = {name: os.environ.pop(name) for name in names if name in os.environ}
     if found:
-        say(f"wandb: {', '.join(found)} name one run, and each job of a sweep is one: left aside")
+        status(
+            f"wandb: {', '.join(found)} name one run, and each job of a sweep is one: left aside"
+        )
     try:
         yield
     finally:
@@ -298,13 +302,13 @@ def _logged_in() -> bool:
     path = next((path for path in map(_there, places) if path is not None), None)
     if path is None:
         if named:
-            say(f"wandb: NETRC={named} names no file; offline")
+            status(f"wandb: NETRC={named} names no file; offline")
         return False
     try:
         # As wandb does: a file that is named is read whoever else may read it.
         known = netrc.netrc(path)
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
-        say(f"wandb: {path} cannot be read ({' '.join(str(error).split())}); offline")
+        status(f"wandb: {path} cannot be read ({' '.join(str(error).split())}); offline")
         return False
     login = known.authenticators(_host())
     return login is not None and bool(login[2])

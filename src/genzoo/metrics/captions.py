@@ -14,7 +14,7 @@ from torchmetrics import Metric
 from genzoo.metrics.suite import MetricValue
 
 Attributes = Mapping[str, Any]
-Judge = Callable[[np.ndarray, Attributes], dict[str, bool]]
+ScoreCaption = Callable[[np.ndarray, Attributes], dict[str, bool]]
 
 NAME = "caption_accuracy"
 ALL = "all"  # every part is right
@@ -28,7 +28,7 @@ class CaptionAccuracy(Metric):
     does not look at captions.
 
     Args:
-        judge: says which parts of a caption a picture shows.
+        score_caption: says which parts of a caption a picture shows.
         parts: that it judges; a caption need not have them all.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
     """
@@ -37,9 +37,9 @@ class CaptionAccuracy(Metric):
     right: Tensor
     asked: Tensor
 
-    def __init__(self, judge: Judge, parts: Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, score_caption: ScoreCaption, parts: Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.judge = judge
+        self.score_caption = score_caption
         self.parts = (ALL, *parts, SHUFFLED)
         for name in ("right", "asked"):
             zeros = torch.zeros(len(self.parts), dtype=torch.long)
@@ -60,8 +60,8 @@ class CaptionAccuracy(Metric):
         """
         pixels = images.permute(0, 2, 3, 1).cpu().numpy()
         for image, own, other in zip(pixels, attributes, others, strict=True):
-            verdict = self.judge(image, own)
-            shuffled = all(self.judge(image, other).values())
+            verdict = self.score_caption(image, own)
+            shuffled = all(self.score_caption(image, other).values())
             self._count({ALL: all(verdict.values()), **verdict, SHUFFLED: shuffled})
 
     def compute(self) -> dict[str, MetricValue]:

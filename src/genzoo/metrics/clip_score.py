@@ -37,11 +37,11 @@ class CLIPScore(Metric):
     def __init__(
         self,
         similarity: Similarity,
-        cut: Callable[[Sequence[str]], Bool[Tensor, " b"]],
+        is_truncated: Callable[[Sequence[str]], Bool[Tensor, " b"]],
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.similarity, self.cut = similarity, cut
+        self.similarity, self.is_truncated = similarity, is_truncated
         for name in ("scores", "long", "index"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -57,7 +57,7 @@ class CLIPScore(Metric):
         """
         if len(images):
             self.scores.append(100 * self.similarity(images, captions).clamp(min=0).double().cpu())
-            self.long.append(self.cut(captions).double())
+            self.long.append(self.is_truncated(captions).double())
         else:
             self.scores.append(torch.empty(0, dtype=torch.float64))
             self.long.append(torch.empty(0, dtype=torch.float64))

@@ -23,8 +23,8 @@ from torch.nn import functional
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.core.noise import split_seed
 from genzoo.machine.download import sha256_of
-from genzoo.metrics.features import NetworkExtractor, frozen
-from genzoo.metrics.files import default_cache, written_whole
+from genzoo.metrics.features import NetworkExtractor, inference_network
+from genzoo.metrics.files import atomic_write, default_cache
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 
 DIM = 64
@@ -153,7 +153,7 @@ def train_domain_classifier(
         command=command,
     )
     file = domain_file(fingerprint, seed, cache=cache)
-    with written_whole(file) as part:
+    with atomic_write(file) as part:
         state = {name: value.contiguous() for name, value in network.state_dict().items()}
         save_file(state, part, metadata={"genzoo": json.dumps(asdict(record))})
     return file
@@ -284,7 +284,7 @@ def load_domain(path: Path | None, *, device: torch.device) -> NetworkExtractor:
         dim=DIM,
         classes=record.classes,
         prepare=lambda images: prepare(images, size),
-        network=frozen(network, device),
+        network=inference_network(network, device),
         device=device,
         chunk=256,
     )

@@ -19,7 +19,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from genzoo.core.errors import UsageError
 from genzoo.machine.download import sha256_of
-from genzoo.metrics.features import NetworkExtractor, frozen
+from genzoo.metrics.features import NetworkExtractor, inference_network
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
 
 INPUT_SIZE, DIM, CLASSES = 224, 1280, 1000
@@ -175,7 +175,7 @@ def efficientnet_lite0(path: Path | None, *, device: torch.device) -> NetworkExt
         dim=DIM,
         classes=CLASSES,
         prepare=prepare,
-        network=frozen(network.fuse(), device),
+        network=inference_network(network.fuse(), device),
         device=device,
     )
 

@@ -122,7 +122,7 @@ class NetworkExtractor:
         )
 
 
-def frozen(network: nn.Module, device: torch.device) -> nn.Module:
+def inference_network(network: nn.Module, device: torch.device) -> nn.Module:
     """The network ready for inference: float32, channels last, no gradients."""
     network = network.float().eval().requires_grad_(False)
     return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -17,7 +17,7 @@ def default_cache() -> Path:
 
 
 @contextlib.contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends without an error.
 
     Readers see the old file or the new one, never half of one; of several that write at once the

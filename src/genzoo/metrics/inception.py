@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genzoo.core.errors import UsageError
 from genzoo.core.noise import split_seed
 from genzoo.machine.download import SCHEMES, TYPED, fetch, sha256_of
-from genzoo.metrics.features import NetworkExtractor, frozen
+from genzoo.metrics.features import NetworkExtractor, inference_network
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.resize import TF1, resize_tf1
 
@@ -67,7 +67,7 @@ def inception_extractor(
         dim=DIM,
         classes=CLASSES,
         prepare=prepare,
-        network=frozen(_Trunk(_network(state)), device),
+        network=inference_network(_Trunk(_network(state)), device),
         device=device,
         published=published,
     )

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genzoo.core.errors import GenzooError
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.metrics.features import FeatureExtractor, Features
-from genzoo.metrics.files import written_whole
+from genzoo.metrics.files import atomic_write
 from genzoo.metrics.stats import FeatureStatistics, feature_statistics
 
 FORMAT = 1
@@ -110,10 +110,10 @@ def real_file(extractor: FeatureExtractor, fingerprint: str, split: str, count: 
 def _keep(pooled: Tensor, file: Path) -> None:
     """Write the file; a folder that cannot be written costs the time to do it again, no more."""
     try:
-        with written_whole(file) as part:
+        with atomic_write(file) as part:
             save_file({"pooled": pooled.contiguous()}, part)
     except (OSError, SafetensorError, GenzooError) as error:
-        say(f"  features of real images are not kept for the next time ({error})")
+        status(f"  features of real images are not kept for the next time ({error})")
 
 
 def _load(file: Path, shape: tuple[int, int]) -> Tensor | None:

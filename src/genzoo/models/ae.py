@@ -36,8 +36,8 @@ class Autoencoder(LatentModel):
         sampling="Gaussian fitted to the codes of training images",
         reconstruct=True,
         latent=True,
-        vary=True,
-        between=frozenset({"images"}),
+        variations=True,
+        interpolate=frozenset({"images"}),
     )
 
     @classmethod
@@ -69,38 +69,40 @@ class Autoencoder(LatentModel):
         latent: Tensor = self.to_latent(self.encoder(images).flatten(1))
         return latent.float()
 
-    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        return self.latent_mean + self.draw_offset(self.read(cond), noise=noise)
+    def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        return self.latent_mean + self.sample_residual(self.encode_condition(cond), noise=noise)
 
     def decode(
         self, latent: Float[Tensor, "b d"], cond: Condition | None = None
     ) -> Float[Tensor, "b c h w"]:
         return self._decode(latent).clamp(-1, 1)
 
-    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+    def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
         """No features: it reads no captions."""
         return self.latent_mean.new_zeros(len(cond), 0)
 
-    def offset(
+    def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
         """From the mean code to the image's."""
         return self.encode(images) - self.latent_mean
 
-    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_residual(
+        self, features: Float[Tensor, "b f"], *, noise: Noise
+    ) -> Float[Tensor, "b d"]:
         with full(self.latent_mean):
-            drawn: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
-        return drawn
+            sampled: Tensor = noise.normal(len(self.latent_mean)) @ self.latent_cholesky.mT
+        return sampled
 
-    def from_offset(
+    def from_residual(
         self,
-        offset: Float[Tensor, "b d"],
+        residual: Float[Tensor, "b d"],
         features: Float[Tensor, "b f"],
         *,
-        drawn: float = 0.0,
+        sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        return self.decode(self.latent_mean + offset)
+        return self.decode(self.latent_mean + residual)
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         rebuilt = self._decode(self.encode(batch.image))
@@ -112,7 +114,7 @@ class Autoencoder(LatentModel):
         return image
 
     @torch.no_grad()
-    def calibrate(self, batches: Iterable[Batch]) -> None:
+    def fit_sampling_prior(self, batches: Iterable[Batch]) -> None:
         """Fit the Gaussian from which random codes are drawn."""
         codes = torch.cat([self.encode(batch.image).double().cpu() for batch in batches])
         mean = codes.mean(0)

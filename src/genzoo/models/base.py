@@ -46,7 +46,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class End:
+class Endpoint:
     """Where ways between images begin or end: at images, or at what is drawn from captions.
 
     Attributes:
@@ -149,14 +149,16 @@ class GenerativeModel(nn.Module, ABC):
             noise: one stream a sample; the i-th image depends on the i-th stream alone.
             guidance: a map from denoiser to denoiser, for the families that denoise.
         """
-        return self.decode(self.draw_latent(cond, noise=noise), cond)
+        return self.decode(self.sample_latent(cond, noise=noise), cond)
 
     @property
-    def retracing(self) -> Any:
+    def inversion_sampler(self) -> Any:
         """How given images are drawn again, and ways between them, where that takes many steps."""
         return self.sampler
 
-    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
+    def scoring_metrics(
+        self, batches: Iterable[tuple[Batch, Noise]]
+    ) -> dict[str, Float[Tensor, " n"]]:
         """How well held-out images are told apart, by name: from 0 to 1 each, larger is better.
 
         Empty for all but the models that judge images.
@@ -176,7 +178,7 @@ class GenerativeModel(nn.Module, ABC):
         """The latent point of each image."""
         raise Unsupported(f"{type(self).__name__} encodes no images", "use model=vae")
 
-    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
         """Latent points as random samples have them."""
         raise Unsupported(f"{type(self).__name__} has no latent space", "use model=vae")
 
@@ -190,7 +192,7 @@ class GenerativeModel(nn.Module, ABC):
         """The images after a way through the latent space and back."""
         return self.decode(self.encode(images), cond)
 
-    def vary(
+    def variations(
         self,
         images: Float[Tensor, "b c h w"],
         cond: Condition,
@@ -215,10 +217,10 @@ class GenerativeModel(nn.Module, ABC):
             f"{type(self).__name__} draws no versions of images", "use model=vae or model=flow"
         )
 
-    def between(
+    def interpolate(
         self,
-        start: End,
-        end: End,
+        start: Endpoint,
+        end: Endpoint,
         shape: tuple[int, int, int],
         steps: int,
         *,
@@ -237,14 +239,14 @@ class GenerativeModel(nn.Module, ABC):
             guidance: as for `sample`.
 
         Raises:
-            Unsupported: by a family that has no such ways, as `capabilities.between` says.
+            Unsupported: by a family that has no such ways, as `capabilities.interpolate` says.
         """
         what = "captions" if start.images is None else "images"
         raise Unsupported(
             f"{type(self).__name__} leads from no {what} to others", "use model=vae or model=flow"
         )
 
-    def textdiff(
+    def text_diff(
         self,
         images: Float[Tensor, "b c h w"],
         source: Condition,
@@ -291,7 +293,7 @@ class GenerativeModel(nn.Module, ABC):
             UsageError: with what would fit.
         """
 
-    def initialise(self, batch: Batch, *, noise: Noise) -> None:
+    def data_dependent_init(self, batch: Batch, *, noise: Noise) -> None:
         """Set what depends on data before training begins; called once in a run's life.
 
         Args:
@@ -303,7 +305,7 @@ class GenerativeModel(nn.Module, ABC):
         """The networks that take the time, which `trainer.compile` compiles; none by default."""
         return []
 
-    def calibrate(self, batches: Iterable[Batch]) -> None:
+    def fit_sampling_prior(self, batches: Iterable[Batch]) -> None:
         """Fit what sampling needs and training does not give; called before a model is saved.
 
         Args:
@@ -311,8 +313,8 @@ class GenerativeModel(nn.Module, ABC):
         """
 
 
-class Judge(GenerativeModel):
-    """What tells images apart and draws none: it is measured by `recognised`, and guides others.
+class ScoringModel(GenerativeModel):
+    """A model that scores images and samples none; it guides others and is measured itself.
 
     Attributes:
         use: what it is good for, as a remedy for who wants it to draw.
@@ -324,7 +326,7 @@ class Judge(GenerativeModel):
     to_guide: ClassVar[str]
 
     def scorer(self, tokenizer: Tokenizer, *, name: str, sha256: str) -> Any:
-        """What guides and scores: itself, or itself with a tokenizer as a `Matcher`.
+        """What guides and scores: itself, or itself with a tokenizer as an `ImageTextModel`.
 
         Args:
             tokenizer: of its captions.
@@ -414,7 +416,7 @@ def bits_per_dim(
     return -log_prob / (math.log(2.0) * math.prod(shape))
 
 
-def interpolate(
+def interpolate_points(
     start: Float[Tensor, "b d"],
     end: Float[Tensor, "b d"],
     steps: int,

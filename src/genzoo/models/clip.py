@@ -19,14 +19,14 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from genzoo.contrastive.encoders import CaptionEncoder, ImageEncoder
-from genzoo.contrastive.loss import contrast, ranks, same_captions
+from genzoo.contrastive.loss import contrastive_loss, positive_pairs, retrieval_ranks
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import exact
 from genzoo.core.types import Batch, Losses
-from genzoo.diffusion.process import Discrete, Process, with_noise
-from genzoo.diffusion.schedule import Level
-from genzoo.models.base import Judge
+from genzoo.diffusion.process import Discrete, Process, q_sample
+from genzoo.diffusion.schedule import NoiseLevel
+from genzoo.models.base import ScoringModel
 from genzoo.text.tokenizer import Tokenizer
 
 LARGEST_SCALE = 100.0  # of the cosines (arXiv 2103.00020, section 2.4)
@@ -35,7 +35,7 @@ RECALL = (1, 5, 10)
 TIMES = 9  # at which a noise-aware one is measured, from none of the noise to all of it
 
 
-class CLIP(Judge):
+class CLIP(ScoringModel):
     """Two encoders and a temperature.
 
     Args:
@@ -61,8 +61,8 @@ class CLIP(Judge):
     )
     to_guide = "model=clip model.noise_aware=true"
 
-    def scorer(self, tokenizer: Tokenizer, *, name: str, sha256: str) -> CLIPMatcher:
-        return CLIPMatcher(self, tokenizer, name, sha256)
+    def scorer(self, tokenizer: Tokenizer, *, name: str, sha256: str) -> CLIPWithTokenizer:
+        return CLIPWithTokenizer(self, tokenizer, name, sha256)
 
     @property
     def reads_captions(self) -> bool:
@@ -99,7 +99,7 @@ class CLIP(Judge):
             )
 
     def check(self, batch: Batch) -> None:
-        if len(batch) < 2 or bool(same_captions(batch.tokens).all()):
+        if len(batch) < 2 or bool(positive_pairs(batch.tokens).all()):
             raise UsageError(
                 "all captions are alike, and nothing tells one image's from another's",
                 "give images captions of their own, or look at data.templates=",
@@ -152,7 +152,7 @@ class CLIP(Judge):
         kept = self._kept(noise.child("patches"))
         if self.noise_aware:
             level = self.process.levels(images, noise=noise)
-            _, images = with_noise(images, level, noise=noise)
+            _, images = q_sample(images, level, noise=noise)
             times = level.time.long()
 
         def encode(rows: slice) -> Tensor:
@@ -167,7 +167,7 @@ class CLIP(Judge):
         read = self._in_chunks(
             lambda rows: self.text(batch.tokens[rows], batch.token_mask[rows]), len(batch)
         )
-        found = contrast(
+        found = contrastive_loss(
             unit(seen), unit(read), batch.tokens, batch.index, scale=self.scale, chunk=self.chunk
         )
         return Losses(
@@ -180,14 +180,14 @@ class CLIP(Judge):
             },
         )
 
-    def of_captions(
+    def encode_text(
         self, tokens: Int[Tensor, "b l"], mask: Bool[Tensor, "b l"]
     ) -> Float[Tensor, "b k"]:
         """Unit vectors of captions."""
         return unit(self.text(tokens, mask))
 
-    def of_images(
-        self, images: Float[Tensor, "b c h w"], level: Level | None = None
+    def encode_image(
+        self, images: Float[Tensor, "b c h w"], level: NoiseLevel | None = None
     ) -> Float[Tensor, "b k"]:
         """Unit vectors of clean images, or for a noise-aware CLIP of x_t.
 
@@ -218,7 +218,7 @@ class CLIP(Judge):
         length = (level.alpha**2 + level.sigma**2).sqrt()
         return unit(self.image((images / length).to(images.dtype), self._steps(level)))
 
-    def _steps(self, level: Level) -> Int[Tensor, " b"]:
+    def _steps(self, level: NoiseLevel) -> Int[Tensor, " b"]:
         """The steps of its own process that are as noisy."""
         assert isinstance(self.process, Discrete)
         own = self.process.whole.angle.on(level.sigma.device)
@@ -240,7 +240,9 @@ class CLIP(Judge):
         parts = [slice(start, start + self.chunk) for start in range(0, count, self.chunk)]
         return torch.cat([checkpoint(encode, rows, use_reentrant=False) for rows in parts])
 
-    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
+    def scoring_metrics(
+        self, batches: Iterable[tuple[Batch, Noise]]
+    ) -> dict[str, Float[Tensor, " n"]]:
         """Retrieval: whether the own caption is among the k best of all, and the own image.
 
         For a noise-aware CLIP also at several steps of its process, images noisy, k = 1. Images
@@ -248,18 +250,18 @@ class CLIP(Judge):
         """
         texts, tokens, seen = [], [], dict[int | None, list[Tensor]]()
         for batch, noise in batches:
-            texts.append(self.of_captions(batch.tokens, batch.token_mask))
+            texts.append(self.encode_text(batch.tokens, batch.token_mask))
             tokens.append(batch.tokens)
             for t in self._times():
                 seen.setdefault(t, []).append(self._seen(batch, noise, t))
-        all_texts, right = torch.cat(texts), same_captions(torch.cat(tokens))
+        all_texts, right = torch.cat(texts), positive_pairs(torch.cat(tokens))
         found = {}
         for t, parts in seen.items():
             with exact(all_texts.device):
                 similarity = torch.cat(parts) @ all_texts.T
             places = {
-                "image_to_text": ranks(similarity, right),
-                "text_to_image": ranks(similarity.T, right),
+                "image_to_text": retrieval_ranks(similarity, right),
+                "text_to_image": retrieval_ranks(similarity.T, right),
             }
             for way, place in places.items():
                 for k in RECALL if t is None else RECALL[:1]:
@@ -277,16 +279,16 @@ class CLIP(Judge):
 
     def _seen(self, batch: Batch, noise: Noise, t: int | None) -> Tensor:
         if t is None:
-            return self.of_images(batch.image)
+            return self.encode_image(batch.image)
         assert isinstance(self.process, Discrete)
         level = self.process.whole.level(t, batch.image)
-        _, x_t = with_noise(batch.image, level, noise=noise.child(f"{t}"))
-        return self.of_images(x_t, level)
+        _, x_t = q_sample(batch.image, level, noise=noise.child(f"{t}"))
+        return self.encode_image(x_t, level)
 
 
 @dataclass(frozen=True)
-class CLIPMatcher:
-    """A `Matcher` of a CLIP of ours, or of a released one of the same make.
+class CLIPWithTokenizer:
+    """An `ImageTextModel` of a CLIP of ours, or of a released one of the same make.
 
     Attributes:
         model: in evaluation mode.
@@ -320,7 +322,7 @@ class CLIPMatcher:
         """Height and width of the images that it was trained on."""
         return self.model.image.image_size
 
-    def to(self, device: torch.device | str) -> CLIPMatcher:
+    def to(self, device: torch.device | str) -> CLIPWithTokenizer:
         """Itself, on another device."""
         self.model.to(device)
         return self
@@ -330,20 +332,20 @@ class CLIPMatcher:
         """The inverse temperature that it was trained with."""
         return float(self.model.scale.detach())
 
-    def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
+    def encode_text(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
         """Unit vectors; a caption that is too long is cut."""
         move = partial(Tensor.to, device=self.model.log_scale.device, non_blocking=True)
         tokens, mask = self.tokenizer.encode(captions)
         with torch.no_grad():
-            return self.model.of_captions(move(tokens), move(mask))
+            return self.model.encode_text(move(tokens), move(mask))
 
-    def of_images(
-        self, images: Float[Tensor, "b c h w"], level: Level | None = None
+    def encode_image(
+        self, images: Float[Tensor, "b c h w"], level: NoiseLevel | None = None
     ) -> Float[Tensor, "b k"]:
         """Unit vectors of images, which are clean unless a level says otherwise."""
-        return self.model.of_images(images, level)
+        return self.model.encode_image(images, level)
 
-    def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
+    def is_truncated(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
         """Which captions are too long to be read whole."""
         lengths = torch.tensor(self.tokenizer.lengths(captions), dtype=torch.long)
         return lengths > self.tokenizer.context

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Capabilities, Condition, Losses
-from genzoo.diffusion import guide
+from genzoo.diffusion import wrappers
 from genzoo.diffusion.guidance import Classifier, ClassifierFree, mixed
-from genzoo.diffusion.likelihood import NATS, bound_term, prior_term
-from genzoo.diffusion.network import Reading, Shown, TextUNet
-from genzoo.diffusion.predict import Denoiser, Images, Prediction, noised
+from genzoo.diffusion.likelihood import NATS, prior_term, vlb_term
+from genzoo.diffusion.network import ImageConditioning, TextConditioning, TextUNet
+from genzoo.diffusion.predict import Denoiser, Images, Prediction, add_noise
 from genzoo.diffusion.process import Discrete, Process
-from genzoo.diffusion.sampler import ddim_reversed, final
+from genzoo.diffusion.sampler import ddim_inversion, final
 from genzoo.diffusion.sampling import Sampling
 from genzoo.diffusion.schedule import Schedule
 from genzoo.models.base import GenerativeModel, identity
@@ -39,32 +39,38 @@ class NetworkDenoiser:
         network: `TextUNet`, or what is asked as it is.
         process: it was trained on.
         schedule: of the sampling.
-        reading: of the captions.
-        nothing: the reading of empty captions, where guidance compares with it.
-        shown: what the network sees beside x_t.
+        text_cond: of the captions.
+        unconditional: the reading of empty captions, where guidance compares with it.
+        image_cond: what the network sees beside x_t.
     """
 
-    network: Callable[[Tensor, Tensor, Reading, Shown | None], Tensor]
+    network: Callable[[Tensor, Tensor, TextConditioning, ImageConditioning | None], Tensor]
     process: Process
     schedule: Schedule
-    reading: Reading
-    nothing: Reading | None = None
-    shown: Shown | None = None
+    text_cond: TextConditioning
+    unconditional: TextConditioning | None = None
+    image_cond: ImageConditioning | None = None
 
     def __call__(self, x_t: Images, step: int) -> Prediction:
-        return self._ask(x_t, step, self.reading, self.shown)
+        return self._predict(x_t, step, self.text_cond, self.image_cond)
 
-    def both(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
+    def with_and_without_condition(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
         """With the captions and without, by one evaluation."""
-        assert self.nothing is not None
-        reading = self.reading.with_rows(self.nothing)
-        shown = None if self.shown is None else self.shown.twice()
-        together = self._ask(x_t.repeat(2, 1, 1, 1), step, reading, shown)
+        assert self.unconditional is not None
+        text_cond = self.text_cond.cat(self.unconditional)
+        image_cond = None if self.image_cond is None else self.image_cond.twice()
+        together = self._predict(x_t.repeat(2, 1, 1, 1), step, text_cond, image_cond)
         return together[: len(x_t)], together[len(x_t) :]
 
-    def _ask(self, x_t: Images, step: int, reading: Reading, shown: Shown | None) -> Prediction:
+    def _predict(
+        self,
+        x_t: Images,
+        step: int,
+        text_cond: TextConditioning,
+        image_cond: ImageConditioning | None,
+    ) -> Prediction:
         def network(x: Tensor, times: Tensor) -> Tensor:
-            out: Tensor = self.network(x, times, reading, shown)
+            out: Tensor = self.network(x, times, text_cond, image_cond)
             return out
 
         return self.process.predict(network, x_t, self.schedule, step)
@@ -133,10 +139,10 @@ class Diffusion(GenerativeModel):
             embedding=embedding,
             channels=channels,
         )
-        told = {"text": text is not None, "label": labels > 0}
+        known = {"text": text is not None, "label": labels > 0}
         self.labels = labels
         self.capabilities = replace(
-            self.capabilities, conditions=frozenset(name for name, has in told.items() if has)
+            self.capabilities, conditions=frozenset(name for name, has in known.items() if has)
         )
         if not process.bounded:
             self.capabilities = replace(self.capabilities, likelihood=None)
@@ -157,13 +163,15 @@ class Diffusion(GenerativeModel):
 
     def losses_given(self, cond: Condition, batch: Batch, *, noise: Noise) -> Losses:
         """As `losses`, for other conditions than the batch's own."""
-        reading = self._read(self._dropped(cond, noise))
-        shown = self.shown(batch, noise=noise)
+        text_cond = self._encode_condition(self._dropped(cond, noise))
+        image_cond = self.image_conditioning(batch, noise=noise)
         return self.process.losses(
-            lambda x, times: self.network(x, times, reading, shown), batch.image, noise=noise
+            lambda x, times: self.network(x, times, text_cond, image_cond),
+            batch.image,
+            noise=noise,
         )
 
-    def shown(self, batch: Batch, *, noise: Noise) -> Shown | None:
+    def image_conditioning(self, batch: Batch, *, noise: Noise) -> ImageConditioning | None:
         """What training lets the network see beside the noisy image."""
         return None
 
@@ -179,18 +187,18 @@ class Diffusion(GenerativeModel):
 
         Guidance is `identity`, a `ClassifierFree` or a `Classifier`.
         """
-        return self.draw(cond, shape, noise=noise, guidance=guidance)
+        return self.sample_from(cond, shape, noise=noise, guidance=guidance)
 
-    def draw(
+    def sample_from(
         self,
         cond: Condition,
         shape: tuple[int, int, int],
         *,
         noise: Noise,
         guidance: Any = identity,
-        shown: Shown | None = None,
+        image_cond: ImageConditioning | None = None,
         start: Images | None = None,
-        towards: tuple[Condition, float] | None = None,
+        blend: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """As `sample`, with what the network is shown; estimates keep a known part of an image.
 
@@ -199,10 +207,10 @@ class Diffusion(GenerativeModel):
             shape: as for `sample`.
             noise: as for `sample`.
             guidance: as for `sample`.
-            shown: what the network sees beside x_t.
-            start: where the way begins, standard normal numbers such as `inverted` gives; None to
+            image_cond: what the network sees beside x_t.
+            start: where the way begins, standard normal numbers such as `invert` gives; None to
                 draw them.
-            towards: other conditions, and how far what is read, and what a classifier asks for,
+            blend: other conditions, and how far what is read, and what a classifier asks for,
                 goes towards theirs.
         """
         schedule = self.process.schedule(self.sampler.steps)
@@ -211,26 +219,26 @@ class Diffusion(GenerativeModel):
             self.network,
             self.process,
             schedule,
-            self._read(cond) if towards is None else self._mixed(cond, *towards),
-            self._read(captionless(cond)) if guided else None,
-            shown,
+            self._encode_condition(cond) if blend is None else self._mixed(cond, *blend),
+            self._encode_condition(captionless(cond)) if guided else None,
+            image_cond,
         )
         denoise: Denoiser = network
         if guided:
-            denoise = guide.classifier_free(
+            denoise = wrappers.classifier_free(
                 network, scale=guidance.scale, schedule=schedule, interval=guidance.interval
             )
-        denoise = self.sampler.confined(denoise)
-        if shown is not None and shown.image is not None and shown.mask is not None:
-            denoise = guide.known_region(denoise, image=shown.image, mask=shown.mask)
+        denoise = self.sampler.thresholded(denoise)
+        if image_cond is not None and image_cond.image is not None and image_cond.mask is not None:
+            denoise = wrappers.inpainting(denoise, image=image_cond.image, mask=image_cond.mask)
         if isinstance(guidance, Classifier):
-            asked = guidance.towards(cond)
-            if towards is not None:
-                asked = mixed(asked, guidance.towards(towards[0]), towards[1])
-            denoise = self.sampler.steered(
+            asked = guidance.log_likelihood(cond)
+            if blend is not None:
+                asked = mixed(asked, guidance.log_likelihood(blend[0]), blend[1])
+            denoise = self.sampler.guided(
                 denoise, asked, schedule, noise_aware=guidance.noise_aware
             )
-        images = self.sampler.draw(
+        images = self.sampler.sample(
             denoise,
             start=noise.child("start").normal(*shape) if start is None else start,
             schedule=schedule,
@@ -238,7 +246,7 @@ class Diffusion(GenerativeModel):
         )
         return images.clamp(-1, 1)
 
-    def inverted(
+    def invert(
         self, cond: Condition, images: Float[Tensor, "b c h w"], *, steps: int
     ) -> Float[Tensor, "b c h w"]:
         """The noise from which `ddim` draws these images (arXiv 2010.02502, section 4.3).
@@ -249,49 +257,55 @@ class Diffusion(GenerativeModel):
             steps: of the way; more lead back more exactly.
         """
         schedule = self.process.schedule(steps)
-        network = NetworkDenoiser(self.network, self.process, schedule, self._read(cond))
-        return final(ddim_reversed(guide.clamped(network), images, schedule))
+        network = NetworkDenoiser(
+            self.network, self.process, schedule, self._encode_condition(cond)
+        )
+        return final(ddim_inversion(wrappers.static_threshold(network), images, schedule))
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """The bound of a chain of `likelihood_steps` steps, with one draw of noise a step."""
         return self.bound(batch, None, noise=noise)
 
-    def bound(self, batch: Batch, shown: Shown | None, *, noise: Noise) -> Float[Tensor, " b"]:
+    def bound(
+        self, batch: Batch, image_cond: ImageConditioning | None, *, noise: Noise
+    ) -> Float[Tensor, " b"]:
         """As `log_prob`, given what the network is shown besides."""
         if not isinstance(self.process, Discrete) or not self.process.bounded:
             raise Unsupported(
                 "this process has no variational bound", "use model/process=discrete"
             )
         schedule = self.process.schedule(self.likelihood_steps)
-        reading = self._read(batch.condition)
-        denoise = guide.clamped(
-            NetworkDenoiser(self.network, self.process, schedule, reading, shown=shown)
+        text_cond = self._encode_condition(batch.condition)
+        denoise = wrappers.static_threshold(
+            NetworkDenoiser(self.network, self.process, schedule, text_cond, image_cond=image_cond)
         )
         x_0 = batch.image
         bits = prior_term(x_0, schedule)
         fresh = noise.child("chain")
         for k in range(len(schedule)):
-            x_t = noised(x_0, fresh.normal(*x_0.shape[1:]), schedule.level(k, x_0))
-            bits = bits + bound_term(denoise(x_t, k), x_0, schedule, k)
+            x_t = add_noise(x_0, fresh.normal(*x_0.shape[1:]), schedule.level(k, x_0))
+            bits = bits + vlb_term(denoise(x_t, k), x_0, schedule, k)
         return -bits * NATS * x_0[0].numel()
 
-    def _mixed(self, cond: Condition, other: Condition, share: float) -> Reading:
-        return self._read(cond).towards(self._read(other), share)
+    def _mixed(self, cond: Condition, other: Condition, share: float) -> TextConditioning:
+        return self._encode_condition(cond).lerp(self._encode_condition(other), share)
 
-    def _read(self, cond: Condition) -> Reading:
+    def _encode_condition(self, cond: Condition) -> TextConditioning:
         vector = cond.embedding
         if vector is not None:  # numbers of size 1, as of noise and images
             vector = vector * math.sqrt(vector.shape[1])
-        return self.network.read(cond.tokens, cond.token_mask, cond.label, vector)
+        return self.network.encode_condition(cond.tokens, cond.token_mask, cond.label, vector)
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:
         """Some captions made empty, classes none and embeddings zero, chosen by the noise."""
         kept = noise.child("drop").uniform(1) >= self.drop
         label = torch.where(kept[:, 0], cond.label, -1)
-        told = cond.embedding
-        if told is not None:
-            told = told * (noise.child("drop embedding").uniform(1) >= self.drop_embedding)
-        return replace(cond, token_mask=cond.token_mask & kept, label=label, embedding=told)
+        embedding = cond.embedding
+        if embedding is not None:
+            embedding = embedding * (
+                noise.child("drop embedding").uniform(1) >= self.drop_embedding
+            )
+        return replace(cond, token_mask=cond.token_mask & kept, label=label, embedding=embedding)
 
 
 def captionless(cond: Condition) -> Condition:

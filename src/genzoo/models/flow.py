@@ -56,9 +56,9 @@ class Flow(LatentModel):
         likelihood="bound",
         reconstruct=True,
         latent=True,
-        vary=True,
-        between=frozenset({"images", "captions"}),
-        textdiff=True,
+        variations=True,
+        interpolate=frozenset({"images", "captions"}),
+        text_diff=True,
     )
     exact = True  # anything less would cost the map its inverse
 
@@ -122,7 +122,7 @@ class Flow(LatentModel):
         with exact(images.device):
             return self._encode(_centred(images.float()))
 
-    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
         """Where the map without a caption puts the samples drawn with their captions."""
         with exact(cond.tokens.device):
             return self._encode(self._draw(cond, noise))
@@ -147,11 +147,11 @@ class Flow(LatentModel):
         with exact(cond.tokens.device):
             return _to_image(self._draw(cond, noise, guidance))
 
-    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+    def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
         with exact(cond.tokens.device):
             return self._text(cond)
 
-    def offset(
+    def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
         """The noise from which the map with the caption leads back to the image."""
@@ -159,27 +159,29 @@ class Flow(LatentModel):
             z: Tensor = self.arch(_centred(images.float()), features)[0]
             return z
 
-    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_residual(
+        self, features: Float[Tensor, "b f"], *, noise: Noise
+    ) -> Float[Tensor, "b d"]:
         return self.temperature * noise.normal(self.dimensions)
 
-    def from_offset(
+    def from_residual(
         self,
-        offset: Float[Tensor, "b d"],
+        residual: Float[Tensor, "b d"],
         features: Float[Tensor, "b f"],
         *,
-        drawn: float = 0.0,
+        sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
         """The map with the caption, inverted; denoised by as much as was drawn."""
-        with exact(offset.device):
-            return _to_image(self._inverse(offset, features, drawn=drawn, guidance=guidance))
+        with exact(residual.device):
+            return _to_image(self._inverse(residual, features, sampled=sampled, guidance=guidance))
 
     @torch.no_grad()
-    def initialise(self, batch: Batch, *, noise: Noise) -> None:
+    def data_dependent_init(self, batch: Batch, *, noise: Noise) -> None:
         """Whitening and activation normalisation from images as training shows them."""
         with exact(batch.image.device):
             y, _ = self._training_point(batch.image.float(), noise)
-            self.arch.initialise(y, self._text(batch.condition))
+            self.arch.data_dependent_init(y, self._text(batch.condition))
 
     def _encode(self, y: Tensor) -> Tensor:
         z: Tensor = self.arch(y, self._no_text(y))[0]
@@ -187,10 +189,10 @@ class Flow(LatentModel):
 
     def _draw(self, cond: Condition, noise: Noise, guidance: Any = identity) -> Tensor:
         features = self._text(cond)
-        z = self.draw_offset(features, noise=noise)
-        return self._inverse(z, features, drawn=1.0, guidance=guidance)
+        z = self.sample_residual(features, noise=noise)
+        return self._inverse(z, features, sampled=1.0, guidance=guidance)
 
-    def _inverse(self, z: Tensor, features: Tensor, *, drawn: float, guidance: Any) -> Tensor:
+    def _inverse(self, z: Tensor, features: Tensor, *, sampled: float, guidance: Any) -> Tensor:
         guided = isinstance(guidance, ClassifierFree)
         if guided and not guidance.everywhere:
             raise Unsupported(
@@ -200,7 +202,7 @@ class Flow(LatentModel):
         y = self.arch.inverse(
             z, Guided(features, self._no_text(z), guidance) if guided else features
         )
-        return self._denoised(y, features, drawn) if self.noise_std and drawn else y
+        return self._denoised(y, features, sampled) if self.noise_std and sampled else y
 
     def _denoised(self, y: Tensor, features: Tensor, share: float) -> Tensor:
         """Tweedie's formula: y + std^2 grad log p(y), the mean of what y is a noisy version of.

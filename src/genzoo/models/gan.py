@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.adversarial.augment import Augmentation
-from genzoo.adversarial.losses import LOSSES, verdicts
+from genzoo.adversarial.losses import LOSSES, discriminator_accuracy
 from genzoo.adversarial.penalties import one_centred, zero_centred
 from genzoo.core.errors import UsageError
 from genzoo.core.noise import Noise
@@ -141,7 +141,7 @@ class GAN(LatentModel, AdversarialModel):
         sampling="generator at a Gaussian point, given the caption",
         conditions=frozenset({"text"}),
         latent=True,
-        between=frozenset({"captions"}),
+        interpolate=frozenset({"captions"}),
         strategies=frozenset({"auto", "ddp"}),
     )
     generator: Generator
@@ -217,22 +217,24 @@ class GAN(LatentModel, AdversarialModel):
         latent = noise.child("latent").normal(self.latent)
         return self.decode(latent, cond)
 
-    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        return self.draw_offset(self.read(cond), noise=noise)
+    def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        return self.sample_residual(self.encode_condition(cond), noise=noise)
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        return self.from_offset(latent, self.read(cond))
+        return self.from_residual(latent, self.encode_condition(cond))
 
-    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+    def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
         return self.generator.text.pooled(cond)
 
-    def offset(
+    def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
         """Declined, as `encode` is."""
         return self.encode(images)
 
-    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_residual(
+        self, features: Float[Tensor, "b f"], *, noise: Noise
+    ) -> Float[Tensor, "b d"]:
         """Normal numbers, or none beyond `truncation` (BigGAN, arXiv 1809.11096, section 3.1)."""
         if self.truncation is None:
             return noise.normal(self.latent)
@@ -241,15 +243,15 @@ class GAN(LatentModel, AdversarialModel):
         uniform = end * (2 * noise.uniform(self.latent).double() - 1)
         return (math.sqrt(2) * torch.erfinv(uniform)).float()
 
-    def from_offset(
+    def from_residual(
         self,
-        offset: Float[Tensor, "b d"],
+        residual: Float[Tensor, "b d"],
         features: Float[Tensor, "b f"],
         *,
-        drawn: float = 0.0,
+        sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        images: Tensor = self.generator(offset, features)
+        images: Tensor = self.generator(residual, features)
         return images
 
     def discriminator_losses(
@@ -268,7 +270,7 @@ class GAN(LatentModel, AdversarialModel):
         score_other = d.score(features_real, caption.roll(1, 0))
         mismatch = self.loss.discriminator(score_real, score_other) * other
         penalty = self._penalty(real, fake, caption.detach(), noise)
-        right_real, right_fake = verdicts(score_real, score_fake, self.loss.boundary)
+        right_real, right_fake = discriminator_accuracy(score_real, score_fake, self.loss.boundary)
         return Losses(
             total=game + self.mismatched * mismatch + penalty,
             parts={

@@ -19,7 +19,7 @@ from genzoo.core.image import requantised
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Condition
 from genzoo.diffusion.masks import random_masks
-from genzoo.diffusion.network import Shown
+from genzoo.diffusion.network import ImageConditioning
 from genzoo.models.base import identity
 from genzoo.models.diffusion import Diffusion
 
@@ -60,7 +60,7 @@ class Glide(Diffusion):
     ) -> None:
         super().__init__(inpaint=inpaint, upsample=stage == "upsample", **arguments)
         self.size = size
-        self.stage, self.low_size, self.inpaint = stage, low_size, inpaint
+        self.stage, self.low_size, self.inpainting = stage, low_size, inpaint
         if stage == "upsample":
             self.capabilities = replace(
                 self.capabilities,
@@ -68,18 +68,20 @@ class Glide(Diffusion):
                 conditions=frozenset({"text", "low_res"}),
             )
 
-    def shown(self, batch: Batch, *, noise: Noise) -> Shown | None:
+    def image_conditioning(self, batch: Batch, *, noise: Noise) -> ImageConditioning | None:
         image = batch.image
-        mask = random_masks(image.shape[-1], noise=noise.child("mask")) if self.inpaint else None
-        low_res = self.smaller(image) if self.stage == "upsample" else None
-        return Shown(image if self.inpaint else None, mask, low_res)
+        mask = (
+            random_masks(image.shape[-1], noise=noise.child("mask")) if self.inpainting else None
+        )
+        low_res = self.downsample(image) if self.stage == "upsample" else None
+        return ImageConditioning(image if self.inpainting else None, mask, low_res)
 
-    def smaller(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
+    def downsample(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
         """The images at the base's size, rounded to 8 bit as the base's samples will be."""
         return requantised(F.interpolate(images, (self.low_size,) * 2, mode="area"))
 
     def with_low_res(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
-        return replace(cond, low_res=self.smaller(images))
+        return replace(cond, low_res=self.downsample(images))
 
     def sample(
         self,
@@ -94,7 +96,7 @@ class Glide(Diffusion):
         Raises:
             Unsupported: for an upsampler without small images.
         """
-        shown = None
+        image_cond = None
         if self.stage == "upsample":
             if cond.low_res is None:
                 raise Unsupported(
@@ -102,10 +104,10 @@ class Glide(Diffusion):
                     "give it a base: checkpoint=<base> upsampler=<this one>; "
                     "or use task=evaluate, which enlarges images of the data",
                 )
-            shown = Shown(low_res=cond.low_res)
-        return self.draw(cond, shape, noise=noise, guidance=guidance, shown=shown)
+            image_cond = ImageConditioning(low_res=cond.low_res)
+        return self.sample_from(cond, shape, noise=noise, guidance=guidance, image_cond=image_cond)
 
-    def redraw(
+    def inpaint(
         self,
         cond: Condition,
         images: Float[Tensor, "b c h w"],
@@ -123,17 +125,19 @@ class Glide(Diffusion):
             noise: one stream an image.
             guidance: as for `sample`.
         """
-        if not self.inpaint:
+        if not self.inpainting:
             raise Unsupported(
                 "this model redraws no parts of images", "train one with model.inpaint=true"
             )
-        shown = Shown(images, known, cond.low_res)
+        image_cond = ImageConditioning(images, known, cond.low_res)
         shape = (images.shape[1], images.shape[2], images.shape[3])
-        drawn = self.draw(cond, shape, noise=noise, guidance=guidance, shown=shown)
+        drawn = self.sample_from(
+            cond, shape, noise=noise, guidance=guidance, image_cond=image_cond
+        )
         return drawn * (1 - known) + images * known
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
         """The bound; the upsampler's is given the small image."""
         upsample = self.stage == "upsample"
-        shown = Shown(low_res=self.smaller(batch.image)) if upsample else None
-        return self.bound(batch, shown, noise=noise)
+        image_cond = ImageConditioning(low_res=self.downsample(batch.image)) if upsample else None
+        return self.bound(batch, image_cond, noise=noise)

@@ -21,50 +21,52 @@ from torch import Tensor
 from genzoo.core.errors import Unsupported
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
-from genzoo.models.base import End, GenerativeModel, identity, interpolate
+from genzoo.models.base import Endpoint, GenerativeModel, identity, interpolate_points
 
 
 class LatentModel(GenerativeModel):
     """A family whose images follow from a caption's features and an offset.
 
-    It says how to read captions and how to come from images to offsets and back; `vary`,
-    `between` and `textdiff` follow, as far as its `capabilities` go.
+    It says how to read captions and how to come from images to offsets and back; `variations`,
+    `interpolate` and `text_diff` follow, as far as its `capabilities` go.
     """
 
     @abstractmethod
-    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+    def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
         """Features of the captions; none (f = 0) for a family that reads none."""
 
     @abstractmethod
-    def offset(
+    def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
-        """What each image is beyond its caption; `from_offset` leads back to it."""
+        """What each image is beyond its caption; `from_residual` leads back to it."""
 
     @abstractmethod
-    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_residual(
+        self, features: Float[Tensor, "b f"], *, noise: Noise
+    ) -> Float[Tensor, "b d"]:
         """Offsets as random samples have them, with mean zero."""
 
     @abstractmethod
-    def from_offset(
+    def from_residual(
         self,
-        offset: Float[Tensor, "b d"],
+        residual: Float[Tensor, "b d"],
         features: Float[Tensor, "b f"],
         *,
-        drawn: float = 0.0,
+        sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
         """The images of offsets and features.
 
         Args:
-            offset: of each image.
+            residual: of each image.
             features: of its caption.
-            drawn: share of the offset's variance that was drawn, from 0 for given images to 1 for
-                samples; for families that mend their samples afterwards.
+            sampled: share of the residual's variance that was sampled, from 0 for given images to
+                1 for samples; for families that correct their samples afterwards.
             guidance: as for `sample`.
         """
 
-    def vary(
+    def variations(
         self,
         images: Float[Tensor, "b c h w"],
         cond: Condition,
@@ -77,18 +79,23 @@ class LatentModel(GenerativeModel):
 
         At full strength nothing is left of the image: the versions are samples.
         """
-        if not self.capabilities.vary:
-            return super().vary(images, cond, strength=strength, noise=noise, guidance=guidance)
+        if not self.capabilities.variations:
+            return super().variations(
+                images, cond, strength=strength, noise=noise, guidance=guidance
+            )
         _unguided(guidance)
-        features = self.read(cond)
-        own, drawn = self.offset(images, features), self.draw_offset(features, noise=noise)
-        mixed = math.sqrt(1 - strength**2) * own + strength * drawn
-        return self.from_offset(mixed, features, drawn=strength**2)
+        features = self.encode_condition(cond)
+        own, sampled = (
+            self.residual_latent(images, features),
+            self.sample_residual(features, noise=noise),
+        )
+        mixed = math.sqrt(1 - strength**2) * own + strength * sampled
+        return self.from_residual(mixed, features, sampled=strength**2)
 
-    def between(
+    def interpolate(
         self,
-        start: End,
-        end: End,
+        start: Endpoint,
+        end: Endpoint,
         shape: tuple[int, int, int],
         steps: int,
         *,
@@ -99,26 +106,28 @@ class LatentModel(GenerativeModel):
         Drawn offsets lie near a sphere and move along it; those of images go straight.
         """
         kinds = {"captions" if place.images is None else "images" for place in (start, end)}
-        if not kinds <= self.capabilities.between:
-            return super().between(start, end, shape, steps, guidance=guidance)
-        drawn = kinds == {"captions"}
-        if not drawn:
+        if not kinds <= self.capabilities.interpolate:
+            return super().interpolate(start, end, shape, steps, guidance=guidance)
+        sampled = kinds == {"captions"}
+        if not sampled:
             _unguided(guidance)
-        features = self.read(start.cond), self.read(end.cond)
-        offsets = [
-            self.draw_offset(read, noise=place.noise[:])  # from its beginning: ends may share it
+        features = self.encode_condition(start.cond), self.encode_condition(end.cond)
+        residuals = [
+            self.sample_residual(
+                encoded, noise=place.noise[:]
+            )  # from its beginning: ends may share it
             if place.images is None
-            else self.offset(place.images, read)
-            for place, read in zip((start, end), features, strict=True)
+            else self.residual_latent(place.images, encoded)
+            for place, encoded in zip((start, end), features, strict=True)
         ]
         return self._along(
-            interpolate(offsets[0], offsets[1], steps, spherical=drawn),
-            interpolate(*features, steps),
-            drawn=float(drawn),
+            interpolate_points(residuals[0], residuals[1], steps, spherical=sampled),
+            interpolate_points(*features, steps),
+            sampled=float(sampled),
             guidance=guidance,
         )
 
-    def textdiff(
+    def text_diff(
         self,
         images: Float[Tensor, "b c h w"],
         source: Condition,
@@ -130,29 +139,29 @@ class LatentModel(GenerativeModel):
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
         """The offset from the one caption kept, the features moved towards the other."""
-        if not self.capabilities.textdiff:
-            return super().textdiff(
+        if not self.capabilities.text_diff:
+            return super().text_diff(
                 images, source, target, steps, strength=strength, noise=noise, guidance=guidance
             )
         _unguided(guidance)
-        first, last = self.read(source), self.read(target)
-        own = self.offset(images, first)
-        way = interpolate(first, torch.lerp(first, last, strength), steps)
+        first, last = self.encode_condition(source), self.encode_condition(target)
+        own = self.residual_latent(images, first)
+        way = interpolate_points(first, torch.lerp(first, last, strength), steps)
         return self._along(own[:, None].expand(-1, steps, -1), way)
 
     def _along(
         self,
-        offsets: Float[Tensor, "b steps d"],
+        residuals: Float[Tensor, "b steps d"],
         features: Float[Tensor, "b steps f"],
         *,
-        drawn: float = 0.0,
+        sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
         """The images on every way."""
-        images = self.from_offset(
-            offsets.flatten(0, 1), features.flatten(0, 1), drawn=drawn, guidance=guidance
+        images = self.from_residual(
+            residuals.flatten(0, 1), features.flatten(0, 1), sampled=sampled, guidance=guidance
         )
-        ways: Tensor = images.unflatten(0, offsets.shape[:2])
+        ways: Tensor = images.unflatten(0, residuals.shape[:2])
         return ways
 
 

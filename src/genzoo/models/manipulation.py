@@ -18,9 +18,9 @@ from torch import Tensor
 
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
-from genzoo.diffusion.guidance import faded
+from genzoo.diffusion.guidance import scale_guidance
 from genzoo.diffusion.sampling import Sampling
-from genzoo.models.base import End, GenerativeModel, identity, interpolate
+from genzoo.models.base import Endpoint, GenerativeModel, identity, interpolate_points
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion, captionless
 
@@ -30,7 +30,7 @@ INVERSION = 50  # steps of the way from an image to its noise, and back
 class Manipulation(GenerativeModel):
     """A family whose images follow from a CLIP embedding and a decoder's noise.
 
-    It says how to come from captions to embeddings; `vary`, `between` and `textdiff` follow.
+    It says how captions become embeddings; `variations`, `interpolate` and `text_diff` follow.
 
     Attributes:
         clip: whose embeddings they are.
@@ -41,7 +41,7 @@ class Manipulation(GenerativeModel):
     decoder: Diffusion
 
     @abstractmethod
-    def imagine(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
+    def sample_embedding(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
         """Unit vectors that are drawn for captions."""
 
     @abstractmethod
@@ -52,7 +52,7 @@ class Manipulation(GenerativeModel):
             Unsupported: with how to train it.
         """
 
-    def vary(
+    def variations(
         self,
         images: Float[Tensor, "b c h w"],
         cond: Condition,
@@ -68,17 +68,17 @@ class Manipulation(GenerativeModel):
         """
         self.check_decoder()
         cond = self.with_embedding(cond, images)
-        own = self.decoder.inverted(cond, images, steps=INVERSION)
+        own = self.decoder.invert(cond, images, steps=INVERSION)
         fresh = noise.child("start").normal(*images.shape[1:])
         start = math.sqrt(1 - strength**2) * own + strength * fresh
-        return self._redrawn(
-            cond, start, eta=strength, noise=noise, guidance=faded(guidance, strength)
+        return self._reconstruct(
+            cond, start, eta=strength, noise=noise, guidance=scale_guidance(guidance, strength)
         )
 
-    def between(
+    def interpolate(
         self,
-        start: End,
-        end: End,
+        start: Endpoint,
+        end: Endpoint,
         shape: tuple[int, int, int],
         steps: int,
         *,
@@ -94,15 +94,15 @@ class Manipulation(GenerativeModel):
             guidance = identity
         conds, noises = zip(*(self._place(place, shape) for place in (start, end)), strict=True)
         return self._along(
-            interpolate(conds[0].embedding, conds[1].embedding, steps, spherical=True),
-            interpolate(noises[0].flatten(1), noises[1].flatten(1), steps, spherical=True),
+            interpolate_points(conds[0].embedding, conds[1].embedding, steps, spherical=True),
+            interpolate_points(noises[0].flatten(1), noises[1].flatten(1), steps, spherical=True),
             conds,
             shape,
             noise=start.noise,
             guidance=guidance,
         )
 
-    def textdiff(
+    def text_diff(
         self,
         images: Float[Tensor, "b c h w"],
         source: Condition,
@@ -121,12 +121,14 @@ class Manipulation(GenerativeModel):
         """
         self.check_decoder()
         cond = self.with_embedding(captionless(source), images)
-        own = self.decoder.inverted(cond, images, steps=INVERSION).flatten(1)
-        said = [self.clip.of_captions(c.tokens, c.token_mask) for c in (source, target)]
-        towards = unit(said[1] - said[0])
+        own = self.decoder.invert(cond, images, steps=INVERSION).flatten(1)
+        texts = [self.clip.encode_text(c.tokens, c.token_mask) for c in (source, target)]
+        direction = unit(texts[1] - texts[0])
         assert cond.embedding is not None
         return self._along(
-            interpolate(cond.embedding, towards, steps, spherical=True, until=strength / 2),
+            interpolate_points(
+                cond.embedding, direction, steps, spherical=True, until=strength / 2
+            ),
             own[:, None].expand(-1, steps, -1),
             (cond, captionless(target)),
             (images.shape[1], images.shape[2], images.shape[3]),
@@ -136,15 +138,15 @@ class Manipulation(GenerativeModel):
         )
 
     def _place(
-        self, place: End, shape: tuple[int, int, int]
+        self, place: Endpoint, shape: tuple[int, int, int]
     ) -> tuple[Condition, Float[Tensor, "b c h w"]]:
         """The condition with its embedding, and the noise, of one end of a way."""
         if place.images is not None:
             cond = self.with_embedding(place.cond, place.images)
-            return cond, self.decoder.inverted(cond, place.images, steps=INVERSION)
-        imagined = self.imagine(place.cond, noise=place.noise)
+            return cond, self.decoder.invert(cond, place.images, steps=INVERSION)
+        sampled = self.sample_embedding(place.cond, noise=place.noise)
         start = place.noise.child("decoder").child("start").normal(*shape)
-        return replace(place.cond, embedding=imagined), start
+        return replace(place.cond, embedding=sampled), start
 
     def _along(
         self,
@@ -166,17 +168,19 @@ class Manipulation(GenerativeModel):
         for k in range(count):
             vectors, share = unit(embeddings[:, k]), k / max(count - 1, 1)
             found.append(
-                self._redrawn(
+                self._reconstruct(
                     replace(conds[0], embedding=vectors),
                     starts[:, k].unflatten(1, shape),
-                    towards=(replace(conds[1], embedding=vectors), share),
+                    blend=(replace(conds[1], embedding=vectors), share),
                     noise=noise,
-                    guidance=guidance if growing is None else faded(guidance, share * growing),
+                    guidance=guidance
+                    if growing is None
+                    else scale_guidance(guidance, share * growing),
                 )
             )
         return torch.stack(found, dim=1)
 
-    def _redrawn(
+    def _reconstruct(
         self,
         cond: Condition,
         start: Float[Tensor, "b c h w"],
@@ -184,16 +188,16 @@ class Manipulation(GenerativeModel):
         noise: Noise,
         guidance: Any,
         eta: float = 0.0,
-        towards: tuple[Condition, float] | None = None,
+        blend: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """What DDIM draws from this noise, in as many steps as lead back to it."""
-        self.decoder.sampler = replace(self.retracing, eta=eta)
+        self.decoder.sampler = replace(self.inversion_sampler, eta=eta)
         shape = (start.shape[1], start.shape[2], start.shape[3])
-        return self.decoder.draw(
-            cond, shape, noise=noise, guidance=guidance, start=start, towards=towards
+        return self.decoder.sample_from(
+            cond, shape, noise=noise, guidance=guidance, start=start, blend=blend
         )
 
     @property
-    def retracing(self) -> Sampling:
-        confined = self.sampler or Sampling("ddim", steps=INVERSION)
-        return replace(confined, method="ddim", steps=INVERSION, eta=0.0, temperature=1.0)
+    def inversion_sampler(self) -> Sampling:
+        sampling = self.sampler or Sampling("ddim", steps=INVERSION)
+        return replace(sampling, method="ddim", steps=INVERSION, eta=0.0, temperature=1.0)

@@ -19,15 +19,15 @@ from torch.nn import functional as F
 from genzoo.core.errors import UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Condition, Losses
-from genzoo.diffusion.process import Process, with_noise
-from genzoo.diffusion.schedule import Level
-from genzoo.models.base import Judge
+from genzoo.diffusion.process import Process, q_sample
+from genzoo.diffusion.schedule import NoiseLevel
+from genzoo.models.base import ScoringModel
 from genzoo.nn.unet import Classifier, UNetShape, unet_size_unit
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, at which it is measured
 
 
-class NoisyClassifier(Judge):
+class NoisyClassifier(ScoringModel):
     """p(class | x_t) at every amount of noise.
 
     Args:
@@ -80,12 +80,12 @@ class NoisyClassifier(Judge):
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         level = self.process.levels(batch.image, noise=noise)
-        _, x_t = with_noise(batch.image, level, noise=noise)
+        _, x_t = q_sample(batch.image, level, noise=noise)
         logits = self(x_t, level)
         surprise = F.cross_entropy(logits, batch.label, reduction="none")
         return Losses(surprise, {"accuracy": _right(logits, batch.label)})
 
-    def forward(self, x_t: Float[Tensor, "b c h w"], level: Level) -> Float[Tensor, "b k"]:
+    def forward(self, x_t: Float[Tensor, "b c h w"], level: NoiseLevel) -> Float[Tensor, "b k"]:
         """A number a class for x_t = alpha x_0 + sigma eps."""
         size = (level.alpha**2 + level.sigma**2).sqrt()
         # The angle between image and noise, from 0 to 1000 as the steps of a chain are.
@@ -93,9 +93,9 @@ class NoisyClassifier(Judge):
         logits: Tensor = self.network((x_t / size).to(x_t.dtype), angle).float()
         return logits
 
-    def towards(
+    def log_likelihood(
         self, cond: Condition
-    ) -> Callable[[Float[Tensor, "b c h w"], Level], Float[Tensor, " b"]]:
+    ) -> Callable[[Float[Tensor, "b c h w"], NoiseLevel], Float[Tensor, " b"]]:
         """Log p(class | x_t), given x_t and how noisy it is.
 
         Raises:
@@ -118,14 +118,16 @@ class NoisyClassifier(Judge):
                 "name one with label=<number>, or measure on data that has these classes",
             )
 
-    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
+    def scoring_metrics(
+        self, batches: Iterable[tuple[Batch, Noise]]
+    ) -> dict[str, Float[Tensor, " n"]]:
         """Whether each image's class is the likeliest, at several shares of noise."""
         found: dict[str, list[Tensor]] = {}
         for batch, noise in batches:
             for share in SHARES:
                 noisy = torch.full_like(batch.image[:, :1, :1, :1], share)
-                level = Level((1 - noisy).sqrt(), noisy.sqrt(), noisy.flatten())
-                _, x_t = with_noise(batch.image, level, noise=noise.child(f"{share:g}"))
+                level = NoiseLevel((1 - noisy).sqrt(), noisy.sqrt(), noisy.flatten())
+                _, x_t = q_sample(batch.image, level, noise=noise.child(f"{share:g}"))
                 right = _right(self(x_t, level), batch.label)
                 found.setdefault(f"accuracy/noise_{share:g}", []).append(right)
         return {name: torch.cat(parts) for name, parts in found.items()}

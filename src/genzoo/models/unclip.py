@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.contrastive.loss import ranks, same_captions
+from genzoo.contrastive.loss import positive_pairs, retrieval_ranks
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import exact
 from genzoo.core.types import Batch, Capabilities, Condition, Losses
 from genzoo.diffusion.prior import Prior
-from genzoo.diffusion.prior_network import Said
+from genzoo.diffusion.prior_network import PriorCondition
 from genzoo.models.base import Objective, identity
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion
@@ -34,7 +34,7 @@ Stage = Literal["both", "prior", "decoder"]
 RECALL = (1, 5, 10)
 
 
-def trained_parts(stage: str, before: Sequence[str]) -> frozenset[str]:
+def trained_stages(stage: str, before: Sequence[str]) -> frozenset[str]:
     """Which of prior and decoder are trained, now or before."""
     return frozenset(before) | ({"prior", "decoder"} if stage == "both" else {stage})
 
@@ -65,9 +65,9 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         conditions=frozenset({"text"}),
         samplers=True,
         guidance=frozenset({"classifier_free", "classifier"}),
-        vary=True,
-        between=frozenset({"images", "captions"}),
-        textdiff=True,
+        variations=True,
+        interpolate=frozenset({"images", "captions"}),
+        text_diff=True,
     )
 
     @classmethod
@@ -94,7 +94,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
             "clip": {key: clip[key] for key in clip if key not in ("name", "_target_")}
         }
         if grown:
-            found["before"] = sorted(trained_parts(settings["stage"], settings["before"]))
+            found["before"] = sorted(trained_stages(settings["stage"], settings["before"]))
             found |= {part: settings[part] for part in found["before"]}
         return found
 
@@ -105,7 +105,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         """CLIP's, and those of the parts that were trained with another unCLIP."""
         if settings["name"] == "clip":
             return {"clip": dict(weights)}
-        trained = trained_parts(settings["stage"], settings["before"])
+        trained = trained_stages(settings["stage"], settings["before"])
         return {part: below(weights, part) for part in ("clip", *trained)}
 
     @classmethod
@@ -130,7 +130,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
     ) -> None:
         super().__init__()
         self.stage = stage
-        self.trained = trained_parts(stage, before)
+        self.trained = trained_stages(stage, before)
         self.clip = CLIP(**clip).requires_grad_(False)
         self.prior = Prior(
             features=self.clip.features,
@@ -150,14 +150,18 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
             idle.requires_grad_(False)
         if "decoder" not in self.trained:
             self.capabilities = replace(
-                self.capabilities, sampling=None, vary=False, between=frozenset(), textdiff=False
+                self.capabilities,
+                sampling=None,
+                variations=False,
+                interpolate=frozenset(),
+                text_diff=False,
             )
         elif "prior" not in self.trained:
             self.capabilities = replace(
                 self.capabilities,
                 sampling="denoising, given a real image's CLIP embedding",
                 conditions=frozenset({"text", "embedding"}),
-                between=frozenset({"images"}),
+                interpolate=frozenset({"images"}),
             )
 
     def train(self, mode: bool = True) -> UnCLIP:
@@ -178,8 +182,8 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         found: dict[str, Losses] = {}
         if self.stage != "decoder":
             scaled = vectors * math.sqrt(self.clip.features)
-            said = self._said(batch.condition)
-            found["prior"] = self.prior.losses(said, scaled, noise=noise.child("prior"))
+            condition = self._prior_condition(batch.condition)
+            found["prior"] = self.prior.losses(condition, scaled, noise=noise.child("prior"))
         if self.stage != "prior":
             cond = replace(batch.condition, embedding=vectors)
             found["decoder"] = self.decoder.losses_given(cond, batch, noise=noise.child("decoder"))
@@ -192,18 +196,18 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
 
     @property
     def frozen_encoder(self) -> FrozenEncoder:
-        return FrozenEncoder(self.clip, self.clip.of_images)
+        return FrozenEncoder(self.clip, self.clip.encode_image)
 
     @torch.no_grad()
     def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:
         """CLIP's unit vectors of images."""
         with exact(images.device):
-            return self.clip.of_images(images)
+            return self.clip.encode_image(images)
 
     def with_embedding(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
         return replace(cond, embedding=self.embed(images))
 
-    def imagine(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
+    def sample_embedding(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
         """Unit vectors that the prior draws for captions.
 
         Raises:
@@ -214,7 +218,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
                 "this decoder was trained without a prior, and draws from images alone",
                 "use task=vary image=..., or train a prior: model.stage=prior clip=<this>",
             )
-        drawn = self.prior.draw(self._said(cond), noise=noise.child("prior"))
+        drawn = self.prior.sample(self._prior_condition(cond), noise=noise.child("prior"))
         return unit(drawn)
 
     def sample(
@@ -232,9 +236,11 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         """
         self.check_decoder()
         if cond.embedding is None:
-            cond = replace(cond, embedding=self.imagine(cond, noise=noise))
+            cond = replace(cond, embedding=self.sample_embedding(cond, noise=noise))
         self.decoder.sampler = self.sampler
-        return self.decoder.draw(cond, shape, noise=noise.child("decoder"), guidance=guidance)
+        return self.decoder.sample_from(
+            cond, shape, noise=noise.child("decoder"), guidance=guidance
+        )
 
     def check_decoder(self) -> None:
         """Refuse images of a prior alone.
@@ -248,7 +254,9 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
                 "train a decoder on it: model=unclip model.stage=decoder clip=<this one>",
             )
 
-    def recognised(self, batches: Iterable[tuple[Batch, Noise]]) -> dict[str, Float[Tensor, " n"]]:
+    def scoring_metrics(
+        self, batches: Iterable[tuple[Batch, Noise]]
+    ) -> dict[str, Float[Tensor, " n"]]:
         """Of a prior alone: whether the embedding it draws is nearest to that of the own image.
 
         Among the k nearest of all; images of one caption count as right for each other.
@@ -257,23 +265,23 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
             return {}
         drawn, real, tokens = [], [], []
         for batch, noise in batches:
-            drawn.append(self.imagine(batch.condition, noise=noise))
+            drawn.append(self.sample_embedding(batch.condition, noise=noise))
             real.append(self.embed(batch.image))
             tokens.append(batch.tokens)
         with exact(real[0].device):
             similarity = torch.cat(drawn) @ torch.cat(real).T
-        place = ranks(similarity, same_captions(torch.cat(tokens)))
+        place = retrieval_ranks(similarity, positive_pairs(torch.cat(tokens)))
         return {f"prior_recall_at_{k}": (place < k).float() for k in RECALL}
 
     @torch.no_grad()
-    def _said(self, cond: Condition) -> Said:
+    def _prior_condition(self, cond: Condition) -> PriorCondition:
         """CLIP's view of captions."""
         text = self.clip.text
         scale = math.sqrt(self.clip.features)
-        return Said(
+        return PriorCondition(
             text.tokens(cond.tokens),
             cond.token_mask,
-            scale * self.clip.of_captions(cond.tokens, cond.token_mask),
+            scale * self.clip.encode_text(cond.tokens, cond.token_mask),
             torch.ones(len(cond), 1, device=cond.tokens.device),
         )
 

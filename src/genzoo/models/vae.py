@@ -43,9 +43,9 @@ class VAE(LatentModel):
         likelihood="bound",
         reconstruct=True,
         latent=True,
-        vary=True,
-        between=frozenset({"images", "captions"}),
-        textdiff=True,
+        variations=True,
+        interpolate=frozenset({"images", "captions"}),
+        text_diff=True,
     )
 
     @classmethod
@@ -105,17 +105,17 @@ class VAE(LatentModel):
         """The mean of the posterior."""
         return self._posterior(images)[0]
 
-    def draw_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        features = self.read(cond)
-        return self._expected(features) + self.draw_offset(features, noise=noise)
+    def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
+        features = self.encode_condition(cond)
+        return self._expected(features) + self.sample_residual(features, noise=noise)
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        return self._decode(latent, self.read(cond)).clamp(-1, 1)
+        return self._decode(latent, self.encode_condition(cond)).clamp(-1, 1)
 
-    def read(self, cond: Condition) -> Float[Tensor, "b f"]:
+    def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
         return self.text.pooled(cond)
 
-    def offset(
+    def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
         """From the prior's mean to the posterior's.
@@ -125,19 +125,21 @@ class VAE(LatentModel):
         """
         return self.encode(images) - self._expected(features)
 
-    def draw_offset(self, features: Float[Tensor, "b f"], *, noise: Noise) -> Float[Tensor, "b d"]:
+    def sample_residual(
+        self, features: Float[Tensor, "b f"], *, noise: Noise
+    ) -> Float[Tensor, "b d"]:
         spread: Tensor = self._split(self.prior(features))[1].exp()
         return spread * noise.normal(self.latent)
 
-    def from_offset(
+    def from_residual(
         self,
-        offset: Float[Tensor, "b d"],
+        residual: Float[Tensor, "b d"],
         features: Float[Tensor, "b f"],
         *,
-        drawn: float = 0.0,
+        sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        return self._decode(self._expected(features) + offset, features).clamp(-1, 1)
+        return self._decode(self._expected(features) + residual, features).clamp(-1, 1)
 
     def _expected(self, features: Tensor) -> Tensor:
         """The prior's mean."""

@@ -89,12 +89,12 @@ class ResBlock(nn.Module):
         if self.change is not None:
             h, x = resampled(h, self.change), resampled(x, self.change)
         h = self.conv1(h)
-        steer = self.embed(embedding)[:, :, None, None]
+        conditioning = self.embed(embedding)[:, :, None, None]
         if self.scale_shift:
-            scale, shift = steer.chunk(2, dim=1)
+            scale, shift = conditioning.chunk(2, dim=1)
             h = torch.addcmul(shift, self.norm2(h), 1 + scale)
         else:
-            h = self.norm2(h + steer)
+            h = self.norm2(h + conditioning)
         h = self.conv2(self.dropout(F.silu(h)))
         changed: Tensor = h + (x if self.skip is None else self.skip(x))
         return changed

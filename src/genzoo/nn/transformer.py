@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class Memory:
+class KVCache:
     """Keys and values of one block for the positions so far."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x_bld: Float[Tensor, "b l d"], memory: Memory | None = None
+        self, x_bld: Float[Tensor, "b l d"], memory: KVCache | None = None
     ) -> Float[Tensor, "b l d"]:
         """All positions at once, or with a memory the next one alone."""
         b, length, d = x_bld.shape

@@ -139,36 +139,38 @@ class _Levels(nn.Module):
         )
         width = shape.multiples[0] * shape.width
         stem = nn.Conv2d(channels * shape.patch**2, width, 3, padding=1)
-        self.down, self.kept = self._way_down(stem, width)
+        self.down, self.kept = self._down(stem, width)
         width = self.kept[-1]
         self.middle = nn.ModuleList(
             [self._block(width, width), self._attention(width), self._block(width, width)]
         )
 
-    def _steer(self, times: Shaped[Tensor, " b"], embedding: Tensor | None = None) -> Tensor:
+    def _condition(self, times: Shaped[Tensor, " b"], embedding: Tensor | None = None) -> Tensor:
         """What every block is told of the time and of whatever else is embedded."""
         weight = self.time[0].weight
         assert isinstance(weight, Tensor)
-        steer = self.time(time_features(times, self.shape.width).to(weight.dtype))
-        return F.silu(steer if embedding is None else steer + embedding)
+        conditioning = self.time(time_features(times, self.shape.width).to(weight.dtype))
+        return F.silu(conditioning if embedding is None else conditioning + embedding)
 
     def _descend(
-        self, x: Float[Tensor, "b c h w"], steer: Tensor, context: Tensor | None
+        self, x: Float[Tensor, "b c h w"], conditioning: Tensor, context: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
         """The map in the middle, and those on the way to it."""
         h = F.pixel_unshuffle(x, self.shape.patch)
         maps: list[Tensor] = []
         for layers in self.down:
-            h = self._run(layers, h, steer, context)
+            h = self._run(layers, h, conditioning, context)
             maps.append(h)
-        return self._run(self.middle, h, steer, context), maps
+        return self._run(self.middle, h, conditioning, context), maps
 
-    def _run(self, layers: nn.Module, h: Tensor, steer: Tensor, context: Tensor | None) -> Tensor:
+    def _run(
+        self, layers: nn.Module, h: Tensor, conditioning: Tensor, context: Tensor | None
+    ) -> Tensor:
         assert isinstance(layers, nn.ModuleList)
         for layer in layers:
             inputs: tuple[Tensor | None, ...] = (h,)
             if isinstance(layer, ResBlock):
-                inputs = (h, steer)
+                inputs = (h, conditioning)
             elif isinstance(layer, AttentionBlock):
                 inputs = (h, context)
             if self.shape.recompute and self.training and len(inputs) > 1:
@@ -177,7 +179,7 @@ class _Levels(nn.Module):
                 h = layer(*inputs)
         return h
 
-    def _way_down(self, stem: nn.Module, width: int) -> tuple[nn.ModuleList, list[int]]:
+    def _down(self, stem: nn.Module, width: int) -> tuple[nn.ModuleList, list[int]]:
         """Groups of layers whose results are kept, and the channels of each result."""
         shape = self.shape
         groups, kept = [nn.ModuleList([stem])], [width]
@@ -239,7 +241,7 @@ class Classifier(_Levels):
         self, x: Float[Tensor, "b c h w"], times: Shaped[Tensor, " b"]
     ) -> Float[Tensor, "b k"]:
         """A number a class, the larger the likelier; arguments as for `UNet`."""
-        h, _ = self._descend(x, self._steer(times), None)
+        h, _ = self._descend(x, self._condition(times), None)
         logits: Tensor = self.out(F.silu(self.norm(h)).mean(dim=(2, 3)))
         return logits
 
@@ -256,7 +258,7 @@ class UNet(_Levels):
 
     def __init__(self, shape: UNetShape, *, channels: int, out: int, context: int) -> None:
         super().__init__(shape, channels=channels, context=context)
-        self.up, width = self._way_up(self.kept[-1], self.kept)
+        self.up, width = self._up(self.kept[-1], self.kept)
         self.norm = nn.GroupNorm(shape.groups, width)
         self.out = nn.Conv2d(width, out * shape.patch**2, 3, padding=1)
         nn.init.zeros_(self.out.weight)
@@ -278,15 +280,15 @@ class UNet(_Levels):
             embedding: added to that of the time.
             context: features of a text's tokens.
         """
-        steer = self._steer(times, embedding)
-        h, maps = self._descend(x, steer, context)
+        conditioning = self._condition(times, embedding)
+        h, maps = self._descend(x, conditioning, context)
         for layers in self.up:
-            h = self._run(layers, torch.cat([h, maps.pop()], dim=1), steer, context)
+            h = self._run(layers, torch.cat([h, maps.pop()], dim=1), conditioning, context)
         with full(h):
             h = self.out(F.silu(self.norm(h.to(self.out.weight.dtype))))
         return F.pixel_shuffle(h, self.shape.patch)
 
-    def _way_up(self, width: int, kept: Sequence[int]) -> tuple[nn.ModuleList, int]:
+    def _up(self, width: int, kept: Sequence[int]) -> tuple[nn.ModuleList, int]:
         """Groups of layers, each of which takes one more kept map, and the channels at the end."""
         shape, waiting = self.shape, list(kept)
         groups = []

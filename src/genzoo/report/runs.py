@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from genzoo.core.errors import GenzooError, UsageError
-from genzoo.machine.redaction import cleaned, command, told
+from genzoo.machine.redaction import cleaned, command, redacted
 
 Json = dict[str, Any]
 
@@ -158,7 +158,7 @@ def _shown(line: str) -> str:
     try:
         return command(shlex.split(line))
     except ValueError:  # not one that genzoo wrote
-        return told(line)
+        return redacted(line)
 
 
 def _glob(pattern: str) -> list[Path]:
@@ -185,7 +185,7 @@ def _error(folder: Path, *, finished: bool) -> str | None:
     path = folder / "error.txt"
     if path.is_file():
         line = " ".join(path.read_text(encoding="utf-8", errors="replace").split())
-        return told(line) or "it failed"
+        return redacted(line) or "it failed"
     return None if finished else "it has not finished"
 
 

@@ -15,7 +15,7 @@ from genzoo.config.objects import build
 from genzoo.config.values import plain, wrapped
 from genzoo.core.errors import UsageError
 from genzoo.core.noise import split_seed
-from genzoo.machine.console import Progress, say
+from genzoo.machine.console import Progress, status
 from genzoo.models.base import GenerativeModel
 from genzoo.run.parent import parent_of
 from genzoo.text.bpe import BPETokenizer
@@ -41,9 +41,9 @@ def build_data(cfg: DictConfig) -> TextImageData:
             progress=lambda done, total: progress.at(done, note=f"of {total:,}"),
         )
     splits = ", ".join(f"{name} {count:,}" for name, count in data.splits.items())
-    say(f"{data.name}: {len(data):,} captioned images ({splits}), {data.image_size} px")
+    status(f"{data.name}: {len(data):,} captioned images ({splits}), {data.image_size} px")
     if data.skipped:
-        say(f"  {data.skipped} images were skipped, see {data.report}")
+        status(f"  {data.skipped} images were skipped, see {data.report}")
     return data
 
 

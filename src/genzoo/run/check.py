@@ -155,17 +155,17 @@ def check_drawing(cfg: DictConfig) -> None:
         )
     steps, process = cfg.sampler.get("steps"), cfg.model.get("process")
     if isinstance(steps, str) and process is not None and "steps" in process:
-        from genzoo.diffusion.schedule import spaced
+        from genzoo.diffusion.schedule import respace
 
-        spaced(process.steps, steps)
+        respace(process.steps, steps)
 
 
 def guiding() -> list[str]:
     """The command lines that train a model which guides others, by the families' own word."""
-    from genzoo.models.base import Judge
+    from genzoo.models.base import ScoringModel
 
     families = [target(compose(f"model={name}").model._target_) for name in groups()["model"]]
-    return [f.to_guide for f in families if isinstance(f, type) and issubclass(f, Judge)]
+    return [f.to_guide for f in families if isinstance(f, type) and issubclass(f, ScoringModel)]
 
 
 def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool]) -> None:

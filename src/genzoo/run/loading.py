@@ -9,7 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from genzoo.core.errors import UsageError
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.models.base import GenerativeModel
 from genzoo.run.build import build_model
 from genzoo.run.devices import gpu_count
@@ -74,4 +74,4 @@ def compiled(cfg: DictConfig, *models: GenerativeModel) -> None:
         )
     for network in networks:
         network.compile()
-    say("networks are compiled when they are first used, which takes a minute or so")
+    status("networks are compiled when they are first used, which takes a minute or so")

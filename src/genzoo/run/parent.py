@@ -68,7 +68,7 @@ def parent_of(cfg: DictConfig) -> Checkpoint | None:
     return checkpoint.read(_file(cfg, family))
 
 
-def take_over(cfg: DictConfig, model: GenerativeModel) -> str | None:
+def load_parent(cfg: DictConfig, model: GenerativeModel) -> str | None:
     """Give a new model the weights of the one that it is built on.
 
     Returns:

@@ -36,7 +36,7 @@ from genzoo.config.renamed import with_new_names
 from genzoo.config.typed import PATHS, escaped
 from genzoo.core.errors import UsageError
 from genzoo.core.files import write_whole
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 
 LOCK = ".lock"
 
@@ -99,7 +99,7 @@ def locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            say(f"{folder} cannot be locked ({error.strerror}): start no second run there")
+            status(f"{folder} cannot be locked ({error.strerror}): start no second run there")
         with contextlib.suppress(OSError):  # a full disk: the lock holds without it
             os.ftruncate(file, 0)
             os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
@@ -165,9 +165,9 @@ def begin(cfg: DictConfig) -> bool:
             return False
         if fit and last.exists() and not finished(folder):
             cfg.run.resume = escaped(str(last))
-            say(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
+            status(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
         elif fit and not own:
-            say(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
+            status(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
     if of_a_run or cfg.run.group is not None:  # only jobs of sweeps write one
         (folder / "error.txt").unlink(missing_ok=True)
     save(cfg)
@@ -266,7 +266,7 @@ def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
     further = f"checkpoint={folder} hydra.run.dir={folder}" if (folder / LAST).exists() else None
     if finished(folder) or not saved:
         if same and cfg.run.group is not None:
-            say(f"{folder.name} has finished before and is left alone")
+            status(f"{folder.name} has finished before and is left alone")
             return False
         further = further and f"train it further with {further} budget.images=..."
         raise Refused(

@@ -9,11 +9,11 @@ from omegaconf import DictConfig
 
 from genzoo.config.objects import target
 from genzoo.config.values import plain
-from genzoo.contrastive.matcher import Matcher, as_matcher, as_scorer
+from genzoo.contrastive.image_text import ImageTextModel, as_image_text_model, as_scorer
 from genzoo.core.errors import UsageError
 from genzoo.diffusion.guidance import Classifier, Scorer
 from genzoo.machine.download import sha256_of
-from genzoo.models.base import GenerativeModel, Judge, identity
+from genzoo.models.base import GenerativeModel, ScoringModel, identity
 from genzoo.run import check
 from genzoo.run.build import _chosen
 from genzoo.run.devices import device
@@ -34,8 +34,8 @@ def build_guidance(cfg: DictConfig) -> Any:
     if cfg.guidance.name != "classifier":
         return _chosen(cfg.guidance, identity)
     word, asked, size = cfg.guidance.checkpoint, cfg.guidance.scorer, cfg.data.image_size
-    judge: object = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
-    scorer = as_scorer(judge)
+    model: object = load_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
+    scorer = as_scorer(model)
     if not isinstance(scorer, Scorer):
         raise UsageError(
             f"guidance.checkpoint={word} judges no images",
@@ -47,32 +47,32 @@ def build_guidance(cfg: DictConfig) -> Any:
             f"guidance.scorer={asked} was asked for, and guidance.checkpoint={word} is a {found}",
             "name another checkpoint, or leave guidance.scorer away",
         )
-    own = judge.image_size  # type: ignore[attr-defined]
+    own = model.image_size  # type: ignore[attr-defined]
     if scorer.noise_aware and own != size:
         raise UsageError(
             f"guidance.checkpoint={word} judges noisy images of {own} px, "
             f"and the model draws {size} px",
             f"train one with data.image_size={size}",
         )
-    judge.to(device(cfg))  # type: ignore[attr-defined]
+    model.to(device(cfg))  # type: ignore[attr-defined]
     return Classifier(scorer, float(cfg.guidance.scale))
 
 
-def build_matcher(word: str, cfg: DictConfig) -> Matcher:
+def build_image_text_model(word: str, cfg: DictConfig) -> ImageTextModel:
     """What compares captions and images, as a configuration names it, on the device to use.
 
     Args:
-        word: as for `find_judge`.
+        word: as for `find_scorer`.
         cfg: the prepared configuration.
 
     Raises:
         UsageError: for something that compares none.
     """
-    judge = load_judge(word, output=cfg.output, weights_dir=cfg.weights_dir)
-    return as_matcher(judge, word=word).to(device(cfg))
+    model = load_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
+    return as_image_text_model(model, word=word).to(device(cfg))
 
 
-def find_judge(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
+def find_scorer(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
     """What a word for a scorer means: a file, a folder, or the word where it lasts.
 
     Args:
@@ -90,9 +90,9 @@ def find_judge(word: str, *, output: str | Path, weights_dir: str | Path | None)
     return str(find(word, output=output))
 
 
-def load_judge(
+def load_scorer(
     word: str, *, output: str | Path, weights_dir: str | Path | None
-) -> Matcher | GenerativeModel:
+) -> ImageTextModel | GenerativeModel:
     """What scores images, or whatever other model a checkpoint holds, on the CPU.
 
     Raises:
@@ -106,9 +106,9 @@ def load_judge(
     checkpoint = read(path)
     own = saved.configuration(checkpoint.config, path=path)
     model = with_averaged_weights(own, checkpoint)
-    if not isinstance(model, Judge):
+    if not isinstance(model, ScoringModel):
         return model
-    found: Matcher | GenerativeModel = model.scorer(
+    found: ImageTextModel | GenerativeModel = model.scorer(
         read_tokenizer(checkpoint.about["tokenizer"]),
         name=checkpoint.name,
         sha256=sha256_of(checkpoint.path),
@@ -116,7 +116,7 @@ def load_judge(
     return found
 
 
-def judge_sha256(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
+def scorer_sha256(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
     """What tells the weights of a scorer from all others, in hexadecimal.
 
     Raises:
@@ -134,7 +134,7 @@ def guidance_words(cfg: DictConfig) -> str:
     interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
     part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"
     if cfg.guidance.get("checkpoint") is not None:
-        digest = judge_sha256(
+        digest = scorer_sha256(
             cfg.guidance.checkpoint, output=cfg.output, weights_dir=cfg.weights_dir
         )
         part += f" by {digest[:12]}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from genzoo.core.errors import UsageError
 from genzoo.data.dataset import TextImageData
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.models.base import GenerativeModel
 from genzoo.text.length import cut_in_words, tokens_cut
 from genzoo.text.tokenizer import Tokenizer
@@ -56,7 +56,7 @@ def captions_of(value: Any, *, key: str) -> list[str]:
             f'name one that is there, or write a caption: {key}="a red heart"',
         )
     captions = read_captions(path)
-    say(f"{key}= reads {len(captions):,} caption{'s' * (len(captions) != 1)} from {path}")
+    status(f"{key}= reads {len(captions):,} caption{'s' * (len(captions) != 1)} from {path}")
     return captions
 
 
@@ -101,7 +101,9 @@ def read_captions(path: Path) -> list[str]:
     return captions
 
 
-def say_cut(tokenizer: Tokenizer, **captions: str | Sequence[str] | None) -> dict[str, str]:
+def report_truncation(
+    tokenizer: Tokenizer, **captions: str | Sequence[str] | None
+) -> dict[str, str]:
     """Say once how much of captions is not read, if they are too long.
 
     Args:
@@ -116,25 +118,25 @@ def say_cut(tokenizer: Tokenizer, **captions: str | Sequence[str] | None) -> dic
         texts = [given or ""] if given is None or isinstance(given, str) else list(given)
         words = cut_in_words(texts, tokenizer)
         if words is not None:
-            say(f"{key}: {words}")
+            status(f"{key}: {words}")
         cut[f"{key}_tokens_cut"] = str(tokens_cut(texts[:1], tokenizer)[0])
     return cut
 
 
 def say_cut_by_guide(guidance: Any, captions: Sequence[str]) -> None:
     """Say how many captions are too long for what guides, if it reads them."""
-    matcher = getattr(getattr(guidance, "scorer", None), "matcher", None)
-    if matcher is not None:
-        cut = int(matcher.cut(list(captions)).sum())
+    image_text = getattr(getattr(guidance, "scorer", None), "image_text", None)
+    if image_text is not None:
+        cut = int(image_text.is_truncated(list(captions)).sum())
         if cut:
-            say(f"guidance: {cut} of {len(captions)} captions are too long for it, and cut")
+            status(f"guidance: {cut} of {len(captions)} captions are too long for it, and cut")
 
 
 def say_cut_of(model: GenerativeModel, data: TextImageData, tokenizer: Tokenizer) -> None:
     """Say how many captions of the data are too long for a model, if it reads captions."""
     cut = data.cut(tokenizer)
     if cut.captions and model.reads_captions:
-        say(str(cut))
+        status(str(cut))
 
 
 def _is_there(path: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.track import track_table
 from genzoo.report.text import table
 from genzoo.report.write import print_table, write_comparison
@@ -26,4 +26,4 @@ def compare(runs: Sequence[str | Path], folder: Path, *, command: str, logger: D
     print_table(comparison)
     columns, rows = table(comparison)
     track_table(logger, folder, "comparison", columns, rows)
-    say(f"the comparison: {folder / 'comparison.html'}")
+    status(f"the comparison: {folder / 'comparison.html'}")

@@ -16,7 +16,7 @@ from genzoo.data.cache import cache_home
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed
 from genzoo.machine.console import Progress
-from genzoo.metrics.files import written_whole
+from genzoo.metrics.files import atomic_write
 from genzoo.models.base import GenerativeModel
 from genzoo.models.frozen import FrozenEncoder, HasFrozenEncoder
 from genzoo.run import devices
@@ -25,7 +25,9 @@ BATCH = 256  # images at once
 WAY = 1  # how images are embedded; another number whenever that changes, for other files
 
 
-def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImageData) -> None:
+def cache_embeddings(
+    cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImageData
+) -> None:
     """Let models that are trained on embeddings know those of all images; others need none.
 
     They are kept in half precision in a file that is named by the data and by the encoder's
@@ -43,7 +45,7 @@ def remember(cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImage
     home = cache_home(cfg.data.get("cache")) / "embeddings"
     file = home / f"{WAY}-{data.fingerprint}-{_digest(encoder.network)}.safetensors"
     if not file.is_file() and distributed.local_rank() == 0:
-        with written_whole(file) as part:
+        with atomic_write(file) as part:
             save_file({"vectors": _embedded(encoder, data, devices.device(cfg))}, part)
     distributed.barrier()
     # On the device, where batches look them up by indices that the host never sees.

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.track import Tracker
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.models.base import GenerativeModel
@@ -109,12 +109,12 @@ def _pictures(
                     guidance=guidance,
                 )
         if draw_retrieval(entries, folder / "retrieval.png"):
-            say(f"  {folder / 'retrieval.png'}: retrieval against the step of the noise")
+            status(f"  {folder / 'retrieval.png'}: retrieval against the step of the noise")
     except Exception as error:
         if cfg.debug == "traceback":
             raise
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"  the pictures could not be drawn ({why[:300]}); the results are kept")
+        status(f"  the pictures could not be drawn ({why[:300]}); the results are kept")
 
 
 def _samples(
@@ -127,7 +127,11 @@ def _samples(
     """The seconds that drawing one image took, and what the images were worth."""
     device = devices.device(cfg)
     measures = measuring.feature_metrics(cfg, data, device)
-    captions = None if data.judge is None else CaptionAccuracy(data.judge.judge, data.judge.judged)
+    captions = (
+        None
+        if data.ground_truth is None
+        else CaptionAccuracy(data.ground_truth.score_caption, data.ground_truth.caption_parts)
+    )
     scoring = measuring.clip_score(cfg)
     score = None if scoring is None else scoring[0]
     seconds = measuring.measure_samples(
@@ -146,5 +150,5 @@ def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:
     width = max((len(name) for name in entries), default=0)
     for name, entry in entries.items():
         spread = "" if entry["spread"] is None else f" ± {entry['spread']:.4g}"
-        say(f"  {name:<{width}}  {entry['value']:.4g}{spread}  ({entry['better']} is better)")
-    say(f"  {Path(cfg.run.folder) / 'results.json'}")
+        status(f"  {name:<{width}}  {entry['value']:.4g}{spread}  ({entry['better']} is better)")
+    status(f"  {Path(cfg.run.folder) / 'results.json'}")

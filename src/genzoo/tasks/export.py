@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from genzoo.core.errors import UsageError
 from genzoo.core.files import write_whole
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.redaction import command
 from genzoo.models.base import parameter_count
 from genzoo.report.text import duration
@@ -37,7 +37,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     card = _card_of(path)
     write_whole(card, text)
     megabytes = path.stat().st_size / 1e6
-    say(f"{path}: {megabytes:.2f} MB; {card}")
+    status(f"{path}: {megabytes:.2f} MB; {card}")
     return {"megabytes": megabytes}
 
 

@@ -21,12 +21,20 @@ from genzoo.core.types import Batch
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
 from genzoo.lit.adversarial import AdversarialModule
-from genzoo.lit.callbacks import Budget, Count, Curves, Look, Monitor, Samples, Saver
+from genzoo.lit.callbacks import (
+    Budget,
+    Checkpointer,
+    CurveLogger,
+    ImageCounter,
+    Monitor,
+    Samples,
+    ValidationResult,
+)
 from genzoo.lit.health import Health, diversity
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.lit.trainer import build_trainer
 from genzoo.machine import distributed, provenance, signals
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.signals import Interrupted
 from genzoo.machine.track import Tracker
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
@@ -35,7 +43,7 @@ from genzoo.tasks import embedding
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.measurable import check_measurable
-from genzoo.tasks.pictures import condition_of, draw
+from genzoo.tasks.pictures import condition_of, sample_images
 from genzoo.tasks.results import Cost
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.weights.checkpoint import FORMAT, LAST, Checkpoint, load_into
@@ -54,7 +62,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         # What cannot guide or score is refused before the training, not after it.
         scorers.build_guidance(cfg)
         if cfg.metrics.clip is not None:
-            scorers.build_matcher(cfg.metrics.clip, cfg)
+            scorers.build_image_text_model(cfg.metrics.clip, cfg)
         checkpoint = loading.load_checkpoint(cfg)
         tokenizer = build.build_tokenizer(cfg, data, checkpoint)
     with Tracker(cfg) as tracker:
@@ -75,7 +83,7 @@ def _advice(line: str) -> Iterator[None]:
     try:
         yield
     except Interrupted:
-        say(line)
+        status(line)
         raise
 
 
@@ -101,14 +109,14 @@ def train(
         GenzooError: when a loss is no longer finite.
     """
     model = build.build_model(cfg)
-    origin = parent.take_over(cfg, model) if checkpoint is None else checkpoint.origin
+    origin = parent.load_parent(cfg, model) if checkpoint is None else checkpoint.origin
     _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
     if checkpoint is not None:  # also to go on: what is made of a frozen part is made next
         load_into(model, checkpoint.weights or checkpoint.ema, path=checkpoint.path)
         if checkpoint.weights:
             build.check_beginning(cfg, model, checkpoint)
         else:
-            say(f"a new training from the weights in {checkpoint.path}")
+            status(f"a new training from the weights in {checkpoint.path}")
             origin = origin or checkpoint.path.name
             checkpoint = None
     game = isinstance(model, AdversarialModel)
@@ -125,9 +133,9 @@ def train(
         },
     )
     loading.compiled(cfg, module.model, module.ema.model)
-    embedding.remember(cfg, (module.model, module.ema.model), data)
+    embedding.cache_embeddings(cfg, (module.model, module.ema.model), data)
     say_cut_of(module.model, data, tokenizer)
-    say(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
+    status(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
     start = 0
     if checkpoint is None:
@@ -143,7 +151,7 @@ def train(
                 "give a larger budget.images= or budget.minutes=, or measure it: task=evaluate",
             )
         tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=start)
-        say(f"continuing {checkpoint.path} after {start:,} images")
+        status(f"continuing {checkpoint.path} after {start:,} images")
     loader = TextImageDataModule(
         data,
         tokenizer,
@@ -155,9 +163,9 @@ def train(
     last = Path(cfg.run.folder) / LAST
     health = Health(last)
     callbacks = [
-        Count(),
+        ImageCounter(),
         budget,
-        Curves(tracker, every=cfg.trainer.log_images, budget=budget, health=health),
+        CurveLogger(tracker, every=cfg.trainer.log_images, budget=budget, health=health),
         Monitor(
             tracker,
             every=cfg.trainer.monitor_images,
@@ -165,10 +173,10 @@ def train(
             budget=budget,
             health=health,
         ),
-        saver := Saver(
+        checkpointer := Checkpointer(
             last,
             minutes=cfg.trainer.checkpoint_minutes,
-            calibration=partial(_calibration, module, data, tokenizer),
+            prior_batches=partial(_calibration, module, data, tokenizer),
             budget=budget,
             health=health,
         ),
@@ -180,13 +188,13 @@ def train(
         try:
             trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
         except Exception:
-            if saver.rescued is not None:
-                say(f"saved as it was after {saver.rescued:,} images; {_go_on(cfg)}")
+            if checkpointer.rescued is not None:
+                status(f"saved as it was after {checkpointer.rescued:,} images; {_go_on(cfg)}")
             raise
         module.stop_clock()
         if budget.interrupted or signals.received() is not None:
             what = "trained for" if budget.complete else "stopped after"
-            say(f"{what} {module.kept_images():,} images; {_go_on(cfg)}")
+            status(f"{what} {module.kept_images():,} images; {_go_on(cfg)}")
             raise Interrupted(signals.received() or signal.SIGTERM)
     return module
 
@@ -207,7 +215,7 @@ def _initialise(
     batch = data.batch(data.spread("train", INITIAL_IMAGES).tolist(), tokenizer)
     model.check(batch)
     if fresh:
-        model.initialise(batch, noise=Noise.of(cfg.seed, batch.index, "initialise"))
+        model.data_dependent_init(batch, noise=Noise.of(cfg.seed, batch.index, "initialise"))
 
 
 def _about(cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer) -> dict[str, object]:
@@ -279,7 +287,7 @@ def _look(
     data: TextImageData,
     tokenizer: Tokenizer,
     pause: Callable[[], None],
-) -> Look:
+) -> ValidationResult:
     """Losses and samples of the moving average for held-out images and their captions.
 
     Between its parts it calls `pause`.
@@ -287,7 +295,7 @@ def _look(
     draws = module.model.capabilities.sampling is not None
     with devices.precision(cfg)():
         samples = _samples(cfg, module, data, tokenizer, pause) if draws else None
-        return Look(_validate(cfg, module, data, tokenizer, pause), samples)
+        return ValidationResult(_validate(cfg, module, data, tokenizer, pause), samples)
 
 
 def _samples(
@@ -305,7 +313,9 @@ def _samples(
         pause()
         part = indices[start : start + MONITOR_BATCH]
         cond = condition_of(model, data, part, tokenizer)
-        drawn.append(draw(model, cond, data.shape, seed=cfg.seed, indices=part, device=device))
+        drawn.append(
+            sample_images(model, cond, data.shape, seed=cfg.seed, indices=part, device=device)
+        )
     samples = torch.cat(drawn)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
     if distributed.rank() == 0:

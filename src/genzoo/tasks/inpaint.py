@@ -14,14 +14,14 @@ from genzoo.core.errors import Unsupported
 from genzoo.core.image import requantised, save_png, to_float, to_uint8
 from genzoo.core.noise import Noise
 from genzoo.core.region import Region
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
 from genzoo.run import cascade, devices, loading, scorers
 from genzoo.run.check import check_drawing, check_given, writable
-from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
-from genzoo.tasks.given import channels_first, open_mask, open_picture
+from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
+from genzoo.tasks.input_images import channels_first, open_mask, open_picture
 from genzoo.tasks.pictures import about_pictures
 from genzoo.tasks.sample import checked_label, condition
 from genzoo.text.stored import read_tokenizer
@@ -50,7 +50,7 @@ class Stage:
         Raises:
             Unsupported: if it cannot.
         """
-        if not isinstance(model, Glide) or not model.inpaint:
+        if not isinstance(model, Glide) or not model.inpainting:
             raise Unsupported(
                 f"{word} cannot redraw parts of images",
                 "train one that can: model=glide model.inpaint=true",
@@ -72,9 +72,9 @@ def run(cfg: DictConfig) -> dict[str, float]:
     enlarging = cascade.second_stage(cfg, checkpoint)
     if enlarging is not None:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
-    cut = say_cut(stages[0].tokenizer, prompt=prompt)
+    cut = report_truncation(stages[0].tokenizer, prompt=prompt)
     region = Region.around(picture, redraw, smallest=stages[-1].size)
-    say(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
+    status(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
     device = devices.device(cfg)
     guidance = scorers.build_guidance(cfg)
     say_cut_by_guide(guidance, [prompt])
@@ -87,7 +87,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             cond = condition(captions, stage.tokenizer, label=label).to(device)
             if drawn is not None:
                 cond = replace(cond, low_res=requantised(drawn))
-            drawn = stage.model.to(device).redraw(
+            drawn = stage.model.to(device).inpaint(
                 cond,
                 to_float(channels_first(square)).to(device).expand(cfg.count, -1, -1, -1),
                 torch.from_numpy(known).float().to(device).expand(cfg.count, 1, -1, -1),
@@ -108,5 +108,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
             **cascade.words(enlarging),
         }
         save_png(folder / f"{k:05d}.png", channels_first(whole), text=about | text)
-    say(f"{cfg.count} version{'s' * (cfg.count != 1)}: {folder}")
+    status(f"{cfg.count} version{'s' * (cfg.count != 1)}: {folder}")
     return {}

@@ -9,15 +9,15 @@ from omegaconf import DictConfig
 
 from genzoo.core.errors import UsageError
 from genzoo.core.image import to_float, to_uint8
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.models.base import End
+from genzoo.models.base import Endpoint
 from genzoo.run import devices
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
-from genzoo.tasks.captions import caption_of, say_cut
-from genzoo.tasks.given import open_square
+from genzoo.tasks.captions import caption_of, report_truncation
+from genzoo.tasks.input_images import open_square
+from genzoo.tasks.loaded_model import LoadedModel
 from genzoo.tasks.pictures import save_strip
-from genzoo.tasks.trained import Trained
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -33,7 +33,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_able(
         cfg,
         f"lead from one {'caption' if kind == 'captions' else 'picture'} to another",
-        lambda can: kind in can.between,
+        lambda can: kind in can.interpolate,
     )
     check_drawing(cfg)
     if kind == "images":
@@ -44,13 +44,13 @@ def run(cfg: DictConfig) -> dict[str, float]:
     prompt, end_prompt = (caption_of(cfg[key], key=key) for key in ("prompt", "end_prompt"))
     size = cfg.data.image_size
     given = [open_square(path, size) for path in (cfg.image, cfg.end) if path is not None]
-    trained = Trained.of(cfg)
+    trained = LoadedModel.of(cfg)
     # What only the first picture is said to show, the second one shows as well.
     captions = prompt, prompt if end_prompt is None else end_prompt
-    cut = say_cut(trained.tokenizer, prompt=prompt, end_prompt=end_prompt)
+    cut = report_truncation(trained.tokenizer, prompt=prompt, end_prompt=end_prompt)
     # Both ends have the noise of picture number 0: captions alone make the difference.
     start, end = (
-        End(
+        Endpoint(
             trained.condition(caption),
             trained.noise(0),
             to_float(given[k])[None].to(trained.device) if given else None,
@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         for k, caption in enumerate(captions)
     )
     with torch.no_grad(), devices.precision(cfg)():
-        way = trained.model.between(
+        way = trained.model.interpolate(
             start, end, trained.shape, cfg.steps, guidance=trained.guidance
         )
     images = [None if path is None else mentioned(path) for path in (cfg.image, cfg.end)]
@@ -71,5 +71,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
         after=given[1:],
         text=trained.about | cut | {name: str(value or "") for name, value in own.items()},
     )
-    say(f"{cfg.steps} steps: {folder / 'strip.png'}")
+    status(f"{cfg.steps} steps: {folder / 'strip.png'}")
     return {}

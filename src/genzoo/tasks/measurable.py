@@ -13,7 +13,7 @@ from genzoo.core.errors import UsageError
 from genzoo.core.types import Capabilities
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.metrics.domain import LEAST, check_classes
 from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.suite import too_few
@@ -47,7 +47,7 @@ def check_measurable(cfg: DictConfig, data: TextImageData) -> None:
 def _name(metrics: Iterable[str], why: str) -> None:
     names = ", ".join(metrics)
     if names:
-        say(f"  not measured: {names} ({why})")
+        status(f"  not measured: {names} ({why})")
 
 
 def _of_held_out(can: Capabilities) -> list[str]:

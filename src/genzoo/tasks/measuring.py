@@ -12,7 +12,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo.contrastive.matcher import Matcher
+from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.image import to_float
 from genzoo.core.noise import Noise, split_seed
 from genzoo.core.precision import exact
@@ -32,7 +32,7 @@ from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.run import build, devices, scorers
-from genzoo.tasks.pictures import condition_of, draw
+from genzoo.tasks.pictures import condition_of, sample_images
 from genzoo.text.tokenizer import Tokenizer
 
 Entry = dict[str, Any]  # value, spread, better, stamp
@@ -124,7 +124,7 @@ def measure_samples(
             cond = condition_of(model, data, shown(numbers), tokenizer)
             begin = time.perf_counter()
             with devices.precision(cfg)():
-                images = draw(
+                images = sample_images(
                     model,
                     cond,
                     data.shape,
@@ -142,7 +142,9 @@ def measure_samples(
                 measure.update(measure.extractor(images), index)
             if captions is not None:
                 own, others = shown(numbers), shown(i + 1 for i in numbers)
-                captions.update(images, data.facts(own), data.facts(others))
+                captions.update(
+                    images, data.caption_attributes(own), data.caption_attributes(others)
+                )
             if score is not None:
                 score.update(images, cond.caption, index)
             progress.at(start + len(numbers))
@@ -187,7 +189,7 @@ def caption_entries(
     }
 
 
-def clip_score(cfg: DictConfig) -> tuple[CLIPScore, Matcher] | None:
+def clip_score(cfg: DictConfig) -> tuple[CLIPScore, ImageTextModel] | None:
     """The measure and its CLIP, where one is named.
 
     Raises:
@@ -195,24 +197,29 @@ def clip_score(cfg: DictConfig) -> tuple[CLIPScore, Matcher] | None:
     """
     if cfg.metrics.clip is None:
         return None
-    matcher = scorers.build_matcher(cfg.metrics.clip, cfg)
+    image_text = scorers.build_image_text_model(cfg.metrics.clip, cfg)
 
     @torch.no_grad()
     def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
         device = devices.device(cfg)
         with exact(device):
-            seen = matcher.of_images(to_float(images).to(device))
-            return (seen * matcher.of_captions(captions)).sum(dim=1)
+            seen = image_text.encode_image(to_float(images).to(device))
+            return (seen * image_text.encode_text(captions)).sum(dim=1)
 
-    return CLIPScore(similarity, matcher.cut), matcher
+    return CLIPScore(similarity, image_text.is_truncated), image_text
 
 
 def clip_entries(
-    cfg: DictConfig, data: TextImageData, score: CLIPScore, matcher: Matcher, *, real: int
+    cfg: DictConfig,
+    data: TextImageData,
+    score: CLIPScore,
+    image_text: ImageTextModel,
+    *,
+    real: int,
 ) -> dict[str, Entry]:
     """How well samples go with their captions, with the stamp of the CLIP that says so."""
     about = {
-        **matcher.about,
+        **image_text.about,
         "long_captions": f"cut, {100 * score.cut_share():.3g} % of them",
         **asdict(origin(cfg, data, real=real)),
         "version": provenance.software()["version"],
@@ -270,7 +277,7 @@ def held_out(
         if can.reconstruct:
             rebuilt = model.reconstruct(batch.image, batch.condition)
             errors.append((rebuilt - batch.image).square().flatten(1).mean(1).double().cpu())
-    recognised = model.recognised(
+    scoring_metrics = model.scoring_metrics(
         (batch, Noise.of(cfg.seed, batch.index, "recognition", device=device))
         for batch in batches()
     )
@@ -304,7 +311,7 @@ def held_out(
             "better": "higher",
             "stamp": {"metric": "reconstruction_psnr", "unit": "dB", **common},
         }
-    for name, right in recognised.items():
+    for name, right in scoring_metrics.items():
         entries[name] = {
             "value": float(right.double().mean()),
             "spread": None,

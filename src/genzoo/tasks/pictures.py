@@ -16,7 +16,7 @@ from genzoo.core.image import grid, save_png, to_float, to_uint8
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
 from genzoo.data.dataset import TextImageData
-from genzoo.models.base import End, GenerativeModel, identity
+from genzoo.models.base import Endpoint, GenerativeModel, identity
 from genzoo.run import devices, scorers
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.weights.checkpoint import Checkpoint
@@ -41,7 +41,7 @@ def condition_of(
     return cond
 
 
-def draw(
+def sample_images(
     model: GenerativeModel,
     cond: Condition,
     shape: tuple[int, int, int],
@@ -89,7 +89,7 @@ def write_gallery(
     indices = [index for indices in chosen.values() for index in indices]
     cond = condition_of(model, data, indices, tokenizer)
     real = data.images(indices)
-    samples = draw(
+    samples = sample_images(
         model, cond, data.shape, seed=seed, indices=indices, device=device, guidance=guidance
     )
     rebuilt = None
@@ -114,7 +114,7 @@ def write_gallery(
         items.append(item)
     strip = None
     held_out = slice(len(chosen["validation"]) if len(chosen["validation"]) > 1 else None)
-    if model.capabilities.between and len(indices[held_out]) > 1:
+    if model.capabilities.interpolate and len(indices[held_out]) > 1:
         strip = "interpolation.png"
         noise = Noise.of(seed, indices, "sample", device=device)
         picture = _interpolation(
@@ -150,16 +150,16 @@ def _interpolation(
     guided as the samples are. There are as many rows as there are pairs, at most `rows`.
     """
     rows = min(rows, len(real) // 2)
-    given = "images" in model.capabilities.between
+    given = "images" in model.capabilities.interpolate
     pixels = to_float(real).to(device)
     start, end = (
-        End(cond[part].to(device), noise[part], pixels[part] if given else None)
+        Endpoint(cond[part].to(device), noise[part], pixels[part] if given else None)
         for part in (slice(0, 2 * rows, 2), slice(1, 2 * rows, 2))
     )
     shape = (real.shape[1], real.shape[2], real.shape[3])
     with torch.no_grad():
-        steered = identity if given else guidance
-        ways = to_uint8(model.between(start, end, shape, STEPS, guidance=steered)).cpu()
+        guided = identity if given else guidance
+        ways = to_uint8(model.interpolate(start, end, shape, STEPS, guidance=guided)).cpu()
     if given:
         ways = torch.cat([real[0 : 2 * rows : 2, None], ways, real[1 : 2 * rows : 2, None]], dim=1)
     return grid(ways.flatten(0, 1), columns=ways.shape[1])

@@ -17,12 +17,12 @@ from genzoo.core.errors import UsageError
 from genzoo.core.image import save_png, to_float
 from genzoo.core.noise import split_seed
 from genzoo.core.types import Condition
-from genzoo.machine.console import Progress, say
+from genzoo.machine.console import Progress, status
 from genzoo.models.base import GenerativeModel
 from genzoo.run import build, cascade, devices, loading, scorers
 from genzoo.run.check import check_drawing, writable
-from genzoo.tasks.captions import captions_of, say_cut, say_cut_by_guide
-from genzoo.tasks.pictures import about_pictures, draw, save_grid
+from genzoo.tasks.captions import captions_of, report_truncation, say_cut_by_guide
+from genzoo.tasks.pictures import about_pictures, sample_images, save_grid
 from genzoo.text.length import tokens_cut
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
@@ -45,12 +45,12 @@ def run(cfg: DictConfig) -> dict[str, float]:
     captions = _captions(cfg)
     cut = tokens_cut(captions, tokenizer)
     if model.reads_captions:
-        say_cut(tokenizer, prompt=captions[: cfg.count])
+        report_truncation(tokenizer, prompt=captions[: cfg.count])
     elif cfg.prompt is not None:
-        say(f"model={cfg.model.name} reads no captions: prompt= changes nothing")
+        status(f"model={cfg.model.name} reads no captions: prompt= changes nothing")
     say_cut_by_guide(guidance, captions[: cfg.count])
     if larger is not None and larger.tokenizer.context < tokenizer.context:
-        say_cut(larger.tokenizer, **{KEY: captions[: cfg.count]})
+        report_truncation(larger.tokenizer, **{KEY: captions[: cfg.count]})
     size = checkpoint.config["data"]["image_size"]
     pictures, begin = [], time.perf_counter()
     with Progress("drawing", cfg.count) as progress, devices.precision(cfg)():
@@ -58,7 +58,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             numbers = list(range(start, min(start + cfg.batch, cfg.count)))
             own = [captions[i % len(captions)] for i in numbers]
             cond = condition(own, tokenizer, label=label)
-            drawn = draw(
+            drawn = sample_images(
                 model,
                 cond,
                 (3, size, size),
@@ -85,7 +85,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         save_png(folder / f"{i:05d}.png", image, text=about | text)
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
     save_grid(folder / "grid.png", images, columns=columns)
-    say(
+    status(
         f"{cfg.count} picture{'s' * (cfg.count != 1)}, {seconds:.3g} s each: {folder / 'grid.png'}"
     )
     return {"seconds_per_image": seconds}
@@ -104,7 +104,7 @@ class _SecondStage:
     def enlarged(self, small: Tensor, cond: Condition, *, seed: int, indices: list[int]) -> Tensor:
         """8-bit images and their captions to larger 8-bit images."""
         own = condition(list(cond.caption), self.tokenizer)
-        return draw(
+        return sample_images(
             self.model,
             replace(own, low_res=to_float(small)),
             (3, self.size, self.size),
@@ -121,7 +121,7 @@ def _captions(cfg: DictConfig) -> list[str]:
         return [data.captions[int(i)] for i in data.split("validation")]
     captions = captions_of(cfg.prompt, key="prompt")
     if len(captions) > cfg.count:
-        say(f"count={cfg.count} draws the first {cfg.count} of {len(captions):,} captions")
+        status(f"count={cfg.count} draws the first {cfg.count} of {len(captions):,} captions")
     return captions
 
 

@@ -8,29 +8,29 @@ import torch
 from omegaconf import DictConfig
 
 from genzoo.core.image import to_float, to_uint8
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run import devices
 from genzoo.run.check import check_able, check_drawing, check_given, writable
-from genzoo.tasks.captions import caption_of, say_cut
-from genzoo.tasks.given import open_square
+from genzoo.tasks.captions import caption_of, report_truncation
+from genzoo.tasks.input_images import open_square
+from genzoo.tasks.loaded_model import LoadedModel
 from genzoo.tasks.pictures import save_strip
-from genzoo.tasks.trained import Trained
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """Write the pictures of the way, and a strip that begins with the given one."""
     folder = Path(cfg.run.folder) / "textdiff"
     writable(folder)
-    check_able(cfg, "change a picture by captions", lambda can: can.textdiff)
+    check_able(cfg, "change a picture by captions", lambda can: can.text_diff)
     check_drawing(cfg)
     check_given(cfg, image="a.png", source='"a red heart"', target='"a blue heart"')
     source, target = (caption_of(cfg[key], key=key) for key in ("source", "target"))
     given = open_square(cfg.image, cfg.data.image_size)
-    trained = Trained.of(cfg)
-    cut = say_cut(trained.tokenizer, source=source, target=target)
+    trained = LoadedModel.of(cfg)
+    cut = report_truncation(trained.tokenizer, source=source, target=target)
     with torch.no_grad(), devices.precision(cfg)():
-        way = trained.model.textdiff(
+        way = trained.model.text_diff(
             to_float(given)[None].to(trained.device),
             trained.condition(source),
             trained.condition(target),
@@ -47,5 +47,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
         before=[given],
         text=trained.about | cut | {name: str(value) for name, value in own.items()},
     )
-    say(f"{cfg.steps} steps: {folder / 'strip.png'}")
+    status(f"{cfg.steps} steps: {folder / 'strip.png'}")
     return {}

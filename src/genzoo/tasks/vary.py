@@ -9,21 +9,21 @@ import torch
 from omegaconf import DictConfig
 
 from genzoo.core.image import save_png, to_float, to_uint8
-from genzoo.machine.console import Progress, say
+from genzoo.machine.console import Progress, status
 from genzoo.machine.redaction import mentioned
 from genzoo.run import devices
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
-from genzoo.tasks.captions import caption_of, say_cut, say_cut_by_guide
-from genzoo.tasks.given import open_square
+from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
+from genzoo.tasks.input_images import open_square
+from genzoo.tasks.loaded_model import LoadedModel
 from genzoo.tasks.pictures import save_grid
-from genzoo.tasks.trained import Trained
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
     """Write `count` versions, and a grid of them that begins with the picture itself."""
     folder = Path(cfg.run.folder) / "versions"
     writable(folder)
-    check_able(cfg, "draw versions of a picture", lambda can: can.vary)
+    check_able(cfg, "draw versions of a picture", lambda can: can.variations)
     check_drawing(cfg)
     check_given(cfg, image="a.png")
     if cfg.guidance.name == "classifier":  # towards what?
@@ -31,15 +31,15 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_captions(cfg, "prompt")
     prompt = caption_of(cfg.prompt, key="prompt")
     given = open_square(cfg.image, cfg.data.image_size)
-    trained = Trained.of(cfg)
-    cut = say_cut(trained.tokenizer, prompt=prompt)
+    trained = LoadedModel.of(cfg)
+    cut = report_truncation(trained.tokenizer, prompt=prompt)
     say_cut_by_guide(trained.guidance, [prompt or ""])
     pictures = []
     computing = devices.precision(cfg)()
     with Progress("drawing", cfg.count) as progress, torch.no_grad(), computing:
         for start in range(0, cfg.count, cfg.batch):
             numbers = range(start, min(start + cfg.batch, cfg.count))
-            versions = trained.model.vary(
+            versions = trained.model.variations(
                 to_float(given).to(trained.device).expand(len(numbers), -1, -1, -1),
                 trained.condition(prompt, len(numbers)),
                 strength=float(cfg.strength),
@@ -61,5 +61,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
     shown = torch.cat([given[None], images])
     save_grid(folder / "grid.png", shown, columns=math.ceil(math.sqrt(len(shown))))
     said = f"{cfg.count} version{'s' * (cfg.count != 1)}"
-    say(f"{said}, after the picture itself: {folder / 'grid.png'}")
+    status(f"{said}, after the picture itself: {folder / 'grid.png'}")
     return {}

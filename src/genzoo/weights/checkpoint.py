@@ -23,7 +23,7 @@ from genzoo.config.renamed import with_new_names
 from genzoo.core.errors import UsageError
 from genzoo.machine import redaction
 from genzoo.weights import exported, released, saved
-from genzoo.weights.content import content_of
+from genzoo.weights.content import read_content
 
 FORMAT = 1
 LAST = paths.LAST
@@ -143,7 +143,7 @@ def read(path: Path) -> Checkpoint:
         GenzooError: for a damaged file.
         UsageError: for a file of another kind or a newer format.
     """
-    content = content_of(path)
+    content = read_content(path)
     about = _about(content, path)
     theirs = released.format_of(content)
     if theirs is not None:
@@ -168,7 +168,7 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
 
 def configuration(path: Path) -> dict[str, Any]:
     """The configuration in a checkpoint alone, without converting anything; raises as `read`."""
-    config: dict[str, Any] = _about(content_of(path), path)["config"]
+    config: dict[str, Any] = _about(read_content(path), path)["config"]
     return config
 
 

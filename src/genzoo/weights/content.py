@@ -59,7 +59,7 @@ def may_hold_weights(path: Path) -> bool:
         return False
 
 
-def content_of(path: Path) -> Any:
+def read_content(path: Path) -> Any:
     """Whatever plain data and tensors lie in a file, whoever wrote it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""OpenAI's noise-aware CLIP of GLIDE, and whatever was fine-tuned from it, as a `Matcher`.
+"""OpenAI's noise-aware CLIP of GLIDE, and whatever was fine-tuned from it, as an `ImageTextModel`.
 
 Image and text encoder lie in a file each, which are told apart by their content. Both state dicts
 carry neither sizes nor the temperature: these are those of the reference's config.yaml. Nothing
@@ -26,10 +26,10 @@ from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.cache import cache_home
 from genzoo.diffusion.process import Discrete
 from genzoo.machine.download import SCHEMES, TYPED, fetch, sha256_of
-from genzoo.models.clip import CLIP, CLIPMatcher
+from genzoo.models.clip import CLIP, CLIPWithTokenizer
 from genzoo.text.clip_bpe import CLIPTokenizer, check_packages
 from genzoo.weights import openai_glide
-from genzoo.weights.content import content_of, may_hold_weights
+from genzoo.weights.content import may_hold_weights, read_content
 from genzoo.weights.convert import clip
 from genzoo.weights.convert.clip import KEYS
 from genzoo.weights.names import OPENAI
@@ -179,17 +179,19 @@ def holds_weights(folder: Path) -> bool:
 def kind_of(file: Path) -> str | None:
     """Which encoder a file holds, `image` or `text`; None for anything else."""
     try:
-        return openai_glide.half_of(content_of(file))
+        return openai_glide.half_of(read_content(file))
     except GenzooError:
         return None
 
 
-def matcher(weights_dir: str | Path | None, *, address: str = openai_glide.WEIGHTS) -> CLIPMatcher:
+def image_text(
+    weights_dir: str | Path | None, *, address: str = openai_glide.WEIGHTS
+) -> CLIPWithTokenizer:
     """The released CLIP, ready to judge; arguments and errors as of `published` and `load`."""
     return load(published(weights_dir, address=address))
 
 
-def load(files: Files) -> CLIPMatcher:
+def load(files: Files) -> CLIPWithTokenizer:
     """The CLIP of two files with its tokenizer, on the CPU.
 
     Raises:
@@ -204,7 +206,7 @@ def load(files: Files) -> CLIPMatcher:
     model.image, model.text = encoders.image, encoders.text
     model.log_scale = nn.Parameter(torch.tensor([math.log(CONFIG["logit_scale"])]))
     model.eval().requires_grad_(False)
-    return CLIPMatcher(model, tokenizer(files.text.parent), files.name, files.sha256)
+    return CLIPWithTokenizer(model, tokenizer(files.text.parent), files.name, files.sha256)
 
 
 def about(files: Files) -> dict[str, Any]:
@@ -292,7 +294,7 @@ def _by_kind(folder: Path) -> dict[str, list[Path]]:
 
 def _state(file: Path, kind: str) -> dict[str, Tensor]:
     """The state dict of the encoder that a file should hold."""
-    content = content_of(file)
+    content = read_content(file)
     state = openai_glide.unwrapped(content, KEYS[kind])
     if state is not None:
         return state

@@ -163,7 +163,7 @@ def file_of(name: str, folder: str | Path | None, *, address: str = WEIGHTS) -> 
 
 def detects(content: object) -> bool:
     """Whether a file's content is a state dict of the reference's."""
-    return recognised(content) is not None
+    return glide_state_dict(content) is not None
 
 
 def about_of(content: object, path: Path) -> dict[str, Any]:
@@ -178,12 +178,12 @@ def weights_of(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _state(content: object) -> dict[str, Tensor]:
-    state = recognised(content)
+    state = glide_state_dict(content)
     assert state is not None
     return state
 
 
-def recognised(content: object) -> dict[str, Tensor] | None:
+def glide_state_dict(content: object) -> dict[str, Tensor] | None:
     """The reference's state dict in a file's content, if that is what it holds."""
     return unwrapped(content, FIRST)
 

@@ -1,4 +1,4 @@
-"""CLIPs of the package open_clip as a `Matcher`: `open_clip/<model>/<pretrained tag or file>`.
+"""CLIPs of the package open_clip: `open_clip/<model>/<pretrained tag or file>`.
 
 They read clean images alone. The package is optional, and brings and fetches its own weights.
 
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genzoo.core.errors import GenzooError, Unsupported, UsageError
-from genzoo.diffusion.schedule import Level
+from genzoo.diffusion.schedule import NoiseLevel
 from genzoo.weights.names import OPEN_CLIP as PREFIX
 
 PACKAGE = "open_clip"
@@ -29,8 +29,8 @@ EXAMPLE = "open_clip/ViT-B-32/laion2b_s34b_b79k"
 
 
 @dataclass(frozen=True)
-class OpenCLIPMatcher:
-    """A `Matcher` of one of the package's models.
+class OpenCLIPWithTokenizer:
+    """An `ImageTextModel` of one of the package's models.
 
     Attributes:
         model: the package's, in evaluation mode.
@@ -82,15 +82,15 @@ class OpenCLIPMatcher:
         scale: Any = self.model.logit_scale
         return float(scale.detach().exp())
 
-    def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
+    def encode_text(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
         """Unit vectors; a caption that is too long is cut."""
         model: Any = self.model
         with torch.no_grad():
             tokens = self.tokenize(list(captions)).to(model.logit_scale.device)
             return F.normalize(model.encode_text(tokens).float(), dim=-1)
 
-    def of_images(
-        self, images: Float[Tensor, "b c h w"], level: Level | None = None
+    def encode_image(
+        self, images: Float[Tensor, "b c h w"], level: NoiseLevel | None = None
     ) -> Float[Tensor, "b k"]:
         """Unit vectors of images in [-1, 1], resized to the model's size.
 
@@ -113,12 +113,12 @@ class OpenCLIPMatcher:
         model: Any = self.model
         return F.normalize(model.encode_image(((images + 1) / 2 - mean) / std).float(), dim=-1)
 
-    def to(self, device: torch.device | str) -> OpenCLIPMatcher:
+    def to(self, device: torch.device | str) -> OpenCLIPWithTokenizer:
         """Itself, on another device."""
         self.model.to(device)
         return self
 
-    def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
+    def is_truncated(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
         """Which captions are too long to be read whole.
 
         A caption that is cut ends in the end token where a longer context has one of its own.
@@ -149,7 +149,7 @@ def check(word: str) -> None:
         raise UsageError(f"{word} needs the package open_clip", "pip install 'genzoo[open-clip]'")
 
 
-def load(word: str) -> OpenCLIPMatcher:
+def load(word: str) -> OpenCLIPWithTokenizer:
     """The model that a word names, on the CPU; the package fetches weights that it lacks.
 
     Raises:
@@ -162,7 +162,7 @@ def load(word: str) -> OpenCLIPMatcher:
 
 
 @lru_cache(maxsize=2)  # for guidance and for the score; hashing and loading take seconds
-def _loaded(word: str, changed: int | None) -> OpenCLIPMatcher:
+def _loaded(word: str, changed: int | None) -> OpenCLIPWithTokenizer:
     import open_clip
 
     name, weights = _parts(word)
@@ -191,7 +191,7 @@ def _loaded(word: str, changed: int | None) -> OpenCLIPMatcher:
             "fetch the weights elsewhere and name the file: open_clip/<model>/<file>",
         ) from error
     model.eval().requires_grad_(False)
-    return OpenCLIPMatcher(model, tokenizer, int(tokenizer.context_length), word)
+    return OpenCLIPWithTokenizer(model, tokenizer, int(tokenizer.context_length), word)
 
 
 def _parts(word: str) -> tuple[str, str]:

@@ -23,7 +23,7 @@ from genzoo.config.merge import FROM_CHECKPOINT, Admitted
 from genzoo.config.paths import config_dirs
 from genzoo.config.values import wrapped
 from genzoo.core.errors import UsageError
-from genzoo.machine.console import say
+from genzoo.machine.console import status
 from genzoo.weights.names import FETCHED, FOR_GUIDANCE
 
 # Where a saved configuration names a class, and the group of files that say which there are.
@@ -157,7 +157,7 @@ def _written_elsewhere(kept: dict[str, Any], typed: Mapping[str, str]) -> dict[s
         return kept
     cache_folder = kept["data"].get("cache")
     if cache_folder is not None and "data.cache" not in typed:
-        say(f"the data.cache={cache_folder!r} of the checkpoint is not used; type it to use it")
+        status(f"the data.cache={cache_folder!r} of the checkpoint is not used; type it to use it")
     return {**kept, "data": {**kept["data"], "cache": None}}
 
 

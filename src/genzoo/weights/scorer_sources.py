@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from genzoo.contrastive.matcher import Matcher
+from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.errors import UsageError
 from genzoo.weights import openai_clip, openclip
 from genzoo.weights.names import RELEASED
@@ -34,7 +34,7 @@ class ScorerSource(Protocol):
             GenzooError: where it cannot be fetched.
         """
 
-    def load(self, word: str, *, weights_dir: str | Path | None) -> Matcher:
+    def load(self, word: str, *, weights_dir: str | Path | None) -> ImageTextModel:
         """The scorer on the CPU; raises as `find`."""
 
     def sha256(self, word: str, *, weights_dir: str | Path | None) -> str:
@@ -55,7 +55,7 @@ class OpenCLIP:
         openclip.check(word)
         return word
 
-    def load(self, word: str, *, weights_dir: str | Path | None) -> Matcher:
+    def load(self, word: str, *, weights_dir: str | Path | None) -> ImageTextModel:
         """The package's model."""
         return openclip.load(word)
 
@@ -78,7 +78,7 @@ class OpenAICLIP:
         openai_clip.vocabulary(openai_clip.pair(word, weights_dir).text.parent)
         return word if word in RELEASED else str(Path(word).expanduser().resolve())
 
-    def load(self, word: str, *, weights_dir: str | Path | None) -> Matcher:
+    def load(self, word: str, *, weights_dir: str | Path | None) -> ImageTextModel:
         """The CLIP of the two files."""
         return openai_clip.load(openai_clip.pair(word, weights_dir))
 

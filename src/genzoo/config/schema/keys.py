@@ -28,7 +28,9 @@ POSITIVE = number(above=0)
 CAPTION = text("a caption", empty=True) | NULL
 PATH = text("a path")
 NAME = text("a name")
-STEPS = r"fast27|ddim[1-9]\d*|[2-9]|[1-9]\d+|[1-9]\d*(,[1-9]\d*)+"  # see diffusion.schedule.spaced
+STEPS = (
+    r"fast27|ddim[1-9]\d*|[2-9]|[1-9]\d+|[1-9]\d*(,[1-9]\d*)+"  # see diffusion.schedule.respace
+)
 
 
 def _whole_or_reciprocal(value: float) -> bool:

@@ -19,7 +19,7 @@ from genzoo.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedModel:
     """A model where it computes.
 
     Attributes:
@@ -41,7 +41,7 @@ class Trained:
     about: dict[str, str]
 
     @classmethod
-    def of(cls, cfg: DictConfig) -> Trained:
+    def of(cls, cfg: DictConfig) -> LoadedModel:
         """The model of a checkpoint.
 
         Raises:
@@ -56,7 +56,7 @@ class Trained:
             checkpoint.config["data"]["image_size"],
             cfg.seed,
             device,
-            about_pictures(cfg, model, checkpoint, sampler=model.retracing),
+            about_pictures(cfg, model, checkpoint, sampler=model.inversion_sampler),
         )
 
     @property

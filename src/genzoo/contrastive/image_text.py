@@ -15,13 +15,13 @@ from torch import Tensor
 
 from genzoo.core.errors import UsageError
 from genzoo.core.types import Condition
-from genzoo.diffusion.schedule import Level
+from genzoo.diffusion.schedule import NoiseLevel
 
 Images = Float[Tensor, "b c h w"]
 
 
 @runtime_checkable
-class Matcher(Protocol):
+class ImageTextModel(Protocol):
     """A CLIP with its tokenizer."""
 
     @property
@@ -40,10 +40,12 @@ class Matcher(Protocol):
     def scale(self) -> float:
         """The inverse temperature that it was trained with."""
 
-    def of_captions(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
+    def encode_text(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
         """Unit vectors; a caption that is too long is cut."""
 
-    def of_images(self, images: Images, level: Level | None = None) -> Float[Tensor, "b k"]:
+    def encode_image(
+        self, images: Images, level: NoiseLevel | None = None
+    ) -> Float[Tensor, "b k"]:
         """Unit vectors of images in [-1, 1], or of x_t if the matcher is noise-aware.
 
         Gradients find their way back to the images.
@@ -53,10 +55,10 @@ class Matcher(Protocol):
             level: how noisy they are; None for clean ones.
         """
 
-    def to(self, device: torch.device | str) -> Matcher:
+    def to(self, device: torch.device | str) -> ImageTextModel:
         """Itself, on another device."""
 
-    def cut(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
+    def is_truncated(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
         """Which captions are too long to be read whole."""
 
 
@@ -65,35 +67,37 @@ class CLIPScorer:
     """CLIP as the classifier of classifier guidance (GLIDE, arXiv 2112.10741, section 2.4).
 
     Attributes:
-        matcher: whose similarity is made larger; a noise-aware one's of x_t, any other's of the
+        image_text: whose similarity is made larger; a noise-aware one's of x_t, any other's of the
             estimate of the image.
     """
 
     kind: ClassVar[str] = "clip"
-    matcher: Matcher
+    image_text: ImageTextModel
 
     @property
     def noise_aware(self) -> bool:
         """Whether it judges x_t, rather than the image that is expected of it."""
-        return self.matcher.noise_aware
+        return self.image_text.noise_aware
 
-    def towards(self, cond: Condition) -> Callable[[Images, Level], Float[Tensor, " b"]]:
+    def log_likelihood(
+        self, cond: Condition
+    ) -> Callable[[Images, NoiseLevel], Float[Tensor, " b"]]:
         """The scaled similarity to each caption, whose vectors are made once."""
-        texts = self.matcher.of_captions(cond.caption)
+        texts = self.image_text.encode_text(cond.caption)
 
-        def similarity(images: Images, level: Level) -> Float[Tensor, " b"]:
-            seen = self.matcher.of_images(images, level if self.noise_aware else None)
-            return self.matcher.scale * (seen * texts).sum(dim=1)
+        def similarity(images: Images, level: NoiseLevel) -> Float[Tensor, " b"]:
+            seen = self.image_text.encode_image(images, level if self.noise_aware else None)
+            return self.image_text.scale * (seen * texts).sum(dim=1)
 
         return similarity
 
 
 def as_scorer(found: object) -> object:
     """What guides: a matcher by its similarity, anything else by itself."""
-    return CLIPScorer(found) if isinstance(found, Matcher) else found
+    return CLIPScorer(found) if isinstance(found, ImageTextModel) else found
 
 
-def as_matcher(found: object, *, word: str) -> Matcher:
+def as_image_text_model(found: object, *, word: str) -> ImageTextModel:
     """What compares captions and images.
 
     Args:
@@ -103,7 +107,7 @@ def as_matcher(found: object, *, word: str) -> Matcher:
     Raises:
         UsageError: for one that does not.
     """
-    if not isinstance(found, Matcher):
+    if not isinstance(found, ImageTextModel):
         raise UsageError(
             f"{word} is no CLIP but a {type(found).__name__}",
             "name another, or train one: model=clip",

@@ -16,21 +16,21 @@ from torch import Tensor
 
 from genzoo.core.precision import unscaled
 from genzoo.diffusion.predict import Denoiser, Images, Prediction
-from genzoo.diffusion.schedule import Level, Schedule
+from genzoo.diffusion.schedule import NoiseLevel, Schedule
 
-LogLikelihood = Callable[[Images, Level], Float[Tensor, " b"]]
+LogLikelihood = Callable[[Images, NoiseLevel], Float[Tensor, " b"]]
 
 
 @runtime_checkable
-class Pair(Denoiser, Protocol):
+class ConditionalDenoiser(Denoiser, Protocol):
     """A denoiser that also answers without its condition."""
 
-    def both(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
+    def with_and_without_condition(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
         """With the condition and without it, by one evaluation of the network."""
 
 
 def classifier_free(
-    denoise: Pair,
+    denoise: ConditionalDenoiser,
     *,
     scale: float,
     schedule: Schedule,
@@ -51,20 +51,20 @@ def classifier_free(
     def guided(x_t: Images, step: int) -> Prediction:
         if not interval[0] <= schedule.share[step] <= interval[1]:
             return denoise(x_t, step)
-        c, u = denoise.both(x_t, step)
+        c, u = denoise.with_and_without_condition(x_t, step)
         return c.with_x0(u.x0 + scale * (c.x0 - u.x0))
 
     return guided
 
 
-def clamped(denoise: Denoiser) -> Denoiser:
+def static_threshold(denoise: Denoiser) -> Denoiser:
     """Images confined to [-1, 1]."""
 
-    def confined(x_t: Images, step: int) -> Prediction:
+    def thresholded(x_t: Images, step: int) -> Prediction:
         prediction = denoise(x_t, step)
         return prediction.with_x0(prediction.x0.clamp(-1, 1))
 
-    return confined
+    return thresholded
 
 
 def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
@@ -73,17 +73,17 @@ def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
     arXiv 2205.11487.
     """
 
-    def confined(x_t: Images, step: int) -> Prediction:
+    def thresholded(x_t: Images, step: int) -> Prediction:
         prediction = denoise(x_t, step)
         sizes = prediction.x0.abs().flatten(1).float()
         limit = sizes.quantile(quantile, dim=1).clamp(min=1.0).view(-1, 1, 1, 1)
         limit = limit.to(x_t.dtype)
         return prediction.with_x0(prediction.x0.clamp(-limit, limit) / limit)
 
-    return confined
+    return thresholded
 
 
-def known_region(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]) -> Denoiser:
+def inpainting(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]) -> Denoiser:
     """The known part of an image put in its place; `mask` is 1 where it is known."""
 
     def filled(x_t: Images, step: int) -> Prediction:
@@ -93,7 +93,7 @@ def known_region(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h
     return filled
 
 
-def scored(
+def score_guidance(
     denoise: Denoiser, *, likelihood: LogLikelihood, noise_aware: bool, schedule: Schedule
 ) -> Denoiser:
     """A likelihood's gradient with respect to x_t, which each sampler adds in its own way.
