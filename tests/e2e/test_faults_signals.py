@@ -20,7 +20,7 @@ from genzoo.lit.module import GenerativeModule
 from genzoo.lit.writing import WriteError
 from genzoo.machine.signals import ECHO
 from genzoo.models.ae import Autoencoder
-from genzoo.tasks import fit
+from genzoo.tasks import fit, validation
 from tests.shell import Command, Result
 
 Run = Callable[..., tuple[int, str, str]]
@@ -33,7 +33,7 @@ VAE = (*FAMILIES["vae"], *SMALL, "budget.images=96", "trainer.log_images=16",
 def training(genzoo: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A VAE's training without the evaluation after it."""
     monkeypatch.setattr(fit, "evaluate", lambda *_, **__: {})
-    monkeypatch.setattr(fit, "MONITOR_SAMPLES", 4)
+    monkeypatch.setattr(validation, "MONITOR_SAMPLES", 4)
     return lambda *arguments: genzoo(*VAE, *arguments)
 
 
@@ -91,8 +91,8 @@ def fail(error: Exception) -> Callable[[], None]:
 # the checkpoint counts afterwards. Batches of 8; a look after 32, 64 and 96 images.
 MOMENTS = {
     "training": (GenerativeModule, "training_step", 5, 40),
-    "looking": (fit, "_samples", 2, 64),
-    "looking for the last time": (fit, "_samples", 3, 96),
+    "looking": (validation, "_samples", 2, 64),
+    "looking for the last time": (validation, "_samples", 3, 96),
     "saving": (writing, "_save", 1, 96),
 }
 
@@ -121,7 +121,11 @@ def test_the_checkpoint_is_written_before_anything_slow(
 ) -> None:
     """No look at the step that would have had one; what drawing needs comes after the file."""
     events: list[str] = []
-    for where, name in ((fit, "_look"), (writing, "_save"), (Autoencoder, "fit_sampling_prior")):
+    for where, name in (
+        (validation, "look"),
+        (writing, "_save"),
+        (Autoencoder, "fit_sampling_prior"),
+    ):
         function = getattr(where, name)
         monkeypatch.setattr(
             where,
@@ -163,7 +167,7 @@ FAILURES = {
     "data": (TextImageData, "batch", RuntimeError("the disk of the data is gone"), 6),
     "memory": (GenerativeModule, "training_step", MemoryError("no memory"), 4),
     "curves": (callbacks.CurveLogger, "_point", OSError("no room for curves"), 2),
-    "looking": (fit, "_samples", RuntimeError("drawing failed"), 1),
+    "looking": (validation, "_samples", RuntimeError("drawing failed"), 1),
 }
 
 
@@ -229,7 +233,7 @@ def test_an_autoencoder_that_is_rescued_can_draw(
     assert fitted(tmp_path / "whole")
     for at in (3, 1):
         with monkeypatch.context() as patched:
-            once(patched, fit, "_samples", fail(RuntimeError("drawing failed")), at=at)
+            once(patched, validation, "_samples", fail(RuntimeError("drawing failed")), at=at)
             assert training(*own)[0] == 1
         assert images(tmp_path / "a") == 96
         assert fitted(tmp_path / "a")
@@ -246,7 +250,7 @@ def test_what_a_kill_left_without_its_fit_gets_it_where_no_step_is_left(
         patched.setattr(
             Autoencoder, "fit_sampling_prior", lambda *_: fail(RuntimeError("no fit"))()
         )
-        once(patched, fit, "_samples", fail(RuntimeError("drawing failed")), at=3)
+        once(patched, validation, "_samples", fail(RuntimeError("drawing failed")), at=3)
         status, out, error = training(*own)
     assert (status, error.count("drawing failed")) == (1, 1)
     assert "saved as it was after 96 images" in out
@@ -260,11 +264,11 @@ def test_a_signal_in_an_owed_look_leaves_a_checkpoint_in_a_new_folder(
     training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with monkeypatch.context() as patched:
-        once(patched, fit, "_samples", send(signal.SIGTERM), at=1)
+        once(patched, validation, "_samples", send(signal.SIGTERM), at=1)
         assert training("hydra.run.dir=a")[0] == 143
     assert images(tmp_path / "a") == 32
     with monkeypatch.context() as patched:
-        once(patched, fit, "_samples", send(signal.SIGINT), at=1)
+        once(patched, validation, "_samples", send(signal.SIGINT), at=1)
         status, out, _ = training("checkpoint=a", "hydra.run.dir=b")
     assert status == 130
     assert f"continue with checkpoint={tmp_path / 'b'}" in out
@@ -306,8 +310,8 @@ def test_a_look_stops_between_parts_of_its_samples(
 ) -> None:
     """Several processes can only stop together, where they ask one another."""
     events: list[str] = []
-    pause, draw = callbacks._stop_together, fit.sample_images
-    monkeypatch.setattr(fit, "MONITOR_SAMPLES", 20)
+    pause, draw = callbacks._stop_together, validation.draw
+    monkeypatch.setattr(validation, "MONITOR_SAMPLES", 20)
     monkeypatch.setattr(
         callbacks, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
     )
@@ -316,7 +320,7 @@ def test_a_look_stops_between_parts_of_its_samples(
         events.append(f"draw {len(indices)}")
         return draw(*arguments, indices=indices, **options)
 
-    monkeypatch.setattr(fit, "sample_images", drawn)
+    monkeypatch.setattr(validation, "draw", drawn)
     assert training("hydra.run.dir=a", "data.source.count=400", "budget.images=32")[0] == 0
     assert events[:6] == ["pause", "draw 8", "pause", "draw 8", "pause", "draw 4"]
 

@@ -14,7 +14,7 @@ import torch
 
 from bench.families import FAMILIES, SMALL
 from genzoo.lit.callbacks import ImageCounter
-from genzoo.tasks import fit
+from genzoo.tasks import fit, validation
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -28,7 +28,7 @@ TRAINING = (
 def training(genzoo: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """A training without the evaluation after it: arguments -> (status, stdout, stderr)."""
     monkeypatch.setattr(fit, "evaluate", lambda *_, **__: {})
-    monkeypatch.setattr(fit, "MONITOR_SAMPLES", 4)
+    monkeypatch.setattr(validation, "MONITOR_SAMPLES", 4)
 
     def run(*arguments: str, folder: str) -> tuple[int, str, str]:
         return genzoo(*TRAINING, *arguments, f"hydra.run.dir={folder}")

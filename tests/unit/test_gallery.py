@@ -14,7 +14,7 @@ from genzoo.config.composition import compose
 from genzoo.data.dataset import TextImageData
 from genzoo.data.shapes import Shapes
 from genzoo.run.build import build_model
-from genzoo.tasks.pictures import STEPS, write_gallery
+from genzoo.tasks.gallery import STEPS, write_gallery
 from genzoo.text.bpe import BPETokenizer
 
 

@@ -18,9 +18,10 @@ from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
 from genzoo.tasks import measuring
 from genzoo.tasks.captions import say_cut_of
+from genzoo.tasks.gallery import write_gallery
+from genzoo.tasks.held_out import held_out
 from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.measuring import Entry
-from genzoo.tasks.pictures import write_gallery
 from genzoo.tasks.results import Cost, write_results
 from genzoo.text.tokenizer import Tokenizer
 
@@ -74,7 +75,7 @@ def evaluate(
     if draws:
         seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
     with devices.precision(cfg)():
-        entries |= measuring.held_out(cfg, model, data, tokenizer, device)
+        entries |= held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_results(
             cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
@@ -126,7 +127,7 @@ def _samples(
 ) -> tuple[float, dict[str, Entry]]:
     """The seconds that drawing one image took, and what the images were worth."""
     device = devices.device(cfg)
-    measures = measuring.feature_metrics(cfg, data, device)
+    features = measuring.feature_metrics(cfg, data, device)
     captions = (
         None
         if data.ground_truth is None
@@ -134,10 +135,11 @@ def _samples(
     )
     scoring = measuring.clip_score(cfg)
     score = None if scoring is None else scoring[0]
+    measures = measuring.Measures(features, captions, score)
     seconds = measuring.measure_samples(
-        cfg, model, data, tokenizer, measures, captions, score, device, guidance=guidance
+        cfg, model, data, tokenizer, measures, device=device, guidance=guidance
     )
-    entries = measuring.feature_entries(cfg, data, measures)
+    entries = measuring.feature_entries(cfg, data, features)
     real = len(measuring.real_indices(cfg, data))
     if captions is not None:
         entries |= measuring.caption_entries(cfg, data, captions, real=real)

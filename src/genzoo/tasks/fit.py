@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo.config.values import escaped
 from genzoo.core.errors import UsageError
-from genzoo.core.image import grid, save_png
 from genzoo.core.noise import Noise
 from genzoo.core.precision import rounding
 from genzoo.core.types import Batch
@@ -22,16 +21,15 @@ from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
 from genzoo.lit.adversarial import AdversarialModule
 from genzoo.lit.callbacks import (
+    AfterStep,
     Budget,
     Checkpointer,
     CurveLogger,
     ImageCounter,
     Monitor,
-    Samples,
-    ValidationResult,
 )
-from genzoo.lit.health import Health, diversity
-from genzoo.lit.module import GenerativeModule, named
+from genzoo.lit.health import Health
+from genzoo.lit.module import GenerativeModule
 from genzoo.lit.trainer import build_trainer
 from genzoo.machine import distributed, provenance, signals
 from genzoo.machine.console import status
@@ -39,18 +37,16 @@ from genzoo.machine.signals import Interrupted
 from genzoo.machine.track import Tracker
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.run import build, devices, loading, parent, scorers
-from genzoo.tasks import embedding
+from genzoo.tasks import embedding, validation
 from genzoo.tasks.captions import say_cut_of
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.measurable import check_measurable
-from genzoo.tasks.pictures import condition_of, sample_images
 from genzoo.tasks.results import Cost
+from genzoo.tasks.validation import batches
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.weights.checkpoint import FORMAT, LAST, Checkpoint, load_into
 
 INITIAL_IMAGES = 256  # for weights that start from statistics of the data
-MONITOR_SAMPLES = 32
-MONITOR_BATCH = 8  # of them at once; a signal waits for no more
 CALIBRATION_IMAGES = 4096  # enough for the moments of any latent space here
 
 
@@ -108,95 +104,145 @@ def train(
         Interrupted: after a signal, when the checkpoint has been written.
         GenzooError: when a loss is no longer finite.
     """
-    model = build.build_model(cfg)
-    origin = parent.load_parent(cfg, model) if checkpoint is None else checkpoint.origin
-    _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
-    if checkpoint is not None:  # also to go on: what is made of a frozen part is made next
-        load_into(model, checkpoint.weights or checkpoint.ema, path=checkpoint.path)
-        if checkpoint.weights:
-            build.check_beginning(cfg, model, checkpoint)
-        else:
-            status(f"a new training from the weights in {checkpoint.path}")
-            origin = origin or checkpoint.path.name
-            checkpoint = None
-    game = isinstance(model, AdversarialModel)
-    wrapper: type[Any] = AdversarialModule if game else GenerativeModule
-    module: GenerativeModule = wrapper(
-        model,
-        optimizer=OmegaConf.to_container(cfg.optimizer),
-        ema=OmegaConf.to_container(cfg.ema),
-        seed=cfg.seed,
-        about={
-            **_about(cfg, data, tokenizer),
-            "origin": origin,
-            "precision": _precisions(cfg, checkpoint),
-        },
-    )
+    model, checkpoint, origin = _begin(cfg, data, tokenizer, checkpoint)
+    about = _about(cfg, data, tokenizer)
+    about |= {"origin": origin, "precision": _precisions(cfg, checkpoint)}
+    module = _module(cfg, model, about)
     loading.compiled(cfg, module.model, module.ema.model)
     embedding.cache_embeddings(cfg, (module.model, module.ema.model), data)
     say_cut_of(module.model, data, tokenizer)
     status(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
-    start = 0
     if checkpoint is None:
         tracker.restart()
     else:
-        start = module.images_seen = checkpoint.about["images_seen"]
-        module.seconds = checkpoint.about["seconds"]
-        # One that was cut off after its training still has to be measured.
-        if budget.done(module) and not cfg.run.get("resume"):
-            raise UsageError(
-                f"{checkpoint.path} has used up its budget: {start:,} images, "
-                f"{module.seconds / 60:.1f} minutes",
-                "give a larger budget.images= or budget.minutes=, or measure it: task=evaluate",
-            )
-        tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=start)
-        status(f"continuing {checkpoint.path} after {start:,} images")
+        _resume(cfg, module, checkpoint, budget=budget, tracker=tracker)
     loader = TextImageDataModule(
         data,
         tokenizer,
         batch_size=cfg.optimizer.batch_size // distributed.world(),
         seed=cfg.seed,
         workers=cfg.data.workers,
-        start_images=start,
+        start_images=module.images_seen,
     )
-    last = Path(cfg.run.folder) / LAST
-    health = Health(last)
-    callbacks = [
-        ImageCounter(),
-        budget,
-        CurveLogger(tracker, every=cfg.trainer.log_images, budget=budget, health=health),
-        Monitor(
-            tracker,
-            every=cfg.trainer.monitor_images,
-            look=partial(_look, cfg, module, data, tokenizer),
-            budget=budget,
-            health=health,
-        ),
-        checkpointer := Checkpointer(
-            last,
-            minutes=cfg.trainer.checkpoint_minutes,
-            prior_batches=partial(_calibration, module, data, tokenizer),
-            budget=budget,
-            health=health,
-        ),
-    ]
-    trainer = build_trainer(cfg, callbacks, game=game)
+    callbacks = _callbacks(cfg, module, data, tokenizer, budget=budget, tracker=tracker)
+    trainer = build_trainer(cfg, callbacks, game=isinstance(model, AdversarialModel))
     path = None if checkpoint is None else str(checkpoint.path)
     tf32 = rounding(tf32=devices.precision(cfg).tf32 and not model.exact)
-    with signals.listening(), signals.held(), tf32:
-        try:
-            trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
-        except Exception:
-            if checkpointer.rescued is not None:
-                status(f"saved as it was after {checkpointer.rescued:,} images; {_go_on(cfg)}")
-            raise
+    with signals.listening(), signals.held(), tf32, _rescue(cfg, callbacks[-1]):
+        trainer.fit(module, datamodule=loader, ckpt_path=path, weights_only=True)
         module.stop_clock()
         if budget.interrupted or signals.received() is not None:
             what = "trained for" if budget.complete else "stopped after"
             status(f"{what} {module.kept_images():,} images; {_go_on(cfg)}")
             raise Interrupted(signals.received() or signal.SIGTERM)
     return module
+
+
+def _begin(
+    cfg: DictConfig, data: TextImageData, tokenizer: Tokenizer, checkpoint: Checkpoint | None
+) -> tuple[GenerativeModel, Checkpoint | None, str | None]:
+    """The model as training begins, the checkpoint if its training goes on, and its origin.
+
+    The origin names the weights of another training that this one began with.
+    """
+    model = build.build_model(cfg)
+    origin = parent.load_parent(cfg, model) if checkpoint is None else checkpoint.origin
+    _initialise(cfg, model, data, tokenizer, fresh=checkpoint is None)
+    if checkpoint is None:
+        return model, None, origin
+    # Also to go on: what is made of a frozen part is made next.
+    load_into(model, checkpoint.weights or checkpoint.ema, path=checkpoint.path)
+    if checkpoint.weights:
+        build.check_beginning(cfg, model, checkpoint)
+        return model, checkpoint, origin
+    status(f"a new training from the weights in {checkpoint.path}")
+    return model, None, origin or checkpoint.path.name
+
+
+def _module(cfg: DictConfig, model: GenerativeModel, about: dict[str, object]) -> GenerativeModule:
+    """The model with its optimisers and its moving average, for Lightning."""
+    kind: type[Any] = (
+        AdversarialModule if isinstance(model, AdversarialModel) else GenerativeModule
+    )
+    module: GenerativeModule = kind(
+        model,
+        optimizer=OmegaConf.to_container(cfg.optimizer),
+        ema=OmegaConf.to_container(cfg.ema),
+        seed=cfg.seed,
+        about=about,
+    )
+    return module
+
+
+def _resume(
+    cfg: DictConfig,
+    module: GenerativeModule,
+    checkpoint: Checkpoint,
+    *,
+    budget: Budget,
+    tracker: Tracker,
+) -> None:
+    """Count on from a checkpoint.
+
+    Raises:
+        UsageError: where the budget is used up.
+    """
+    start = module.images_seen = checkpoint.about["images_seen"]
+    module.seconds = checkpoint.about["seconds"]
+    # One that was cut off after its training still has to be measured.
+    if budget.done(module) and not cfg.run.get("resume"):
+        raise UsageError(
+            f"{checkpoint.path} has used up its budget: {start:,} images, "
+            f"{module.seconds / 60:.1f} minutes",
+            "give a larger budget.images= or budget.minutes=, or measure it: task=evaluate",
+        )
+    tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=start)
+    status(f"continuing {checkpoint.path} after {start:,} images")
+
+
+def _callbacks(
+    cfg: DictConfig,
+    module: GenerativeModule,
+    data: TextImageData,
+    tokenizer: Tokenizer,
+    *,
+    budget: Budget,
+    tracker: Tracker,
+) -> tuple[AfterStep, AfterStep, AfterStep, AfterStep, Checkpointer]:
+    """What happens after each step, in this order."""
+    last = Path(cfg.run.folder) / LAST
+    health = Health(last)
+    return (
+        ImageCounter(),
+        budget,
+        CurveLogger(tracker, every=cfg.trainer.log_images, budget=budget, health=health),
+        Monitor(
+            tracker,
+            every=cfg.trainer.monitor_images,
+            look=partial(validation.look, cfg, module, data, tokenizer),
+            budget=budget,
+            health=health,
+        ),
+        Checkpointer(
+            last,
+            minutes=cfg.trainer.checkpoint_minutes,
+            prior_batches=partial(_calibration, module, data, tokenizer),
+            budget=budget,
+            health=health,
+        ),
+    )
+
+
+@contextmanager
+def _rescue(cfg: DictConfig, checkpointer: Checkpointer) -> Iterator[None]:
+    """Say how to go on with what was saved of a training that fails."""
+    try:
+        yield
+    except Exception:
+        if checkpointer.rescued is not None:
+            status(f"saved as it was after {checkpointer.rescued:,} images; {_go_on(cfg)}")
+        raise
 
 
 def _go_on(cfg: DictConfig) -> str:
@@ -237,89 +283,8 @@ def _precisions(cfg: DictConfig, checkpoint: Checkpoint | None) -> str:
     return now if before is None or before.split(", then ")[-1] == now else f"{before}, then {now}"
 
 
-def _batches(
-    module: GenerativeModule,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    indices: list[int],
-    size: int = 64,
-) -> Iterator[Batch]:
-    for start in range(0, len(indices), size):
-        yield data.batch(indices[start : start + size], tokenizer).to(module.device)
-
-
 def _calibration(
     module: GenerativeModule, data: TextImageData, tokenizer: Tokenizer
 ) -> Iterator[Batch]:
     indices = data.spread("train", CALIBRATION_IMAGES).tolist()
-    return _batches(module, data, tokenizer, indices)
-
-
-@torch.no_grad()
-def _validate(
-    cfg: DictConfig,
-    module: GenerativeModule,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    pause: Callable[[], None],
-) -> dict[str, float]:
-    """Mean losses of the moving average on held-out images, with the same noise every time."""
-    indices = data.spread("validation", cfg.trainer.validation_images).tolist()
-    if not indices:
-        return {}
-    objectives = module.ema.model.objectives()
-    sums: dict[str, float] = {}
-    size = cfg.optimizer.batch_size // distributed.world()  # contrastive losses depend on it
-    for batch in _batches(module, data, tokenizer, indices, size):
-        pause()
-        noise = Noise.of(cfg.seed, batch.index, "validation", device=module.device)
-        for objective, of in objectives.items():
-            losses = of.losses(batch, noise=noise)
-            for name, value in named(losses, objective, of=len(objectives)).items():
-                sums[name] = sums.get(name, 0.0) + float(value.double().sum())
-    return {name: value / len(indices) for name, value in sums.items()}
-
-
-@torch.no_grad()
-def _look(
-    cfg: DictConfig,
-    module: GenerativeModule,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    pause: Callable[[], None],
-) -> ValidationResult:
-    """Losses and samples of the moving average for held-out images and their captions.
-
-    Between its parts it calls `pause`.
-    """
-    draws = module.model.capabilities.sampling is not None
-    with devices.precision(cfg)():
-        samples = _samples(cfg, module, data, tokenizer, pause) if draws else None
-        return ValidationResult(_validate(cfg, module, data, tokenizer, pause), samples)
-
-
-def _samples(
-    cfg: DictConfig,
-    module: GenerativeModule,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    pause: Callable[[], None],
-) -> Samples:
-    shown = "validation" if len(data.split("validation")) > 1 else "train"
-    indices = data.spread(shown, MONITOR_SAMPLES).tolist()
-    model, device = module.ema.model, module.device
-    drawn = []
-    for start in range(0, len(indices), MONITOR_BATCH):
-        pause()
-        part = indices[start : start + MONITOR_BATCH]
-        cond = condition_of(model, data, part, tokenizer)
-        drawn.append(
-            sample_images(model, cond, data.shape, seed=cfg.seed, indices=part, device=device)
-        )
-    samples = torch.cat(drawn)
-    path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
-    if distributed.rank() == 0:
-        path.parent.mkdir(exist_ok=True)
-        save_png(path, grid(samples, columns=8), scale=2)
-    several = len(indices) > 1  # one alone differs from nothing
-    return Samples(path, diversity(samples, data.images(indices)) if several else None)
+    return batches(module, data, tokenizer, indices)

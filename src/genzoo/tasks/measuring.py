@@ -1,10 +1,10 @@
-"""What task=evaluate measures: samples, their captions, and held-out images."""
+"""What task=evaluate measures on samples: features, captions, how well both go together."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,8 @@ from torch import Tensor
 
 from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.image import to_float
-from genzoo.core.noise import Noise, split_seed
+from genzoo.core.noise import split_seed
 from genzoo.core.precision import exact
-from genzoo.core.types import Batch
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed, provenance
 from genzoo.machine.console import Progress
@@ -30,7 +29,7 @@ from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
-from genzoo.models.base import GenerativeModel, bits_per_dim
+from genzoo.models.base import GenerativeModel
 from genzoo.run import build, devices, scorers
 from genzoo.tasks.pictures import condition_of, sample_images
 from genzoo.text.tokenizer import Tokenizer
@@ -80,16 +79,44 @@ def feature_metrics(
     return measures
 
 
+@dataclass(frozen=True)
+class Measures:
+    """What is updated with samples.
+
+    Attributes:
+        features: one an extractor.
+        captions: where the data can judge an image, or None.
+        score: where there is a CLIP, or None.
+    """
+
+    features: Sequence[FeatureMetrics]
+    captions: CaptionAccuracy | None
+    score: CLIPScore | None
+
+    def update(
+        self, data: TextImageData, images: Tensor, numbers: list[int], order: Sequence[int]
+    ) -> None:
+        """Add 8-bit samples: the i-th of all was drawn for the i-th caption of `order`."""
+        index = torch.tensor(numbers, dtype=torch.long)
+        own, others = _shown(order, numbers), _shown(order, [i + 1 for i in numbers])
+        for measure in self.features:
+            measure.update(measure.extractor(images), index)
+        if self.captions is not None:
+            self.captions.update(
+                images, data.caption_attributes(own), data.caption_attributes(others)
+            )
+        if self.score is not None:
+            self.score.update(images, [data.captions[i] for i in own], index)
+
+
 def measure_samples(
     cfg: DictConfig,
     model: GenerativeModel,
     data: TextImageData,
     tokenizer: Tokenizer,
-    measures: list[FeatureMetrics],
-    captions: CaptionAccuracy | None,
-    score: CLIPScore | None,
-    device: torch.device,
+    measures: Measures,
     *,
+    device: torch.device,
     guidance: Any,
 ) -> float:
     """Draw this rank's images and update the measures with them.
@@ -100,28 +127,19 @@ def measure_samples(
         data: whose captions are drawn for.
         tokenizer: of these captions.
         measures: to update.
-        captions: to update, where the data can judge an image.
-        score: to update, where there is a CLIP.
         device: where to draw.
         guidance: as for `GenerativeModel.sample`.
 
     Returns:
         The seconds that drawing one image took.
     """
-    split = torch.as_tensor(data.split(cfg.metrics.caption_split))
-    # Image i shows caption i of a fixed shuffle, so that a small number covers the whole split.
-    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
-    order = split[torch.randperm(len(split), generator=generator)].tolist()
-
-    def shown(numbers: Iterable[int]) -> list[int]:
-        return [order[i % len(order)] for i in numbers]
-
+    order = _caption_order(cfg, data)
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
-    spent, warm = 0.0, 0
+    times: list[tuple[float, int]] = []
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
         for start in range(0, len(mine), cfg.metrics.batch):
             numbers = list(mine[start : start + cfg.metrics.batch])
-            cond = condition_of(model, data, shown(numbers), tokenizer)
+            cond = condition_of(model, data, _shown(order, numbers), tokenizer)
             begin = time.perf_counter()
             with devices.precision(cfg)():
                 images = sample_images(
@@ -133,30 +151,26 @@ def measure_samples(
                     device=device,
                     guidance=guidance,
                 )
-            if start:  # the first batch also pays for kernels being chosen
-                spent, warm = spent + time.perf_counter() - begin, warm + len(numbers)
-            elif len(mine) <= cfg.metrics.batch:
-                spent, warm = time.perf_counter() - begin, len(numbers)
-            index = torch.tensor(numbers)
-            for measure in measures:
-                measure.update(measure.extractor(images), index)
-            if captions is not None:
-                own, others = shown(numbers), shown(i + 1 for i in numbers)
-                captions.update(
-                    images, data.caption_attributes(own), data.caption_attributes(others)
-                )
-            if score is not None:
-                score.update(images, cond.caption, index)
+            times.append((time.perf_counter() - begin, len(numbers)))
+            measures.update(data, images, numbers, order)
             progress.at(start + len(numbers))
     if not len(mine):  # gathering from all ranks wants an update on each
-        none = torch.empty(0, *data.shape, dtype=torch.uint8)
-        for measure in measures:
-            measure.update(measure.extractor(none), torch.empty(0))
-        if captions is not None:
-            captions.update(none, [], [])
-        if score is not None:
-            score.update(none, [], torch.empty(0, dtype=torch.long))
-    return spent / max(warm, 1)
+        measures.update(data, torch.empty(0, *data.shape, dtype=torch.uint8), [], order)
+    timed = times[1:] or times  # the first batch also pays for kernels being chosen
+    return sum(seconds for seconds, _ in timed) / max(sum(count for _, count in timed), 1)
+
+
+def _caption_order(cfg: DictConfig, data: TextImageData) -> list[int]:
+    """A fixed shuffle of the captions: a small number of samples covers the whole split."""
+    split = torch.as_tensor(data.split(cfg.metrics.caption_split))
+    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
+    order: list[int] = split[torch.randperm(len(split), generator=generator)].tolist()
+    return order
+
+
+def _shown(order: Sequence[int], numbers: Iterable[int]) -> list[int]:
+    """Which item's caption each sample shows; there may be more samples than captions."""
+    return [order[i % len(order)] for i in numbers]
 
 
 def feature_entries(
@@ -248,77 +262,6 @@ def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
         image_size=data.shape[-1],
         git=provenance.git_revision(),
     )
-
-
-@torch.no_grad()
-def held_out(
-    cfg: DictConfig,
-    model: GenerativeModel,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    device: torch.device,
-) -> dict[str, Entry]:
-    """Likelihood, reconstruction and recognition of held-out images, as far as a model goes."""
-    indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
-    can = model.capabilities
-    bits, errors = [], []
-
-    def batches() -> Iterator[Batch]:
-        for start in range(0, len(indices), cfg.metrics.batch):
-            yield data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
-
-    if not indices:
-        return {}
-
-    for batch in batches() if can.likelihood is not None or can.reconstruct else ():
-        if can.likelihood is not None:
-            noise = Noise.of(cfg.seed, batch.index, "likelihood", device=device)
-            bits.append(bits_per_dim(model.log_prob(batch, noise=noise), data.shape).cpu())
-        if can.reconstruct:
-            rebuilt = model.reconstruct(batch.image, batch.condition)
-            errors.append((rebuilt - batch.image).square().flatten(1).mean(1).double().cpu())
-    scoring_metrics = model.scoring_metrics(
-        (batch, Noise.of(cfg.seed, batch.index, "recognition", device=device))
-        for batch in batches()
-    )
-    common = {
-        "split": "validation", "images": len(indices), "data": data.name,
-        "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
-        "precision": devices.stated_precision(cfg),
-        "seed": cfg.seed, "version": provenance.software()["version"],
-        "git": provenance.git_revision(),
-    }  # fmt: skip
-    entries: dict[str, Entry] = {}
-    if bits:
-        values = torch.cat(bits).double()
-        entries["bits_per_dim"] = {
-            "value": float(values.mean()),
-            "spread": None,
-            "better": "lower",
-            "stamp": {
-                "metric": "bits_per_dim",
-                "likelihood": can.likelihood,
-                "dequantisation": getattr(model, "dequantisation", None),
-                **common,
-            },
-        }
-    if errors:
-        mse = torch.cat(errors)
-        psnr = 10 * torch.log10(4.0 / mse.clamp(min=1e-10))  # the range [-1, 1] has width 2
-        entries["reconstruction_psnr"] = {
-            "value": float(psnr.mean()),
-            "spread": None,
-            "better": "higher",
-            "stamp": {"metric": "reconstruction_psnr", "unit": "dB", **common},
-        }
-    for name, right in scoring_metrics.items():
-        entries[name] = {
-            "value": float(right.double().mean()),
-            "spread": None,
-            "better": "higher",
-            "stamp": {"metric": name, **common},
-        }
-    return entries
 
 
 def _domain_classifier(cfg: DictConfig, data: TextImageData) -> Path:

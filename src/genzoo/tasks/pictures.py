@@ -1,8 +1,7 @@
-"""Pictures that tasks write: grids, the gallery of a run, interpolations."""
+"""Samples for captions, and the pictures that tasks write of them: grids and strips."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,14 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo.core.files import write_whole
 from genzoo.core.image import grid, save_png, to_float, to_uint8
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
 from genzoo.data.dataset import TextImageData
-from genzoo.models.base import Endpoint, GenerativeModel, identity
+from genzoo.models.base import GenerativeModel, identity
 from genzoo.run import devices, scorers
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.weights.checkpoint import Checkpoint
-
-GALLERY = {"validation": 8, "train": 8}  # images of each split in a run's gallery
-STEPS = 9  # of an interpolation, ends included
 
 
 def condition_of(
@@ -66,103 +61,6 @@ def sample_images(
     with torch.no_grad():
         images = model.sample(cond.to(device), shape, noise=noise, guidance=guidance)
     return to_uint8(images).cpu()
-
-
-def write_gallery(
-    model: GenerativeModel,
-    data: TextImageData,
-    tokenizer: Tokenizer,
-    *,
-    folder: Path,
-    seed: int,
-    device: torch.device,
-    guidance: Any = identity,
-) -> None:
-    """Real images, samples, reconstructions and an interpolation, as a comparison shows them.
-
-    Held-out captions come first, then some that were trained on: the two tell a model that has
-    understood captions from one that remembers them.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen = {split: data.spread(split, count).tolist() for split, count in GALLERY.items()}
-    splits = [split for split, indices in chosen.items() for _ in indices]
-    indices = [index for indices in chosen.values() for index in indices]
-    cond = condition_of(model, data, indices, tokenizer)
-    real = data.images(indices)
-    samples = sample_images(
-        model, cond, data.shape, seed=seed, indices=indices, device=device, guidance=guidance
-    )
-    rebuilt = None
-    if model.capabilities.reconstruct:
-        with torch.no_grad():
-            pixels = to_float(real).to(device)
-            rebuilt = to_uint8(model.reconstruct(pixels, cond.to(device))).cpu()
-    items = []
-    for k, index in enumerate(indices):
-        item: dict[str, Any] = {
-            "index": index,
-            "caption": cond.caption[k],
-            "split": splits[k],
-            "seed": seed,
-            "reconstruction": None,
-        }
-        pictures = {"real": real, "sample": samples, "reconstruction": rebuilt}
-        for name, images in pictures.items():
-            if images is not None:
-                item[name] = f"{name}-{k}.png"
-                save_png(folder / item[name], images[k], text={"caption": cond.caption[k]})
-        items.append(item)
-    strip = None
-    held_out = slice(len(chosen["validation"]) if len(chosen["validation"]) > 1 else None)
-    if model.capabilities.interpolate and len(indices[held_out]) > 1:
-        strip = "interpolation.png"
-        noise = Noise.of(seed, indices, "sample", device=device)
-        picture = _interpolation(
-            model,
-            real[held_out],
-            cond[held_out],
-            noise=noise[held_out],
-            device=device,
-            guidance=guidance,
-        )
-        save_png(folder / strip, picture, text={})
-    content = {
-        "items": items,
-        "interpolation": strip,
-        "attribution": data.attribution,
-    }
-    write_whole(folder / "gallery.json", json.dumps(content, indent=1, ensure_ascii=False))
-
-
-def _interpolation(
-    model: GenerativeModel,
-    real: Tensor,
-    cond: Condition,
-    *,
-    noise: Noise,
-    device: torch.device,
-    guidance: Any,
-    rows: int = 4,
-) -> Tensor:
-    """Rows that lead from one image and its caption to another.
-
-    They are held-out images, which are shown outside, or, where a model takes none, drawn ones,
-    guided as the samples are. There are as many rows as there are pairs, at most `rows`.
-    """
-    rows = min(rows, len(real) // 2)
-    given = "images" in model.capabilities.interpolate
-    pixels = to_float(real).to(device)
-    start, end = (
-        Endpoint(cond[part].to(device), noise[part], pixels[part] if given else None)
-        for part in (slice(0, 2 * rows, 2), slice(1, 2 * rows, 2))
-    )
-    shape = (real.shape[1], real.shape[2], real.shape[3])
-    with torch.no_grad():
-        guided = identity if given else guidance
-        ways = to_uint8(model.interpolate(start, end, shape, STEPS, guidance=guided)).cpu()
-    if given:
-        ways = torch.cat([real[0 : 2 * rows : 2, None], ways, real[1 : 2 * rows : 2, None]], dim=1)
-    return grid(ways.flatten(0, 1), columns=ways.shape[1])
 
 
 def about_pictures(
