@@ -67,6 +67,7 @@ class CLIPScorer:
     """CLIP as the classifier of classifier guidance (GLIDE, arXiv 2112.10741, section 2.4).
 
     Attributes:
+        kind: what `guidance.scorer` calls it.
         image_text: whose similarity is made larger; a noise-aware one's of x_t, any other's of the
             estimate of the image.
     """

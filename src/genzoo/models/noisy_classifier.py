@@ -36,6 +36,9 @@ class NoisyClassifier(ScoringModel):
         unet: arguments of `UNetShape`, of which the way up is left away.
         process: whose noise it is trained on.
         channels: of the images.
+
+    Attributes:
+        kind: what `guidance.scorer` calls it.
     """
 
     use = (
