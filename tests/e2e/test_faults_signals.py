@@ -310,7 +310,7 @@ def test_a_look_stops_between_parts_of_its_samples(
 ) -> None:
     """Several processes can only stop together, where they ask one another."""
     events: list[str] = []
-    pause, draw = callbacks._stop_together, validation.draw
+    pause, draw = callbacks._stop_together, validation.sample_images
     monkeypatch.setattr(validation, "MONITOR_SAMPLES", 20)
     monkeypatch.setattr(
         callbacks, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
@@ -320,7 +320,7 @@ def test_a_look_stops_between_parts_of_its_samples(
         events.append(f"draw {len(indices)}")
         return draw(*arguments, indices=indices, **options)
 
-    monkeypatch.setattr(validation, "draw", drawn)
+    monkeypatch.setattr(validation, "sample_images", drawn)
     assert training("hydra.run.dir=a", "data.source.count=400", "budget.images=32")[0] == 0
     assert events[:6] == ["pause", "draw 8", "pause", "draw 8", "pause", "draw 4"]
 
