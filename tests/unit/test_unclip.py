@@ -19,6 +19,7 @@ from genzoo.diffusion.predict import Prediction
 from genzoo.diffusion.prior_network import PriorCondition
 from genzoo.diffusion.sampler import ddim_inversion, final
 from genzoo.diffusion.sampling import Sampling
+from genzoo.models import manipulation
 from genzoo.models.base import Endpoint, identity
 from genzoo.models.manipulation import INVERSION
 from genzoo.models.unclip import UnCLIP
@@ -36,6 +37,13 @@ def unclip(*overrides: str) -> UnCLIP:
         if not parameter.any():  # what starts at zero would hide what it is told
             torch.nn.init.normal_(parameter, std=0.2)
     return model.eval()
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many steps there are from a given image and back, where accuracy is not asked for."""
+    monkeypatch.setattr(manipulation, "INVERSION", 6)
+    return manipulation.INVERSION
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +191,10 @@ def test_clip_stays_as_it_is(both: UnCLIP) -> None:
 
 
 @torch.no_grad()
-def test_a_way_between_captions_ends_in_their_samples(both: UnCLIP, batch: Batch) -> None:
-    before, both.sampler = both.sampler, Sampling("ddim", steps=INVERSION)
+def test_a_way_between_captions_ends_in_their_samples(
+    both: UnCLIP, batch: Batch, few_steps: int
+) -> None:
+    before, both.sampler = both.sampler, Sampling("ddim", steps=few_steps)
     rows = slice(4, 6)
     ends = [Endpoint(batch.condition[rows], Noise.of(k, batch.index)[rows]) for k in range(2)]
     way = both.interpolate(ends[0], ends[1], SHAPE, 3)
@@ -194,6 +204,7 @@ def test_a_way_between_captions_ends_in_their_samples(both: UnCLIP, batch: Batch
     both.sampler = before
 
 
+@pytest.mark.usefixtures("few_steps")
 @torch.no_grad()
 def test_a_version_without_strength_has_no_chance_in_it(both: UnCLIP, batch: Batch) -> None:
     def version(strength: float, seed: int) -> Tensor:
@@ -205,6 +216,7 @@ def test_a_version_without_strength_has_no_chance_in_it(both: UnCLIP, batch: Bat
     assert not torch.allclose(version(0.5, 1), version(0.5, 2), atol=1e-3)
 
 
+@pytest.mark.usefixtures("few_steps")
 @torch.no_grad()
 def test_nothing_guides_away_from_a_given_image(both: UnCLIP, batch: Batch) -> None:
     rows, own, images = batch.condition[:2], Noise.of(0, batch.index)[:2], batch.image[:2]
@@ -229,6 +241,7 @@ def test_nothing_guides_away_from_a_given_image(both: UnCLIP, batch: Batch) -> N
     assert not torch.allclose(edit[0][:, 2], edit[1][:, 2], atol=1e-3)
 
 
+@pytest.mark.usefixtures("few_steps")
 @torch.no_grad()
 def test_a_scorer_is_asked_for_where_the_way_leads(both: UnCLIP, batch: Batch) -> None:
     asked: list[tuple[str, ...]] = []
@@ -249,6 +262,7 @@ def test_a_scorer_is_asked_for_where_the_way_leads(both: UnCLIP, batch: Batch) -
     assert asked == [one.caption, other.caption] * 2
 
 
+@pytest.mark.usefixtures("few_steps")
 @torch.no_grad()
 def test_the_difference_of_captions_turns_the_embedding(both: UnCLIP, batch: Batch) -> None:
     one, other = batch.condition[3:4], batch.condition[4:5]
