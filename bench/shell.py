@@ -127,6 +127,9 @@ def _child(
     os.environ.clear()
     os.environ.update(variables)
     os.chdir(cwd)
+    # Where a new interpreter would look for modules, too.
+    told = variables.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [path for path in told if path and path not in sys.path]
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     for number, path, flags in (

@@ -13,6 +13,7 @@ from genzoo.config.paths import groups
 from genzoo.core.errors import Unsupported
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Capabilities
+from genzoo.models import manipulation
 from genzoo.models.base import (
     Endpoint,
     GenerativeModel,
@@ -23,10 +24,22 @@ from genzoo.models.base import (
 from genzoo.run.build import build_model
 
 SHAPE = (3, 16, 16)
+STEPS = "sampler.steps=8"
+FEWER = {  # steps of drawing
+    "diffusion": (STEPS, "model.likelihood_steps=8"),
+    "glide": (STEPS, "model.likelihood_steps=8"),
+    "unclip": (STEPS, "model.prior.steps=8"),
+}
 
 
 def composed(name: str) -> DictConfig:
-    return compose(f"model={name}", "data.image_size=16")
+    return compose(f"model={name}", "data.image_size=16", *FEWER.get(name, ()))
+
+
+@pytest.fixture(autouse=True)
+def few_steps_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a given image to its noise and back."""
+    monkeypatch.setattr(manipulation, "INVERSION", 8)
 
 
 @pytest.fixture(scope="module", params=groups()["model"])

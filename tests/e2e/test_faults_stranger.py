@@ -282,8 +282,8 @@ def test_somebodys_own_class_is_theirs_to_name(shell: Shell, tmp_path: Path) -> 
     result = shell(*typed, *short, "hydra.run.dir=run", env=path, fresh=True)
     assert result.status == 0, result.err
     again = ("task=evaluate", "checkpoint=run", "logger=none", "trainer.gpus=0", *SMALL[-4:])
-    refused(shell(*again, env=path, fresh=True), "mypkg.Mine", "not one of genzoo's", "name it")
-    result = shell(*again, typed[1], env=path, fresh=True)
+    refused(shell(*again, env=path), "mypkg.Mine", "not one of genzoo's", "name it")
+    result = shell(*again, typed[1], env=path)
     assert result.status == 0, result.err
     folder = tmp_path / "own" / "model"
     folder.mkdir(parents=True)
@@ -291,11 +291,11 @@ def test_somebodys_own_class_is_theirs_to_name(shell: Shell, tmp_path: Path) -> 
     text = text.replace("genzoo.models.ae.Autoencoder", "mypkg.Mine")
     (folder / "mine.yaml").write_text(text.replace("name: autoencoder", "name: mine"))
     theirs = ("--config-dir", str(tmp_path / "own"), "model=mine")
-    result = shell(*theirs, *short, "hydra.run.dir=other", env=path, fresh=True)
+    result = shell(*theirs, *short, "hydra.run.dir=other", env=path)
     assert result.status == 0, result.err
     more = ("checkpoint=other", "budget.images=32", "logger=none", "trainer.gpus=0", *SMALL[-4:])
-    refused(shell(*more, env=path, fresh=True), "mypkg.Mine", "name it")
-    result = shell(*theirs, *more, "hydra.run.dir=other2", env=path, fresh=True)
+    refused(shell(*more, env=path), "mypkg.Mine", "name it")
+    result = shell(*theirs, *more, "hydra.run.dir=other2", env=path)
     assert result.status == 0, result.err
 
 
