@@ -32,11 +32,17 @@ METRICS = (
     "metrics.batch=10",
 )
 STEPS = "sampler.steps=3"
-FEWER = {  # steps of drawing
-    "diffusion": (STEPS,),
-    "glide": (STEPS, "model.likelihood_steps=3"),
-    "unclip": (STEPS, "model.prior.steps=3"),
-}
+UNET = ("unet.width=16", "unet.head_channels=8")
+LESS = {  # steps of drawing, and layers of networks
+    "diffusion": (STEPS, "model.likelihood_steps=3", *(f"model.{key}" for key in UNET)),
+    "flow": ("model.arch.levels=2", "model.arch.steps=1", "model.text.layers=1"),
+    "gan": ("model.generator.widths=[8,16]", "model.discriminator.widths=[8,16]"),
+    "glide": (STEPS, "model.likelihood_steps=3", *(f"model.{key}" for key in UNET)),
+    "unclip": (
+        STEPS, "model.prior.steps=3", "model.prior.network.layers=1",
+        *(f"model.decoder.{key}" for key in UNET),
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def sizes(name: str, clip: Path, genzoo: Run) -> tuple[str, ...]:
     """The smallest run of a family that leaves nothing out."""
-    own = (*DATA, *FEWER.get(name, ()))
+    own = (*DATA, *LESS.get(name, ()))
     if name != "unclip":
         return own
     if not (clip / LAST).is_file():
