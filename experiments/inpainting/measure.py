@@ -12,13 +12,13 @@ from torch import Tensor
 from experiments.inpainting.rule import Edges
 from experiments.lab.judged import Judged, judge
 from experiments.lab.trained import BATCH, LoadedModel
+from genzoo.api.drawing import condition
 from genzoo.core.image import to_float, to_uint8
 from genzoo.core.noise import Noise, split_seed
 from genzoo.data.raster import paint
 from genzoo.data.scene import RELATIONS, Scene, arrange, invent
 from genzoo.diffusion.guidance import ClassifierFree
 from genzoo.models.glide import Glide
-from genzoo.tasks.sample import condition
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from genzoo.api.drawing import sample_images
 from genzoo.config.values import escaped, read
 from genzoo.data.dataset import TextImageData
 from genzoo.metrics.extractors import build_extractor
@@ -20,7 +21,7 @@ from genzoo.metrics.real import RealFeatures, real_features
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.run import build, devices, loading
 from genzoo.tasks.measuring import real_indices
-from genzoo.tasks.pictures import condition_of, sample_images
+from genzoo.tasks.pictures import condition_of
 from genzoo.text.tokenizer import Tokenizer
 
 BATCH = 64  # images at once

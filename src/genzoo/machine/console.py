@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from genzoo.core.errors import printable
 from genzoo.machine import distributed
 
 LABEL = "GENZOO_LABEL"  # in the environment, so that a job's own processes know it
+
+_silent: ContextVar[bool] = ContextVar("silent", default=False)
+
+
+@contextlib.contextmanager
+def silence(on: bool = True) -> Iterator[None]:
+    """Say nothing within the block, for who calls genzoo from Python and did not ask."""
+    token = _silent.set(on)
+    try:
+        yield
+    finally:
+        _silent.reset(token)
 
 
 def label(name: str) -> None:
@@ -19,7 +34,7 @@ def label(name: str) -> None:
 
 def status(line: str) -> None:
     """Print a line to stdout, if this is the first process."""
-    if distributed.rank() == 0:
+    if distributed.rank() == 0 and not _silent.get():
         name, line = os.environ.get(LABEL), printable(line)
         print(f"{name} | {line}" if name else line, flush=True)  # noqa: T201 - progress, here alone
 
@@ -43,7 +58,8 @@ class Progress:
         from rich.console import Console
 
         console = Console()
-        if console.is_terminal and distributed.rank() == 0 and LABEL not in os.environ:
+        shown = distributed.rank() == 0 and not _silent.get()
+        if console.is_terminal and shown and LABEL not in os.environ:
             from rich.progress import (
                 BarColumn,
                 TextColumn,

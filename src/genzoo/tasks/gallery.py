@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from genzoo.api.drawing import sample_images
 from genzoo.core.files import write_whole
 from genzoo.core.image import grid, save_png, to_float, to_uint8
 from genzoo.core.noise import Noise
 from genzoo.core.types import Condition
 from genzoo.data.dataset import TextImageData
 from genzoo.models.base import Endpoint, GenerativeModel, identity
-from genzoo.tasks.pictures import condition_of, sample_images
+from genzoo.tasks.pictures import condition_of
 from genzoo.text.tokenizer import Tokenizer
 
 GALLERY = {"validation": 8, "train": 8}  # images of each split

@@ -10,6 +10,8 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from genzoo.api.drawing import condition
+from genzoo.api.loaded_model import LoadedModel
 from genzoo.core.errors import Unsupported
 from genzoo.core.image import requantised, save_png, to_float, to_uint8
 from genzoo.core.noise import Noise
@@ -18,12 +20,10 @@ from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.models.base import GenerativeModel, identity
 from genzoo.models.glide import Glide
-from genzoo.run import cascade, devices, loading, scorers
+from genzoo.run import cascade
 from genzoo.run.check import check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
 from genzoo.tasks.input_images import channels_first, open_mask, open_picture
-from genzoo.tasks.pictures import about_pictures
-from genzoo.tasks.sample import checked_label, condition
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.weights.checkpoint import Checkpoint
@@ -67,7 +67,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_given(cfg, image="a.png", mask="m.png", prompt='"a red heart"')
     prompt = caption_of(cfg.prompt, key="prompt") or ""
     picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)
-    base, checkpoint = loading.trained_model(cfg)
+    trained = LoadedModel.of(cfg)
+    base, checkpoint = trained.model, trained.checkpoint
     stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
     enlarging = cascade.second_stage(cfg, checkpoint)
     if enlarging is not None:
@@ -75,12 +76,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
     cut = report_truncation(stages[0].tokenizer, prompt=prompt)
     region = Region.around(picture, redraw, smallest=stages[-1].size)
     status(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
-    device = devices.device(cfg)
-    guidance = scorers.build_guidance(cfg)
+    device, guidance = trained.device, trained.guidance
     say_cut_by_guide(guidance, [prompt])
-    label = checked_label(cfg, base, guidance)
+    label = trained.checked_label(cfg.label)
     drawn: Tensor | None = None
-    with torch.no_grad(), devices.precision(cfg)():
+    with torch.no_grad(), trained.precision():
         for stage in stages:
             square, known = region.seen(stage.size)
             captions = [prompt] * cfg.count
@@ -95,7 +95,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 guidance=guidance if stage is stages[0] else identity,
             )
     assert drawn is not None
-    about = about_pictures(cfg, stages[0].model, checkpoint, sampler=stages[0].model.sampler)
+    about = trained.about(sampler=base.sampler)
     for k, image in enumerate(to_uint8(drawn).cpu()):
         whole = region.put_back(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
         text = {

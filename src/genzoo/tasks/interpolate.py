@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
+from genzoo.api.loaded_model import LoadedModel
 from genzoo.core.errors import UsageError
-from genzoo.core.image import to_float, to_uint8
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.models.base import Endpoint
-from genzoo.run import devices
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation
 from genzoo.tasks.input_images import open_square
-from genzoo.tasks.loaded_model import LoadedModel
 from genzoo.tasks.pictures import save_strip
 
 
@@ -48,28 +44,18 @@ def run(cfg: DictConfig) -> dict[str, float]:
     # What only the first picture is said to show, the second one shows as well.
     captions = prompt, prompt if end_prompt is None else end_prompt
     cut = report_truncation(trained.tokenizer, prompt=prompt, end_prompt=end_prompt)
-    # Both ends have the noise of picture number 0: captions alone make the difference.
-    start, end = (
-        Endpoint(
-            trained.condition(caption),
-            trained.noise(0),
-            to_float(given[k])[None].to(trained.device) if given else None,
-        )
-        for k, caption in enumerate(captions)
-    )
-    with torch.no_grad(), devices.precision(cfg)():
-        way = trained.model.interpolate(
-            start, end, trained.shape, cfg.steps, guidance=trained.guidance
-        )
+    way = trained.interpolate(given, captions, steps=cfg.steps)
     images = [None if path is None else mentioned(path) for path in (cfg.image, cfg.end)]
     own = {"caption": captions[0], "end_caption": captions[1], "image": images[0]}
     own["end"] = images[1]
     save_strip(
         folder,
-        to_uint8(way[0]).cpu(),
+        way,
         before=given[:1],
         after=given[1:],
-        text=trained.about | cut | {name: str(value or "") for name, value in own.items()},
+        text=trained.about(sampler=trained.model.inversion_sampler)
+        | cut
+        | {name: str(value or "") for name, value in own.items()},
     )
     status(f"{cfg.steps} steps: {folder / 'strip.png'}")
     return {}

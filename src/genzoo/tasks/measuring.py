@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from genzoo.api.drawing import sample_images
 from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.image import to_float
 from genzoo.core.noise import split_seed
@@ -31,7 +32,7 @@ from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel
 from genzoo.run import build, devices, scorers
-from genzoo.tasks.pictures import condition_of, sample_images
+from genzoo.tasks.pictures import condition_of
 from genzoo.text.tokenizer import Tokenizer
 
 Entry = dict[str, Any]  # value, spread, better, stamp

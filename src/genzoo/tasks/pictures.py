@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import Tensor
 
-from genzoo.core.image import grid, save_png, to_float, to_uint8
-from genzoo.core.noise import Noise
+from genzoo.core.image import grid, save_png, to_float
 from genzoo.core.types import Condition
 from genzoo.data.dataset import TextImageData
-from genzoo.models.base import GenerativeModel, identity
-from genzoo.run import devices, scorers
+from genzoo.models.base import GenerativeModel
 from genzoo.text.tokenizer import Tokenizer
-from genzoo.weights.checkpoint import Checkpoint
 
 
 def condition_of(
@@ -34,48 +29,6 @@ def condition_of(
         device = next(model.parameters()).device
         return model.with_embedding(cond, to_float(data.images(indices)).to(device))
     return cond
-
-
-def sample_images(
-    model: GenerativeModel,
-    cond: Condition,
-    shape: tuple[int, int, int],
-    *,
-    seed: int,
-    indices: Sequence[int],
-    device: torch.device,
-    guidance: Any = identity,
-) -> Tensor:
-    """8-bit samples on the CPU; the k-th belongs to the number indices[k] of this seed.
-
-    Args:
-        model: in evaluation mode.
-        cond: one condition an image.
-        shape: (channels, height, width).
-        seed: of the run.
-        indices: numbers of the images; image i depends on (seed, i) alone.
-        device: where the model is.
-        guidance: as for `GenerativeModel.sample`.
-    """
-    noise = Noise.of(seed, indices, "sample", device=device)
-    with torch.no_grad():
-        images = model.sample(cond.to(device), shape, noise=noise, guidance=guidance)
-    return to_uint8(images).cpu()
-
-
-def about_pictures(
-    cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint, *, sampler: Any
-) -> dict[str, str]:
-    """What every picture of a command says of its making, for the file's metadata."""
-    return {
-        "model": cfg.model.name,
-        "seed": str(cfg.seed),
-        "guidance": scorers.guidance_words(cfg),
-        "sampler": "none" if sampler is None else str(sampler),
-        "precision": devices.stated_precision(cfg),
-        "checkpoint": checkpoint.mention,
-        "software": f"genzoo {checkpoint.about['version']}",
-    }
 
 
 def save_grid(path: Path, images: Tensor, *, columns: int) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from omegaconf import DictConfig
 
-from genzoo.core.image import to_float, to_uint8
+from genzoo.api.loaded_model import LoadedModel
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.run import devices
 from genzoo.run.check import check_able, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation
 from genzoo.tasks.input_images import open_square
-from genzoo.tasks.loaded_model import LoadedModel
 from genzoo.tasks.pictures import save_strip
 
 
@@ -29,23 +26,16 @@ def run(cfg: DictConfig) -> dict[str, float]:
     given = open_square(cfg.image, cfg.data.image_size)
     trained = LoadedModel.of(cfg)
     cut = report_truncation(trained.tokenizer, source=source, target=target)
-    with torch.no_grad(), devices.precision(cfg)():
-        way = trained.model.text_diff(
-            to_float(given)[None].to(trained.device),
-            trained.condition(source),
-            trained.condition(target),
-            cfg.steps,
-            strength=float(cfg.strength),
-            noise=trained.noise(0),
-            guidance=trained.guidance,
-        )
+    way = trained.text_diff(given, source, target, steps=cfg.steps, strength=float(cfg.strength))
     own = {"source": source, "target": target, "image": mentioned(cfg.image)}
     own["strength"] = cfg.strength
     save_strip(
         folder,
-        to_uint8(way[0]).cpu(),
+        way,
         before=[given],
-        text=trained.about | cut | {name: str(value) for name, value in own.items()},
+        text=trained.about(sampler=trained.model.inversion_sampler)
+        | cut
+        | {name: str(value) for name, value in own.items()},
     )
     status(f"{cfg.steps} steps: {folder / 'strip.png'}")
     return {}

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from genzoo.api.drawing import sample_images
 from genzoo.core.image import grid, save_png
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch
@@ -17,7 +18,7 @@ from genzoo.lit.health import diversity
 from genzoo.lit.module import GenerativeModule, named
 from genzoo.machine import distributed
 from genzoo.run import devices
-from genzoo.tasks.pictures import condition_of, sample_images
+from genzoo.tasks.pictures import condition_of
 from genzoo.text.tokenizer import Tokenizer
 
 MONITOR_SAMPLES = 32

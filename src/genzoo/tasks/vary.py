@@ -8,14 +8,13 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
-from genzoo.core.image import save_png, to_float, to_uint8
-from genzoo.machine.console import Progress, status
+from genzoo.api.loaded_model import LoadedModel
+from genzoo.core.image import save_png
+from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.run import devices
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
 from genzoo.tasks.input_images import open_square
-from genzoo.tasks.loaded_model import LoadedModel
 from genzoo.tasks.pictures import save_grid
 
 
@@ -34,21 +33,10 @@ def run(cfg: DictConfig) -> dict[str, float]:
     trained = LoadedModel.of(cfg)
     cut = report_truncation(trained.tokenizer, prompt=prompt)
     say_cut_by_guide(trained.guidance, [prompt or ""])
-    pictures = []
-    computing = devices.precision(cfg)()
-    with Progress("drawing", cfg.count) as progress, torch.no_grad(), computing:
-        for start in range(0, cfg.count, cfg.batch):
-            numbers = range(start, min(start + cfg.batch, cfg.count))
-            versions = trained.model.variations(
-                to_float(given).to(trained.device).expand(len(numbers), -1, -1, -1),
-                trained.condition(prompt, len(numbers)),
-                strength=float(cfg.strength),
-                noise=trained.noise(*numbers),
-                guidance=trained.guidance,
-            )
-            pictures.append(to_uint8(versions).cpu())
-            progress.at(numbers.stop)
-    images = torch.cat(pictures)
+    images = trained.variations(
+        given, prompt, count=cfg.count, batch=cfg.batch, strength=float(cfg.strength)
+    )
+    about = trained.about(sampler=trained.model.inversion_sampler)
     for i, image in enumerate(images):
         own = {
             "caption": prompt or "",
@@ -57,7 +45,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
             "strength": str(cfg.strength),
             "number": str(i),
         }
-        save_png(folder / f"{i:05d}.png", image, text=trained.about | own)
+        save_png(folder / f"{i:05d}.png", image, text=about | own)
     shown = torch.cat([given[None], images])
     save_grid(folder / "grid.png", shown, columns=math.ceil(math.sqrt(len(shown))))
     said = f"{cfg.count} version{'s' * (cfg.count != 1)}"
