@@ -31,12 +31,12 @@ def with_inherited(cfg: DictConfig, family: type[HasParent]) -> DictConfig:
         GenzooError: where it cannot be fetched or read.
     """
     parent, name = family.parent, cfg.model.name
-    word = cfg.get(parent.key)
-    if word is None:
+    if cfg.get(parent.key) is None:
         raise UsageError(
             f"model={name} is built on {parent.noun}, and none is named",
             f"train one (model={parent.families[0]}) and name it: {parent.key}=<its run folder>",
         )
+    word = str(cfg[parent.key])  # a folder may be called 2024
     source = source_of(word)
     if source is not None and not released.claimed(word):
         raise UsageError(
@@ -89,7 +89,7 @@ def load_parent(cfg: DictConfig, model: GenerativeModel) -> str | None:
 
 def _file(cfg: DictConfig, family: type[HasParent]) -> Path:
     """Where the weights lie of the model to build on."""
-    word: str = cfg[family.parent.key]
+    word = str(cfg[family.parent.key])
     if not released.claimed(word):
         return checkpoint.find(word, output=cfg.output)
     settings: Any = cfg.model

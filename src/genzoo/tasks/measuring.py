@@ -87,7 +87,7 @@ class Measures:
     Attributes:
         features: one an extractor.
         captions: where the data can judge an image, or None.
-        score: where there is a CLIP, or None.
+        score: where one is asked for, or None.
     """
 
     features: Sequence[FeatureMetrics]
@@ -205,10 +205,10 @@ def caption_entries(
 
 
 def clip_score(cfg: DictConfig) -> tuple[CLIPScore, ImageTextModel] | None:
-    """The measure and its CLIP, where one is named.
+    """The measure and the model that it asks, where one is named.
 
     Raises:
-        UsageError: for a CLIP that is none.
+        UsageError: for a model that compares no images and captions.
     """
     if cfg.metrics.clip is None:
         return None
@@ -232,7 +232,7 @@ def clip_entries(
     *,
     real: int,
 ) -> dict[str, Entry]:
-    """How well samples go with their captions, with the stamp of the CLIP that says so."""
+    """How well samples go with their captions, with the stamp of the model that says so."""
     about = {
         **image_text.about,
         "long_captions": f"cut, {100 * score.cut_share():.3g} % of them",
