@@ -15,7 +15,8 @@ import torch
 
 from bench.families import FAMILIES, SMALL
 from genzoo.data.dataset import TextImageData
-from genzoo.lit import callbacks, writing
+from genzoo.lit import checkpointer, monitor, writing
+from genzoo.lit.curves import CurveLogger
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.writing import WriteError
 from genzoo.machine.signals import ECHO
@@ -166,7 +167,7 @@ def test_a_signal_before_training_ends_the_command(
 FAILURES = {
     "data": (TextImageData, "batch", RuntimeError("the disk of the data is gone"), 6),
     "memory": (GenerativeModule, "training_step", MemoryError("no memory"), 4),
-    "curves": (callbacks.CurveLogger, "_point", OSError("no room for curves"), 2),
+    "curves": (CurveLogger, "_point", OSError("no room for curves"), 2),
     "looking": (validation, "_samples", RuntimeError("drawing failed"), 1),
 }
 
@@ -208,12 +209,12 @@ def test_a_full_disk_does_not_end_a_training_before_its_end(
 ) -> None:
     full = WriteError("cannot write the checkpoint: No space left on device", "make room")
     with monkeypatch.context() as patched:
-        once(patched, callbacks, "write", fail(full), at=2)
+        once(patched, checkpointer, "write", fail(full), at=2)
         status, out, _ = training("hydra.run.dir=a", "trainer.checkpoint_minutes=1e-9")
     assert status == 0
     assert out.count("No space left on device; the training goes on") == 1
     assert images(tmp_path / "a") == 96
-    once(monkeypatch, callbacks, "write", fail(full), at=1)
+    once(monkeypatch, checkpointer, "write", fail(full), at=1)
     status, _, error = training("hydra.run.dir=b")
     assert status == 1
     assert error == "genzoo: cannot write the checkpoint: No space left on device; make room\n"
@@ -281,7 +282,7 @@ def test_training_time_goes_on_after_a_full_disk(
     training: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     running: list[bool] = []
-    once(monkeypatch, callbacks, "write", fail(WriteError("no space", "make room")), at=2)
+    once(monkeypatch, checkpointer, "write", fail(WriteError("no space", "make room")), at=2)
     count = GenerativeModule.count
 
     def counted(module: GenerativeModule, *arguments: Any) -> None:
@@ -299,7 +300,7 @@ def test_a_full_disk_at_the_end_is_told_once(
     def full(*_: object) -> None:
         raise WriteError("cannot write: No space left on device", "make room")
 
-    monkeypatch.setattr(callbacks, "write", full)
+    monkeypatch.setattr(checkpointer, "write", full)
     status, out, error = training("hydra.run.dir=a")
     assert (status, error) == (1, "genzoo: cannot write: No space left on device; make room\n")
     assert "No space" not in out
@@ -310,10 +311,10 @@ def test_a_look_stops_between_parts_of_its_samples(
 ) -> None:
     """Several processes can only stop together, where they ask one another."""
     events: list[str] = []
-    pause, draw = callbacks._stop_together, validation.sample_images
+    pause, draw = monitor._stop_together, validation.sample_images
     monkeypatch.setattr(validation, "MONITOR_SAMPLES", 20)
     monkeypatch.setattr(
-        callbacks, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
+        monitor, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
     )
 
     def drawn(*arguments: Any, indices: list[int], **options: Any) -> torch.Tensor:

@@ -20,16 +20,12 @@ from genzoo.core.types import Batch
 from genzoo.data.datamodule import TextImageDataModule
 from genzoo.data.dataset import TextImageData
 from genzoo.lit.adversarial import AdversarialModule
-from genzoo.lit.callbacks import (
-    AfterStep,
-    Budget,
-    Checkpointer,
-    CurveLogger,
-    ImageCounter,
-    Monitor,
-)
+from genzoo.lit.callbacks import AfterStep, Budget, ImageCounter
+from genzoo.lit.checkpointer import Checkpointer
+from genzoo.lit.curves import CurveLogger
 from genzoo.lit.health import Health
 from genzoo.lit.module import GenerativeModule
+from genzoo.lit.monitor import Monitor
 from genzoo.lit.trainer import build_trainer
 from genzoo.machine import distributed, provenance, signals
 from genzoo.machine.console import status

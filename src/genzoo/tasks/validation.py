@@ -13,9 +13,9 @@ from genzoo.core.image import grid, save_png
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch
 from genzoo.data.dataset import TextImageData
-from genzoo.lit.callbacks import Samples, ValidationResult
 from genzoo.lit.health import diversity
 from genzoo.lit.module import GenerativeModule, named
+from genzoo.lit.monitor import Samples, ValidationResult
 from genzoo.machine import distributed
 from genzoo.run import devices
 from genzoo.tasks.pictures import condition_of
