@@ -1,4 +1,4 @@
-"""CLIP's two encoders, made as those of GLIDE's noise-aware CLIP (arXiv 2112.10741, section 2.4).
+"""CLIP's two encoders, built as in GLIDE's noise-aware CLIP (arXiv 2112.10741, section 2.4).
 
 Radford et al. (CLIP), arXiv 2103.00020. What a released encoder lacks here (the bias of keys)
 changes nothing, as a number added to all keys alike leaves the attention as it is.
@@ -22,7 +22,7 @@ STD = (68.50053285, 66.63215831, 70.32316309)
 
 
 class ImageEncoder(nn.Module):
-    """A Vision Transformer whose first position stands for the image.
+    """A Vision Transformer whose first position is the class token.
 
     Args:
         image_size: height and width of the images, a multiple of `patch`.
@@ -31,8 +31,8 @@ class ImageEncoder(nn.Module):
         layers: of it.
         heads: of its attention.
         features: that an image becomes.
-        steps: of the process whose noisy images it reads, each with a first position of its own;
-            0 for clean images.
+        steps: of the process of its noisy images, each with a class token of its own; 0 for
+            clean images.
 
     Raises:
         UsageError: where patches do not fill the image, or heads not the width.
@@ -78,15 +78,15 @@ class ImageEncoder(nn.Module):
         *,
         kept: Int[Tensor, "b m"] | None = None,
     ) -> Float[Tensor, "b k"]:
-        """Features of images in [-1, 1], noisy ones of a size like theirs.
+        """Features of images in [-1, 1], or of noisy ones of the same variance.
 
         Args:
             images: of the encoder's size.
             times: how noisy each is, as a step of the process; None for an encoder of clean ones.
-            kept: numbers of the patches that are looked at, row by row of the image; None: all.
+            kept: indices of the patches that are encoded, in row-major order; None for all.
 
         Raises:
-            Unsupported: for images of another size, or times that an encoder does not know.
+            Unsupported: for images of another size, or times for an encoder of clean images.
         """
         if images.shape[1:] != (3, self.image_size, self.image_size):
             raise Unsupported(
@@ -96,7 +96,7 @@ class ImageEncoder(nn.Module):
             )
         if (times is None) != (self.steps == 0):
             raise Unsupported(
-                "only a noise-aware CLIP is told times, and it always is",
+                "times are for a noise-aware CLIP, which always needs them",
                 "train one with model.noise_aware=true",
             )
         pixels = ((images + 1) * 127.5 - self.mean) / self.std
@@ -114,7 +114,7 @@ class ImageEncoder(nn.Module):
 
 
 class CaptionEncoder(nn.Module):
-    """A causal Transformer whose last token stands for the caption.
+    """A causal Transformer whose last token represents the caption.
 
     Args:
         vocab_size: size of the tokenizer's vocabulary.
@@ -189,6 +189,6 @@ def _first_positions(steps: int, width: int) -> Float[Tensor, "t d"]:
 def _check_heads(width: int, heads: int) -> None:
     if width % heads:
         raise UsageError(
-            f"a width of {width} cannot be shared out to {heads} heads",
+            f"a width of {width} cannot be divided into {heads} heads",
             "choose a multiple of the heads",
         )

@@ -1,4 +1,4 @@
-"""What says how well captions and images go together, whoever made it.
+"""The interface of models of images and text, and CLIP as a scorer.
 
 Shape letters: b batch, c channels, h height, w width, k features.
 """
@@ -30,7 +30,7 @@ class ImageTextModel(Protocol):
 
     @property
     def noise_aware(self) -> bool:
-        """Whether it reads noisy images and is told how noisy they are."""
+        """Whether it takes noisy images and their noise level."""
 
     @property
     def image_size(self) -> int:
@@ -41,25 +41,25 @@ class ImageTextModel(Protocol):
         """The inverse temperature that it was trained with."""
 
     def encode_text(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
-        """Unit vectors; a caption that is too long is cut."""
+        """Unit vectors; a caption that is too long is truncated."""
 
     def encode_image(
         self, images: Images, level: NoiseLevel | None = None
     ) -> Float[Tensor, "b k"]:
-        """Unit vectors of images in [-1, 1], or of x_t if the matcher is noise-aware.
+        """Unit vectors of images in [-1, 1], or of x_t if the model is noise-aware.
 
-        Gradients find their way back to the images.
+        Differentiable with respect to the images.
 
         Args:
-            images: of any size that the matcher takes.
-            level: how noisy they are; None for clean ones.
+            images: of any size that the model takes.
+            level: of the noise; None for clean ones.
         """
 
     def to(self, device: torch.device | str) -> ImageTextModel:
         """Itself, on another device."""
 
     def is_truncated(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
-        """Which captions are too long to be read whole."""
+        """Which captions are longer than the context."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class CLIPScorer:
 
     Attributes:
         kind: what `guidance.scorer` calls it.
-        image_text: whose similarity is made larger; a noise-aware one's of x_t, any other's of the
-            estimate of the image.
+        image_text: whose similarity guides: of x_t if it is noise-aware, else of the predicted
+            image.
     """
 
     kind: ClassVar[str] = "clip"
@@ -77,13 +77,13 @@ class CLIPScorer:
 
     @property
     def noise_aware(self) -> bool:
-        """Whether it judges x_t, rather than the image that is expected of it."""
+        """Whether it scores x_t, rather than the image predicted from it."""
         return self.image_text.noise_aware
 
     def log_likelihood(
         self, cond: Condition
     ) -> Callable[[Images, NoiseLevel], Float[Tensor, " b"]]:
-        """The scaled similarity to each caption, whose vectors are made once."""
+        """The scaled similarity to each caption; captions are encoded once."""
         texts = self.image_text.encode_text(cond.caption)
 
         def similarity(images: Images, level: NoiseLevel) -> Float[Tensor, " b"]:

@@ -1,4 +1,4 @@
-"""The contrastive loss: of all pairs in a batch, which image and caption belong together?
+"""The contrastive loss of images and captions, and ranks for retrieval.
 
 Radford et al. (CLIP), arXiv 2103.00020, section 2.3. The batch is that of all processes.
 
@@ -23,12 +23,12 @@ SPLIT = (-7046029254386353131, -4658895280553007687, -7723592293110705685)  # as
 
 @dataclass(frozen=True)
 class ContrastiveTerms:
-    """How well each row was told apart.
+    """The terms of the loss of each row.
 
     Attributes:
-        image_to_text: surprise in nats at the own caption, given the image.
-        text_to_image: surprise in nats at the own image, given the caption.
-        accuracy: 1 where the own caption is the likeliest, else 0.
+        image_to_text: cross-entropy of the own caption given the image, in nats.
+        text_to_image: cross-entropy of the own image given the caption, in nats.
+        accuracy: 1 where the own caption is the most likely, else 0.
     """
 
     image_to_text: Float[Tensor, " b"]
@@ -45,16 +45,16 @@ def contrastive_loss(
     scale: Float[Tensor, ""],
     chunk: int | None = None,
 ) -> ContrastiveTerms:
-    """Each row against all rows of all processes.
+    """Cross-entropy of each row against all rows of all processes.
 
     Args:
         images: unit vectors.
         texts: unit vectors.
-        tokens: of the captions; another row with the same caption is not held to be wrong ...
-        index: ... nor one with the same image, whose caption may be worded otherwise.
-        scale: by which the cosines are multiplied.
-        chunk: rows that are compared at once; their similarities are computed again in the
-            backward pass, so that a large batch fits. None: all, and kept.
+        tokens: of the captions; another row with the same caption is no negative ...
+        index: ... nor is one with the same image, whose caption may be worded differently.
+        scale: factor of the cosines, the inverse temperature.
+        chunk: rows that are compared at once, with similarities recomputed in the backward
+            pass, so that a large batch fits; None for all at once.
     """
     all_images, all_texts = all_gather_with_grad(images), all_gather_with_grad(texts)
     keys = torch.stack([_keys(tokens), index.long()])
@@ -90,7 +90,7 @@ def contrastive_loss(
 
 
 def all_gather_with_grad(rows: Float[Tensor, "b k"]) -> Float[Tensor, "n k"]:
-    """The rows of all processes in the order of their ranks; gradients find their way back."""
+    """The rows of all processes in the order of their ranks, with gradients."""
     if distributed.world() == 1:
         return rows
     from torch.distributed.nn.functional import all_gather
@@ -101,11 +101,11 @@ def all_gather_with_grad(rows: Float[Tensor, "b k"]) -> Float[Tensor, "n k"]:
 def retrieval_ranks(
     similarity: Float[Tensor, "b n"], right: Bool[Tensor, "b n"]
 ) -> Int[Tensor, " b"]:
-    """How many wrong candidates come before the best right one; a tie counts as before it.
+    """The rank of the best correct candidate, from 0; ties count against it.
 
     Args:
         similarity: of each row to each candidate.
-        right: which candidates are right; at least one a row.
+        right: which candidates are correct; at least one a row.
     """
     best = similarity.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
     return ((similarity >= best) & ~right).sum(dim=1)

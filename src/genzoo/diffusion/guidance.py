@@ -1,6 +1,6 @@
-"""How strongly a sample follows its caption.
+"""Guidance: how strongly a sample follows its condition.
 
-A model that can be guided says in its `capabilities` by what; `guidance=` chooses.
+A model lists the kinds of guidance that it takes in its `capabilities`; `guidance=` chooses one.
 
 Shape letters: b batch, c channels, h height, w width.
 """
@@ -24,14 +24,14 @@ LogLikelihood = Callable[[Images, NoiseLevel], Float[Tensor, " b"]]
 
 @runtime_checkable
 class Scorer(Protocol):
-    """What knows which images go better with a condition."""
+    """A model that scores how well images fit a condition."""
 
     @property
     def noise_aware(self) -> bool:
-        """Whether it judges x_t, rather than the image that is expected of it."""
+        """Whether it scores x_t, rather than the image predicted from it."""
 
     def log_likelihood(self, cond: Condition) -> LogLikelihood:
-        """Log p(condition | image) up to a constant, given images and how noisy they are."""
+        """Log p(condition | image) up to a constant, given images and their noise level."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Classifier:
     """Classifier guidance (Dhariwal & Nichol, arXiv 2105.05233, section 4).
 
     Args:
-        scorer: the gradient of whose log-likelihood steers every step.
-        scale: by which it is multiplied; 0 is off.
+        scorer: the gradient of its log-likelihood guides every step.
+        scale: of the gradient; 0 is off.
     """
 
     scorer: Scorer
@@ -48,7 +48,7 @@ class Classifier:
 
     @property
     def noise_aware(self) -> bool:
-        """Whether the scorer judges x_t, rather than the image that is expected of it."""
+        """Whether the scorer scores x_t, rather than the image predicted from it."""
         return self.scorer.noise_aware
 
     def log_likelihood(self, cond: Condition) -> LogLikelihood:
@@ -58,7 +58,7 @@ class Classifier:
 
 
 def mixed(one: LogLikelihood, other: LogLikelihood, share: float) -> LogLikelihood:
-    """From the first likelihood, at a share of 0, to the second one, at 1."""
+    """Linear interpolation of two log-likelihoods, from the first at 0 to the second at 1."""
     if share in (0.0, 1.0):
         return other if share else one
 
@@ -73,13 +73,13 @@ class ClassifierFree:
     """Classifier-free guidance (Ho & Salimans, arXiv 2207.12598).
 
     Args:
-        scale: s in u + s (c - u), where c is what a network says given the caption and u without
-            it: 1 is off, 0 ignores the caption.
+        scale: s in u + s (c - u), where c is the conditional and u the unconditional prediction:
+            1 is off, 0 ignores the condition.
         interval: shares of noise between which a diffusion model is guided, from 0 (an image) to
-            1 (noise alone); outside it asks its network once (arXiv 2404.07724).
+            1 (noise alone); outside it the network is evaluated once (arXiv 2404.07724).
 
     Raises:
-        UsageError: for an interval that is none.
+        UsageError: for an invalid interval.
     """
 
     scale: float
@@ -94,18 +94,18 @@ class ClassifierFree:
 
     @property
     def everywhere(self) -> bool:
-        """Whether no part of the way is left alone."""
+        """Whether the interval covers all noise levels."""
         return tuple(self.interval) == (0.0, 1.0)
 
     def __call__(self, with_caption: Tensor, without: Tensor) -> Tensor:
-        """The guided one of two predictions of the same shape."""
+        """The guided prediction from a conditional and an unconditional one."""
         return without + self.scale * (with_caption - without)
 
 
 def scale_guidance(guidance: Any, share: float) -> Any:
-    """A share of some guidance, from none at 0 to all of it at 1; other things are left alone.
+    """Guidance scaled from off, at 0, to its full scale, at 1; anything else is returned as it is.
 
-    Guidance by itself leads away from a given image: what stays close to one has little of it.
+    Guidance moves samples away from a given image, so small variations of it need little.
     """
     if isinstance(guidance, ClassifierFree):
         return replace(guidance, scale=1 + share * (guidance.scale - 1))

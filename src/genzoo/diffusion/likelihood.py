@@ -16,8 +16,8 @@ from genzoo.diffusion.predict import Images, Prediction, Step, posterior
 from genzoo.diffusion.schedule import Schedule
 from genzoo.diffusion.table import Steps
 
-HALF = 1 / 255  # half the distance of two grey levels in [-1, 1]
-NATS = math.log(2.0)  # in a bit
+HALF = 1 / 255  # half the distance between grey levels in [-1, 1]
+NATS = math.log(2.0)  # per bit
 
 
 def vlb_term(
@@ -25,8 +25,8 @@ def vlb_term(
 ) -> Float[Tensor, " b"]:
     """One term of the bound, in bits per dimension.
 
-    Step 0 is the likelihood of the 8-bit image, every other one the distance of the step back to
-    the posterior that knows the image.
+    At step 0 the negative log-likelihood of the 8-bit image; at others the KL divergence from the
+    true posterior q(x_{t-1} | x_t, x_0) to the model's.
     """
     step = posterior(prediction, schedule, steps)
     if isinstance(steps, int) and steps == 0:
@@ -39,7 +39,7 @@ def vlb_term(
 
 
 def prior_term(x_0: Images, schedule: Schedule) -> Float[Tensor, " b"]:
-    """The distance of the noisiest x_t to pure noise, in bits per dimension."""
+    """KL divergence of q(x_T | x_0) from a standard normal, in bits per dimension."""
     log_variance = torch.full_like(x_0, 2 * math.log(schedule.sigma[-1]))
     pure = Step(torch.zeros_like(x_0), torch.zeros_like(x_0))
     last = Step(schedule.alpha[-1] * x_0, log_variance)
@@ -51,7 +51,7 @@ def _first(x_0: Images, step: Step) -> Float[Tensor, " b"]:
 
 
 def _divergence(p: Step, q: Step) -> Tensor:
-    """Kullback-Leibler divergence of two Gaussians, number by number, in nats."""
+    """KL(p || q) of two Gaussians, elementwise, in nats."""
     return 0.5 * (
         q.log_variance
         - p.log_variance
@@ -62,7 +62,7 @@ def _divergence(p: Step, q: Step) -> Tensor:
 
 
 def _log_level(x_0: Images, step: Step) -> Tensor:
-    """Log-probability of each number's grey level; the outermost levels reach to infinity.
+    """Log-probability of each element's grey level; the outermost bins extend to infinity.
 
     Improved DDPM's released code approximates the normal distribution's integral; this is exact.
     """
@@ -71,7 +71,7 @@ def _log_level(x_0: Images, step: Step) -> Tensor:
     high = (x_0 + HALF - step.mean) / width
     low = torch.where(x_0 < HALF - 1, torch.full_like(low, -torch.inf), low)
     high = torch.where(x_0 > 1 - HALF, torch.full_like(high, torch.inf), high)
-    # Both on the side where the integral is small, so that their difference keeps its digits.
+    # Both in the tail where the integral is small, so that their difference stays accurate.
     flip = low > 0
     low, high = torch.where(flip, -high, low), torch.where(flip, -low, high)
     below, above = torch.special.log_ndtr(low), torch.special.log_ndtr(high)

@@ -19,16 +19,16 @@ from genzoo.core.errors import Unsupported
 from genzoo.nn.unet import UNet, UNetShape
 from genzoo.text.encoder import TextEncoder
 
-EXTRA = 4  # tokens that a vector becomes
+EXTRA = 4  # tokens that an embedding is projected to
 
 
 @dataclass(frozen=True)
 class TextConditioning:
-    """What a network has read in captions and classes, once for all steps of sampling.
+    """Features of captions, classes and embeddings, computed once for all steps of sampling.
 
     Attributes:
-        embedding: added to that of the time.
-        context: features of the tokens, for the attention; None without captions.
+        embedding: added to the time embedding.
+        context: token features for attention; None without captions.
     """
 
     embedding: Float[Tensor, "b e"]
@@ -39,14 +39,14 @@ class TextConditioning:
         return TextConditioning(self.embedding[rows], context)
 
     def lerp(self, other: TextConditioning, share: float) -> TextConditioning:
-        """A point on the straight way from this to another."""
+        """Linear interpolation to other features."""
         embedding = torch.lerp(self.embedding, other.embedding, share)
         if self.context is None or other.context is None:
             return TextConditioning(embedding, None)
         return TextConditioning(embedding, torch.lerp(self.context, other.context, share))
 
     def cat(self, more: TextConditioning) -> TextConditioning:
-        """These rows and then those."""
+        """The rows of both, concatenated."""
         embedding = torch.cat([self.embedding, more.embedding])
         if self.context is None or more.context is None:
             return TextConditioning(embedding, None)
@@ -55,12 +55,12 @@ class TextConditioning:
 
 @dataclass(frozen=True)
 class ImageConditioning:
-    """What a network sees beside x_t; what is absent counts as zeros.
+    """Input channels beside x_t; absent ones are zeros.
 
     Attributes:
-        image: of which a part is known, for inpainting.
-        mask: 1 where it is known, 0 where it is to be drawn.
-        low_res: the whole picture at a smaller size, for upsampling.
+        image: with a known part, for inpainting.
+        mask: 1 where it is known, 0 where it is to be sampled.
+        low_res: the image at a smaller size, for upsampling.
     """
 
     image: Float[Tensor, "b c h w"] | None = None
@@ -68,7 +68,7 @@ class ImageConditioning:
     low_res: Float[Tensor, "b c i j"] | None = None
 
     def twice(self) -> ImageConditioning:
-        """All rows two times, one after the other."""
+        """The rows repeated twice."""
         values = (self.image, self.mask, self.low_res)
         return ImageConditioning(
             *(None if value is None else value.repeat(2, 1, 1, 1) for value in values)
@@ -76,18 +76,18 @@ class ImageConditioning:
 
 
 class TextUNet(nn.Module):
-    """A text encoder whose last position steers every block and whose tokens are attended to.
+    """A U-Net conditioned on a text encoder: on its last position, and by attention to its tokens.
 
     Args:
         shape: of the U-Net.
         out: channels of its output.
         text: arguments of the `TextEncoder`; None for a network without captions.
-        labels: how many classes it is told; 0 for none.
-        inpaint: whether it is shown a masked image and the mask.
-        upsample: whether it is shown a smaller image.
+        labels: number of classes that it is conditioned on; 0 for none.
+        inpaint: whether it is conditioned on a masked image and the mask.
+        upsample: whether it is conditioned on a smaller image.
         channels: of the images.
-        embedding: numbers of a vector that it is told of the image (unCLIP, arXiv 2204.06125,
-            section 2.1): added to the time's embedding, and attended to as `EXTRA` tokens more.
+        embedding: size of an image embedding that it is conditioned on (unCLIP, arXiv 2204.06125,
+            section 2.1): added to the time embedding, and attended to as `EXTRA` more tokens.
             0 for none.
     """
 
@@ -122,16 +122,16 @@ class TextUNet(nn.Module):
         label: Int[Tensor, " b"] | None = None,
         vector: Float[Tensor, "b k"] | None = None,
     ) -> TextConditioning:
-        """The features of captions, classes and vectors.
+        """Features of captions, classes and embeddings.
 
         Args:
             tokens: of the captions.
             mask: True on a caption's own tokens.
-            label: numbers of classes, -1 for none; None for none at all.
-            vector: what is told of the images, zeros for nothing.
+            label: class numbers, -1 for none; None for an unconditional batch.
+            vector: image embeddings, zeros for none.
 
         Raises:
-            Unsupported: where a network that goes by vectors is given none.
+            Unsupported: if the network is conditioned on embeddings and is given none.
         """
         embedding = self.unet.out.weight.new_zeros(len(tokens), self.unet.shape.embedding)
         context = None
@@ -143,7 +143,9 @@ class TextUNet(nn.Module):
             embedding = embedding + self.classes(rows)
         if self.steer is not None:
             if vector is None:
-                raise Unsupported("this network goes by CLIP embeddings", "give it some, or zeros")
+                raise Unsupported(
+                    "this network is conditioned on CLIP embeddings", "give it some, or zeros"
+                )
             embedding = embedding + self.steer(vector)
             if self.extra is not None and context is not None:
                 extra = self.extra(vector).unflatten(1, (EXTRA, -1))
@@ -157,14 +159,16 @@ class TextUNet(nn.Module):
         text_cond: TextConditioning | None = None,
         image_cond: ImageConditioning | None = None,
     ) -> Float[Tensor, "b k h w"]:
-        """The U-Net's output, given what was read and is shown.
+        """The output of the U-Net, given text features and image channels.
 
         Raises:
-            Unsupported: where a network with a text encoder has read nothing, or an upsampler is
-                not shown a smaller image.
+            Unsupported: for a text-conditional network without text features, or an upsampler
+                without a smaller image.
         """
         if text_cond is None and (self.text is not None or self.classes is not None):
-            raise Unsupported("this network goes by captions", "let it read some, or empty ones")
+            raise Unsupported(
+                "this network is conditioned on captions", "encode some, or empty ones"
+            )
         seen: Tensor = self.unet(
             self._stacked(x, image_cond or ImageConditioning()),
             times,
@@ -174,7 +178,7 @@ class TextUNet(nn.Module):
         return seen
 
     def _stacked(self, x: Tensor, image_cond: ImageConditioning) -> Tensor:
-        """The input's channels: x, the known part, the mask, the smaller image enlarged."""
+        """The input channels: x, the known part, the mask, the smaller image upsampled."""
         parts = [x]
         if self.inpaint:
             mask = (

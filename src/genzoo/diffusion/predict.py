@@ -1,4 +1,4 @@
-"""What a network's output says about the image, the noise and the step back.
+"""From a network's output to a prediction of image, noise and posterior.
 
 Shape letters: b batch, c channels, h height, w width.
 """
@@ -22,16 +22,16 @@ Images = Float[Tensor, "b c h w"]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a denoiser says at x_t = alpha x0 + sigma eps.
+    """A denoiser's prediction at x_t = alpha x0 + sigma eps.
 
     Attributes:
-        x0: the image without noise.
-        x_t: what the denoiser saw.
+        x0: the predicted image.
+        x_t: the noisy image.
         alpha: weight of the image in x_t, one a row.
         sigma: weight of the noise in x_t, one a row.
-        log_variance: of the x before given x_t, where it is learned.
-        score: gradient of what the sample is to be made likelier for, with respect to x_t; each
-            sampler adds it in its own way (`apply_score`, or a shift of the mean).
+        log_variance: of p(x_{t-1} | x_t), if it is learned.
+        score: gradient of a scorer's log-likelihood with respect to x_t; samplers add it to x0
+            (`apply_score`) or shift the mean.
     """
 
     x0: Images
@@ -50,32 +50,32 @@ class Prediction:
 
     @property
     def eps(self) -> Images:
-        """The noise that goes with the image."""
+        """The predicted noise."""
         return (self.x_t - self.alpha * self.x0) / self.sigma
 
     def detached(self) -> Prediction:
-        """The same numbers without the way they came about."""
+        """The same prediction without its graph."""
         variance = None if self.log_variance is None else self.log_variance.detach()
         return replace(self, x0=self.x0.detach(), log_variance=variance)
 
     def with_x0(self, x0: Images) -> Prediction:
-        """Another image."""
+        """The prediction with another image."""
         return replace(self, x0=x0)
 
     def apply_score(self) -> Prediction:
-        """The score as part of the image (ADM, arXiv 2105.05233, algorithm 2)."""
+        """The prediction with the score added to x0 (ADM, arXiv 2105.05233, algorithm 2)."""
         if self.score is None:
             return self
-        # What the algorithm takes from the noise, said of the image; pure noise has no alpha.
+        # The algorithm shifts eps; this is the same shift of x0. Alpha of pure noise is zero.
         shift = self.sigma**2 / self.alpha.clamp(min=1e-6) * self.score
         return replace(self.with_x0(self.x0 + shift), score=None)
 
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """What samplers ask: image and noise in x_t at a step of a schedule.
+    """What samplers call: predicts the image in x_t at a step of a schedule.
 
-    All rows are at the same step, and Python counts: nothing has to be read off a device.
+    All rows are at the same step, a Python number, so that no device is synchronised with.
     """
 
     def __call__(self, x_t: Images, step: int) -> Prediction: ...
@@ -85,7 +85,7 @@ class Denoiser(Protocol):
 ToImage = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 # eps: the noise (DDPM). x0: the image. v: alpha eps - sigma x0 (arXiv 2202.00512, appendix D).
-# flow: eps - x0, the speed along the straight path (rectified flow, arXiv 2209.03003).
+# flow: eps - x0, the velocity along the straight path (rectified flow, arXiv 2209.03003).
 TO_X0: dict[str, ToImage] = {
     "eps": lambda out, x_t, alpha, sigma: (x_t - sigma * out) / alpha,
     "x0": lambda out, x_t, alpha, sigma: out,
@@ -95,14 +95,14 @@ TO_X0: dict[str, ToImage] = {
 
 
 def target(kind: str, x_0: Images, eps: Images, level: NoiseLevel) -> Images:
-    """What a network of this kind should say."""
+    """The training target of a network with this kind of prediction."""
     if kind == "v":
         return level.alpha * eps - level.sigma * x_0
     return {"eps": eps, "x0": x_0, "flow": eps - x_0}[kind]
 
 
 def to_prediction(kind: str, out: Images, x_t: Images, level: NoiseLevel) -> Prediction:
-    """The image that a network's output means.
+    """The prediction from a network's output.
 
     Raises:
         UsageError: for an unknown kind.
@@ -120,13 +120,13 @@ def to_prediction_with_variance(
     schedule: Schedule,
     steps: Steps,
 ) -> Prediction:
-    """The image, and the variance of the step back, from an output with twice the channels.
+    """The prediction of image and posterior variance from an output with twice the channels.
 
-    The second half says where between the two bounds the logarithm of the variance lies, from -1
-    to 1 (improved DDPM, arXiv 2102.09672, equation 15).
+    The second half interpolates the log-variance between its two bounds, from -1 to 1 (improved
+    DDPM, arXiv 2102.09672, equation 15).
 
     Raises:
-        UsageError: where there are not twice as many channels.
+        UsageError: for another number of channels.
     """
     channels = x_t.shape[1]
     if out.shape[1] != 2 * channels:
@@ -144,11 +144,11 @@ def to_prediction_with_variance(
 
 @dataclass(frozen=True)
 class Step:
-    """The Gaussian over the x before.
+    """The Gaussian p(x_{t-1} | x_t).
 
     Attributes:
-        mean: of it.
-        log_variance: of each of its numbers.
+        mean: of each element.
+        log_variance: of each element.
     """
 
     mean: Images
@@ -156,10 +156,10 @@ class Step:
 
 
 def posterior(prediction: Prediction, schedule: Schedule, steps: Steps) -> Step:
-    """p(x before | x_t): the posterior given the predicted image (DDPM, equations 6 and 7).
+    """p(x_{t-1} | x_t): the posterior given the predicted image (DDPM, equations 6 and 7).
 
-    A variance that is not learned is the posterior's; a score shifts the mean by as much as the
-    variance allows (ADM, arXiv 2105.05233, algorithm 1).
+    A variance that is not learned is the true posterior's; a score, times the variance, shifts the
+    mean (ADM, arXiv 2105.05233, algorithm 1).
     """
     x_t = prediction.x_t
     mean = schedule.posterior_x0.broadcast_at(steps, x_t) * prediction.x0

@@ -34,13 +34,13 @@ class Prior(nn.Module):
     Args:
         network: arguments of `PriorNetwork` beside those that CLIP decides.
         process: what it is trained on.
-        features: k, numbers of an embedding.
-        token: numbers of a token's vector.
+        features: k, the size of an embedding.
+        token: size of a token's vector.
         context: tokens a caption.
-        drop: share of captions left out in training (arXiv 2204.06125, section 2.2).
-        steps: of drawing.
+        drop: share of captions dropped in training (arXiv 2204.06125, section 2.2).
+        steps: of sampling.
         scale: of its classifier-free guidance; 1 is off.
-        draws: made for each caption; the one that fits the caption best is kept.
+        draws: embeddings sampled for each caption; the one that fits it best is kept.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Prior(nn.Module):
     def losses(
         self, condition: PriorCondition, vectors: Float[Tensor, "b k"], *, noise: Noise
     ) -> Losses:
-        """The error of the embedding without noise."""
+        """The squared error of the predicted embedding."""
         kept = (noise.child("drop").uniform(1) >= self.drop).to(vectors.dtype)
         dropped = replace(condition, kept=kept)
         x_0 = vectors[..., None, None]
@@ -73,7 +73,7 @@ class Prior(nn.Module):
         )
 
     def sample(self, condition: PriorCondition, *, noise: Noise) -> Float[Tensor, "b k"]:
-        """Embeddings of size 1 a number, the best of `draws` for each caption."""
+        """Embeddings of unit variance, the best of `draws` for each caption."""
         found = torch.stack(
             [self._sample_once(condition, noise=noise.child("draw", k)) for k in range(self.draws)]
         )
@@ -99,7 +99,7 @@ class Prior(nn.Module):
 
 @dataclass(frozen=True)
 class _Denoiser:
-    """The prior's network, as samplers ask it."""
+    """The prior's network with its condition, in the form that samplers call."""
 
     network: Callable[[Tensor, Tensor, PriorCondition], Tensor]
     process: Process
@@ -110,7 +110,7 @@ class _Denoiser:
         return self._predict(x_t, step, self.condition)
 
     def with_and_without_condition(self, x_t: Tensor, step: int) -> tuple[Prediction, Prediction]:
-        """With the captions and without, by one evaluation."""
+        """With the condition and without it, in one batched evaluation."""
         condition = self.condition.cat(self.condition.unconditional())
         together = self._predict(x_t.repeat(2, 1, 1, 1), step, condition)
         return together[: len(x_t)], together[len(x_t) :]

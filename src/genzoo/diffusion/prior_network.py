@@ -2,7 +2,7 @@
 
 Ramesh et al. (DALL-E 2), arXiv 2204.06125, section 2.2: a causal Transformer over the encoded
 caption, CLIP's embedding of it, the time, the noisy embedding of an image and a last position
-whose output is the embedding without noise.
+whose output is the predicted embedding.
 
 Shape letters: b batch, l tokens, t of a token's vector, k of an embedding, d width.
 """
@@ -21,13 +21,13 @@ from genzoo.nn.unet import time_features
 
 @dataclass(frozen=True)
 class PriorCondition:
-    """What is known of a caption.
+    """The condition of the prior: CLIP's features of a caption.
 
     Attributes:
         tokens: CLIP's vectors of its tokens.
         mask: True on the caption's own.
-        embedding: CLIP's embedding of it, numbers of size 1.
-        kept: 0 where all of this is left out, for guidance; else 1.
+        embedding: CLIP's embedding of it, with unit variance.
+        kept: 0 where the condition is dropped, for guidance; else 1.
     """
 
     tokens: Float[Tensor, "b l t"]
@@ -36,17 +36,17 @@ class PriorCondition:
     kept: Float[Tensor, "b 1"]
 
     def unconditional(self) -> PriorCondition:
-        """The same, left out."""
+        """The same condition, dropped."""
         return PriorCondition(self.tokens, self.mask, self.embedding, torch.zeros_like(self.kept))
 
     def cat(self, more: PriorCondition) -> PriorCondition:
-        """These rows and then those."""
+        """The rows of both, concatenated."""
         pairs = zip(vars(self).values(), vars(more).values(), strict=True)
         return PriorCondition(*(torch.cat(pair) for pair in pairs))
 
 
 class PriorNetwork(nn.Module):
-    """Noisy embeddings to those without noise.
+    """Predicts embeddings from noisy ones.
 
     Args:
         features: k.
@@ -75,11 +75,11 @@ class PriorNetwork(nn.Module):
     def forward(
         self, z_t: Float[Tensor, "b k 1 1"], times: Shaped[Tensor, " b"], condition: PriorCondition
     ) -> Float[Tensor, "b k 1 1"]:
-        """The embedding without noise.
+        """The predicted embedding.
 
         Args:
-            z_t: with noise, in the shape of an image of one pixel, which is how processes and
-                samplers know things.
+            z_t: noisy embeddings in the shape of an image of one pixel, for processes and
+                samplers.
             times: steps of the process.
             condition: of the captions.
         """

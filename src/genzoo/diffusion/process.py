@@ -1,6 +1,6 @@
-"""Processes: how training makes images noisy, and what a network's output means.
+"""Processes: how training adds noise, and what a network predicts.
 
-A network is a function of x_t and the time it is told; what else it sees is its caller's matter.
+A network is a function of x_t and the time; the caller closes over its other inputs.
 
 Shape letters: b batch, c channels, h height, w width.
 """
@@ -35,11 +35,11 @@ Network = Callable[[Images, Shaped[Tensor, " b"]], Tensor]
 
 
 class Process(ABC):
-    """What networks are trained on and samplers go back along.
+    """The forward process of training, which samplers reverse.
 
     Attributes:
-        outputs: a network's channels for each of the image's.
-        bounded: whether what a network says bounds the likelihood usefully.
+        outputs: output channels for each channel of the image.
+        bounded: whether there is a useful variational bound of the likelihood.
     """
 
     outputs: int = 1
@@ -47,23 +47,23 @@ class Process(ABC):
 
     @abstractmethod
     def levels(self, x_0: Images, *, noise: Noise) -> NoiseLevel:
-        """How noisy training makes each image, by the noise's choice."""
+        """A random noise level for each image in training."""
 
     @abstractmethod
     def losses(self, network: Network, x_0: Images, *, noise: Noise) -> Losses:
-        """The training objective of each image at a time that the noise chooses."""
+        """The training objective of each image at a random time."""
 
     @abstractmethod
     def schedule(self, steps: int | str) -> Schedule:
         """The times that sampling visits.
 
         Raises:
-            UsageError: where there cannot be so many.
+            UsageError: for an impossible number of steps.
         """
 
     @abstractmethod
     def predict(self, network: Network, x_t: Images, schedule: Schedule, step: int) -> Prediction:
-        """What a network says at a step of a schedule."""
+        """The prediction of a network at a step of a schedule."""
 
 
 class Discrete(Process):
@@ -72,10 +72,10 @@ class Discrete(Process):
     Args:
         schedule: name of one of `SCHEDULES`.
         steps: of the whole chain.
-        prediction: what a network says, one of `TO_X0`.
-        learned_variance: whether it also says the variance of each step back.
-        bound_weight: of the variational bound in the loss, which is what teaches the variance;
-            its gradient does not reach the image (improved DDPM, section 3.1).
+        prediction: what a network predicts, one of `TO_X0`.
+        learned_variance: whether it also predicts the variance of p(x_{t-1} | x_t).
+        bound_weight: of the variational bound in the loss, which trains the variance alone
+            (improved DDPM, section 3.1).
     """
 
     def __init__(
@@ -95,8 +95,8 @@ class Discrete(Process):
         self.prediction, self.learned_variance = prediction, learned_variance
         self.bound_weight = bound_weight
         self.outputs = 2 if learned_variance else 1
-        # An image that is about as well known at every step says nothing of the smallest noise:
-        # with a variance that does not allow for it the bound is hundreds of bits.
+        # A predicted image has about the same error at every step; at the smallest noise, with a
+        # fixed variance, that makes the bound hundreds of bits.
         self.bounded = learned_variance or prediction != "x0"
         self.whole = Schedule.discrete(schedule, steps)
 
@@ -116,7 +116,7 @@ class Discrete(Process):
             return Losses(error, parts)
         held = torch.cat([output.detach(), out[:, x_0.shape[1] :]], dim=1)
         prediction = to_prediction_with_variance(self.prediction, held, x_t, self.whole, t)
-        # One term of the chain's, so that the mean over times is the whole bound over `steps`.
+        # One term, so that its mean over times is the bound divided by `steps`.
         parts["bound"] = vlb_term(prediction, x_0, self.whole, t)
         return Losses(error + self.bound_weight * self.steps * parts["bound"], parts)
 
@@ -134,7 +134,7 @@ class Discrete(Process):
 
 
 class RectifiedFlow(Process):
-    """The straight path x_t = (1 - t) x_0 + t eps (arXiv 2209.03003), its speed predicted.
+    """The straight path x_t = (1 - t) x_0 + t eps (arXiv 2209.03003), with its velocity predicted.
 
     Args:
         spread: standard deviation of the logit of the times in training (Stable Diffusion 3, arXiv
@@ -169,7 +169,7 @@ class RectifiedFlow(Process):
 
 
 class EDM(Process):
-    """Noise of any size on images of size one, with preconditioning (arXiv 2206.00364, table 1).
+    """Noise of any variance on unit-variance images, preconditioned (arXiv 2206.00364, table 1).
 
     Args:
         sigma_data: standard deviation of the images.
@@ -225,7 +225,7 @@ class EDM(Process):
 
 
 def q_sample(x_0: Images, level: NoiseLevel, *, noise: Noise) -> tuple[Images, Images]:
-    """The noise that training adds, and the noisy images."""
+    """A sample of the forward process: the noise, and the noisy images."""
     eps = noise.child("eps").normal(*x_0.shape[1:]).to(x_0.dtype)
     return eps, add_noise(x_0, eps, level)
 

@@ -1,12 +1,12 @@
-"""From noise to images: each sampler is a generator of the states on the way.
+"""Samplers: from noise to images, each a generator of the intermediate states.
 
-A sampler sees no text, no network and no guidance: it asks a denoiser. It counts its steps in
-Python, where each step's weights are plain numbers too, and never waits for a device. Each takes
+A sampler knows no text, network or guidance: it calls a denoiser. Steps and their weights are
+Python numbers, so that no device is synchronised with. Each sampler takes
 
-    denoise: what it asks, at a step of the schedule;
-    x: where it begins, noise of the size of the schedule's last time;
-    schedule: the times, in as many steps as are to be made;
-    noise: `normal(c, h, w)` gives fresh numbers, a stream a sample.
+    denoise: the denoiser, called at each step of the schedule;
+    x: noise with the standard deviation of the schedule's last time;
+    schedule: the times, one for each step;
+    noise: `normal(c, h, w)` returns fresh noise, one stream a sample.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from genzoo.diffusion.predict import Denoiser, Images, Prediction, posterior
 from genzoo.diffusion.schedule import Schedule
 
-LEAST_NOISE = 0.05  # sigma of a variance of 1, where the way from an image to its noise begins
+LEAST_NOISE = 0.05  # sigma at total variance 1, where an inversion starts
 
 
 @runtime_checkable
@@ -33,11 +33,11 @@ class Normal(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """Where a sampler is after a step.
+    """The state of a sampler after a step.
 
     Attributes:
         x: the less noisy images.
-        x0: the images without noise that the step was made from.
+        x0: the predicted images of the step.
     """
 
     x: Images
@@ -48,7 +48,7 @@ Sampler = Callable[[Denoiser, Images, Schedule, Normal], Iterator[State]]
 
 
 def final(states: Iterator[State]) -> Images:
-    """The images at the end of the way."""
+    """The images after the last step."""
     *_, last = states
     return last.x
 
@@ -62,7 +62,7 @@ def ancestral(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -
 
 
 def ancestral_step(prediction: Prediction, schedule: Schedule, k: int, fresh: Images) -> Images:
-    """One step of `ancestral`; the last one is not noised."""
+    """One step of `ancestral`; the last one adds no noise."""
     step = posterior(prediction, schedule, k)
     return step.mean + (0.5 * step.log_variance).exp() * fresh if k else step.mean
 
@@ -94,7 +94,7 @@ def ddim_step(
 def dpm_solver(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
     """DPM-Solver++(2M) (arXiv 2211.01095, algorithm 2): two images a step, one evaluation.
 
-    The last step, to no noise at all, is one of first order.
+    The last step, to zero noise, is of first order.
     """
     log_snr = schedule.log_snr  # half of it, the paper's lambda
     before: Images | None = None
@@ -114,7 +114,7 @@ def dpm_solver(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) 
 def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
     """Two evaluations a step of the ODE, without added noise (EDM, arXiv 2206.00364, alg. 1).
 
-    One evaluation where a step begins at noise alone, or ends at none.
+    One evaluation where a step starts from pure noise, or ends without noise.
     """
     for k in _down(schedule):
         here = denoise(x, k).apply_score()
@@ -129,10 +129,10 @@ def heun(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Ite
 
 
 def ddim_inversion(denoise: Denoiser, images: Images, schedule: Schedule) -> Iterator[State]:
-    """From images to the noise that `ddim` without noise leads back from.
+    """From images to the noise from which deterministic `ddim` reconstructs them.
 
-    It begins at a little noise, with the image as it is: where a network says the image, noise is
-    what it gets wrong of it divided by sigma, which next to no noise is many times too large.
+    It starts at a small noise level: a network that predicts the image has an error in eps of its
+    error divided by sigma, which is far too large where sigma is almost zero.
     """
     little = int((schedule.share.values < LEAST_NOISE**2).sum())
     first = min(little, len(schedule) - 1)
@@ -144,12 +144,12 @@ def ddim_inversion(denoise: Denoiser, images: Images, schedule: Schedule) -> Ite
 
 
 def ddim_inversion_step(prediction: Prediction, schedule: Schedule, k: int) -> Images:
-    """One step of `ddim_inversion`; the last one leads to noise alone."""
+    """One step of `ddim_inversion`; the last one ends in pure noise."""
     if k + 1 == len(schedule):
         return prediction.eps
     return schedule.alpha[k + 1] * prediction.x0 + schedule.sigma[k + 1] * prediction.eps
 
 
 def _down(schedule: Schedule) -> Iterator[int]:
-    """The steps from the noisiest time."""
+    """The steps, starting with the noisiest."""
     return reversed(range(len(schedule)))

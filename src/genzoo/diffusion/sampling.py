@@ -1,4 +1,4 @@
-"""How images are drawn: a sampler, its steps, and what is done to each predicted image."""
+"""How to sample: a sampler, its steps, and the thresholding of predicted images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAMPLERS: dict[str, Sampler] = {
     "heun": sampler.heun,
 }
 
-LEAST = 0.01  # of an image beside its noise, for a classifier to be asked
+LEAST = 0.01  # of alpha / sigma, for a scorer to be evaluated
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Sampling:
 
     Attributes:
         method: one of `SAMPLERS`.
-        steps: that are made; for a discrete process also a choice of steps (see `respace`).
+        steps: number of steps; for a discrete process also a choice of steps (see `respace`).
         eta: share of fresh noise in each step of ddim.
-        threshold: what confines predicted images: to [-1, 1], by a quantile, or nothing.
-        quantile: of the sizes of an image's numbers, for `threshold="dynamic"`.
-        temperature: by which the noise at the beginning is scaled.
+        threshold: of predicted images: to [-1, 1], by a quantile, or none.
+        quantile: of an image's absolute values, for `threshold="dynamic"`.
+        temperature: scale of the initial noise.
 
     Raises:
         UsageError: for an unknown sampler.
@@ -66,7 +66,7 @@ class Sampling:
         return ", ".join(words)
 
     def thresholded(self, denoise: Denoiser) -> Denoiser:
-        """The denoiser with its images confined."""
+        """The denoiser with thresholding."""
         if self.threshold == "dynamic":
             return wrappers.dynamic_threshold(denoise, quantile=self.quantile)
         return wrappers.static_threshold(denoise) if self.threshold == "static" else denoise
@@ -81,9 +81,9 @@ class Sampling:
     ) -> Denoiser:
         """The denoiser with a likelihood's gradient (ADM, arXiv 2105.05233, section 4).
 
-        Ancestral steps shift their mean by it. For the others it changes the image, which is then
-        confined again, and not where there is almost none: what they divide by alpha would be
-        noise of the classifier's.
+        Ancestral steps shift their mean by it. Other samplers add it to the predicted image, which
+        is then thresholded again. At pure noise they do without: divided by alpha, the gradient
+        would be noise.
         """
         if self.method == "ddpm":
             return wrappers.score_guidance(
@@ -105,7 +105,7 @@ class Sampling:
     def sample(
         self, denoise: Denoiser, *, start: Images, schedule: Schedule, noise: Normal
     ) -> Images:
-        """Images from standard normal numbers `start`."""
+        """Images from standard normal noise `start`."""
         method: Callable[..., object] = SAMPLERS[self.method]
         if self.method == "ddim":
             method = partial(sampler.ddim, eta=self.eta)

@@ -3,7 +3,7 @@
 Ho et al. (arXiv 2006.11239), Nichol & Dhariwal (arXiv 2102.09672); steps are chosen exactly as
 OpenAI's released GLIDE does.
 
-Tables are made in NumPy, on the host always: also where a network is built without memory.
+Tables are computed in NumPy on the host, also for networks on the meta device.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ LARGEST_BETA = 0.999  # of the cosine schedule
 
 
 def linear(steps: int) -> Numbers:
-    """Variances that grow evenly, from 1e-4 to 0.02 for a thousand steps (DDPM, section 4)."""
+    """Linearly increasing variances, from 1e-4 to 0.02 for a thousand steps (DDPM, section 4)."""
     scale = 1000 / steps
     return np.linspace(scale * 0.0001, scale * 0.02, steps)
 
 
 def cosine(steps: int) -> Numbers:
-    """The share of signal falls like a squared cosine (improved DDPM, equation 17)."""
+    """The share of signal is a squared cosine (improved DDPM, equation 17)."""
 
     def signal(part: float) -> float:
         return math.cos((part + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -43,7 +43,7 @@ def cosine(steps: int) -> Numbers:
 
 
 def beta_schedule(name: str, steps: int, *, start: float = 1e-4, end: float = 0.02) -> Numbers:
-    """Variances between two given ones, as DDPM's first code spaced them.
+    """Variances between two given ones, as in the first code of DDPM.
 
     Args:
         name: linear; quad: evenly spaced roots; warmup10 or warmup50: even growth over that
@@ -60,7 +60,7 @@ def beta_schedule(name: str, steps: int, *, start: float = 1e-4, end: float = 0.
         rising = np.linspace(start, end, int(steps * share))
         return np.concatenate([rising, np.full(steps - len(rising), end)])
 
-    ways: dict[str, Callable[[], Numbers]] = {
+    choices: dict[str, Callable[[], Numbers]] = {
         "linear": lambda: np.linspace(start, end, steps),
         "quad": lambda: np.linspace(start**0.5, end**0.5, steps) ** 2,
         "warmup10": lambda: warmup(0.1),
@@ -68,9 +68,9 @@ def beta_schedule(name: str, steps: int, *, start: float = 1e-4, end: float = 0.
         "const": lambda: np.full(steps, end),
         "jsd": lambda: 1 / np.linspace(steps, 1.0, steps),
     }
-    if name not in ways:
-        raise UsageError(f"there is no schedule called {name}", f"use one of {', '.join(ways)}")
-    return ways[name]()
+    if name not in choices:
+        raise UsageError(f"there is no schedule called {name}", f"use one of {', '.join(choices)}")
+    return choices[name]()
 
 
 SCHEDULES: dict[str, Callable[[int], Numbers]] = {"linear": linear, "squaredcos_cap_v2": cosine}
@@ -85,7 +85,7 @@ def respace(steps: int, choice: str | Sequence[int]) -> list[int]:
             ``"fast27"`` for GLIDE's upsampler; ``"ddim50"`` for 50 with a whole-numbered stride.
 
     Raises:
-        UsageError: where a section has fewer steps than are wanted, or the text means nothing.
+        UsageError: where a section has fewer steps than are wanted, or the text is no choice.
     """
     last = steps - 1
     if isinstance(choice, str):
@@ -138,12 +138,12 @@ def _whole(text: str, choice: str) -> int:
 class Schedule:
     """x_t = alpha_t x_0 + sigma_t eps at a number of times, the least noisy first.
 
-    Step t leads from x_t to the x of the time before, and step 0 to x_0 itself.
+    Step t goes from x_t to x_{t-1}, and step 0 to x_0 itself.
 
     Args:
         alpha: weight of the image at each time.
         sigma: weight of the noise.
-        times: what a network is told of each time.
+        times: the network's input for each time.
 
     Raises:
         UsageError: for less than two times.
@@ -156,7 +156,7 @@ class Schedule:
 
     @classmethod
     def of_betas(cls, betas: Numbers) -> Schedule:
-        """The process that adds noise of so much variance a step and keeps the variance at 1.
+        """The variance-preserving process with these variances of each step's noise.
 
         Raises:
             UsageError: where one does not lie in (0, 1].
@@ -183,7 +183,7 @@ class Schedule:
         return whole if choice is None else whole.subset(respace(steps, choice))
 
     def subset(self, kept: Sequence[int]) -> Schedule:
-        """The process that visits only some of the times."""
+        """The process at a subset of the times."""
         index = sorted(kept)
         return Schedule(*(table.values[index] for table in (self.alpha, self.sigma, self.times)))
 
@@ -191,40 +191,40 @@ class Schedule:
         return len(self.alpha)
 
     def level(self, steps: Steps, like: Float[Tensor, "b ..."]) -> NoiseLevel:
-        """The noise of each row's step, in the precision of `like`."""
+        """The noise level of each row's step, in the precision of `like`."""
         alpha, sigma = self.alpha.rows(steps, like), self.sigma.rows(steps, like)
         return NoiseLevel(alpha, sigma, self.times.as_input(steps, like))
 
     @cached_property
     def share(self) -> Table:
-        """Of the noise in the variance, from 0 to 1."""
+        """Share of the noise in the variance, from 0 to 1."""
         alpha, sigma = self.alpha.values, self.sigma.values
         return Table(sigma**2 / (alpha**2 + sigma**2))
 
     @cached_property
     def angle(self) -> Table:
-        """Between image and noise, from 0 to pi / 2."""
+        """Angle between image and noise, from 0 to pi / 2."""
         return Table(np.arctan2(self.sigma.values, self.alpha.values))
 
     @cached_property
     def log_snr(self) -> Table:
-        """Logarithm of alpha / sigma, minus infinity where there is noise alone."""
+        """Logarithm of alpha / sigma, minus infinity at pure noise."""
         with np.errstate(divide="ignore"):
             return Table(np.log(self.alpha.values / self.sigma.values))
 
     @cached_property
     def alpha_before(self) -> Table:
-        """Alpha of the time that step t leads to."""
+        """Alpha of the time after step t."""
         return Table(np.append(1.0, self.alpha.values[:-1]))
 
     @cached_property
     def sigma_before(self) -> Table:
-        """Sigma of the time that step t leads to."""
+        """Sigma of the time after step t."""
         return Table(np.append(0.0, self.sigma.values[:-1]))
 
     @cached_property
     def betas(self) -> Table:
-        """Variance that is added on the way from the time before (DDPM's beta_t)."""
+        """Variance of the noise of one step (DDPM's beta_t)."""
         kept = self.alpha.values / self.alpha_before.values * self.sigma_before.values
         return Table(self.sigma.values**2 - kept**2)
 
@@ -235,18 +235,18 @@ class Schedule:
 
     @cached_property
     def posterior_variance(self) -> Table:
-        """Of the x before, given x_t and x_0 (DDPM, equation 7)."""
+        """Variance of q(x_{t-1} | x_t, x_0) (DDPM, equation 7)."""
         return Table(self.betas.values * (self.sigma_before.values / self.sigma.values) ** 2)
 
     @cached_property
     def posterior_log_variance(self) -> Table:
-        """The first one would be minus infinity; it takes the second one's place."""
+        """Its logarithm; the first one would be minus infinity and is replaced by the second."""
         variance = self.posterior_variance.values
         return Table(np.log(np.append(variance[1], variance[1:])))
 
     @cached_property
     def posterior_x0(self) -> Table:
-        """Weight of x_0 in the mean of the x before, given x_t and x_0."""
+        """Weight of x_0 in the mean of q(x_{t-1} | x_t, x_0)."""
         return Table(self.betas.values * self.alpha_before.values / self.sigma.values**2)
 
     @cached_property
@@ -258,12 +258,12 @@ class Schedule:
 
 @dataclass(frozen=True)
 class NoiseLevel:
-    """How noisy each row of x_t = alpha x_0 + sigma eps is.
+    """The noise level of each row of x_t = alpha x_0 + sigma eps.
 
     Attributes:
         alpha: weight of the image.
         sigma: weight of the noise.
-        time: what a network is told.
+        time: the network's input.
     """
 
     alpha: Float[Tensor, "b 1 1 1"]
@@ -274,7 +274,7 @@ class NoiseLevel:
         return NoiseLevel(self.alpha[rows], self.sigma[rows], self.time[rows])
 
     def repeat(self, count: int) -> NoiseLevel:
-        """All rows `count` times, one after the other."""
+        """The rows repeated `count` times."""
         return NoiseLevel(
             self.alpha.repeat(count, 1, 1, 1),
             self.sigma.repeat(count, 1, 1, 1),

@@ -1,8 +1,8 @@
-"""Numbers that belong to the steps of a schedule, where they are wanted without waiting.
+"""Tables of a schedule, on the host and on devices.
 
-A sampler counts its steps in Python and needs each step's numbers as Python has them: read off a
-GPU, each would make the host wait until everything before it is done. Training has rows that are
-at steps of their own, and needs the numbers beside them.
+A sampler counts its steps in Python and looks up each step's values as Python numbers: read from a
+GPU, each would synchronise with it. In training each row has a step of its own, and values are
+looked up on its device.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Steps = int | Int[Tensor, " b"]  # one step for all rows, or one a row
 
 
 class Table:
-    """A number a step, on the host; on a device too once rows there have asked.
+    """One value a step, on the host, and on each device that has looked one up.
 
-    Fractions are float64 and are cast after a step's entry is taken: differences of neighbouring
+    Floating-point values are float64 and are cast after the lookup: differences of neighbouring
     entries would be lost in float32.
 
     Args:
-        values: fractions, or whole numbers, which stay whole.
+        values: floating-point numbers, or integers, which stay integers.
     """
 
     def __init__(self, values: Sequence[float] | NDArray[Any]) -> None:
@@ -37,12 +37,12 @@ class Table:
         return len(self.values)
 
     def __getitem__(self, step: int) -> int | float:
-        """A step's entry, a whole number if all are."""
+        """A step's entry, an integer if all are."""
         entry: int | float = self.values[step].item()
         return entry
 
     def on(self, device: torch.device) -> Shaped[Tensor, " n"]:
-        """All entries on a device, where they are put once; the host does not wait for that."""
+        """All entries on a device, copied once and without synchronisation."""
         if device not in self._on:
             self._on[device] = torch.from_numpy(self.values).to(device, non_blocking=True)
         return self._on[device]
@@ -52,7 +52,7 @@ class Table:
     ) -> int | float | Float[Tensor, "b ..."]:
         """Each row's entry, in the precision and with the dimensions of `like`.
 
-        A plain number where all rows are at the same step.
+        A Python number if all rows are at the same step.
         """
         if isinstance(steps, int):
             return self[steps]
@@ -60,14 +60,14 @@ class Table:
         return entries.view(-1, *[1] * (like.ndim - 1))
 
     def rows(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
-        """As `broadcast_at`, one entry a row always."""
+        """As `broadcast_at`, but always one entry a row."""
         entries = self.broadcast_at(steps, like)
         if isinstance(entries, Tensor):
             return entries
         return like.new_full((len(like), *[1] * (like.ndim - 1)), entries)
 
     def as_input(self, steps: Steps, like: Float[Tensor, "b ..."]) -> Shaped[Tensor, " b"]:
-        """Each row's entry as a network is told it: whole numbers whole, others as `like` is."""
+        """Each row's entry as a network's input: integers as int64, others as `like`."""
         whole = np.issubdtype(self.values.dtype, np.integer)
         dtype = torch.long if whole else like.dtype
         if isinstance(steps, int):

@@ -1,7 +1,7 @@
-"""Guidance: denoisers made of denoisers, in one order for every sampler.
+"""Wrappers of denoisers: guidance, thresholding and inpainting.
 
-A chain begins with a network's denoiser. Then come, each if it is wanted: classifier-free
-guidance, thresholding, the known region of inpainting, and last the score of a classifier.
+The innermost denoiser is a network. It is wrapped, in this order and each optional, by
+classifier-free guidance, thresholding, inpainting, and the score of a classifier.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ LogLikelihood = Callable[[Images, NoiseLevel], Float[Tensor, " b"]]
 
 @runtime_checkable
 class ConditionalDenoiser(Denoiser, Protocol):
-    """A denoiser that also answers without its condition."""
+    """A denoiser that also predicts without its condition."""
 
     def with_and_without_condition(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
-        """With the condition and without it, by one evaluation of the network."""
+        """With the condition and without it, in one batched evaluation of the network."""
 
 
 def classifier_free(
@@ -36,14 +36,14 @@ def classifier_free(
     schedule: Schedule,
     interval: Sequence[float] = (0.0, 1.0),
 ) -> Denoiser:
-    """U + s (c - u) for the noise (Ho & Salimans, arXiv 2207.12598); s = 1 evaluates once.
+    """Guided noise u + s (c - u) (Ho & Salimans, arXiv 2207.12598); s = 1 evaluates once.
 
     Args:
         denoise: with and without the condition.
         scale: s.
         schedule: of the steps.
-        interval: between which shares of the noise the guidance acts (arXiv 2404.07724); a share
-            is sigma^2 / (alpha^2 + sigma^2), from 0 to 1.
+        interval: of shares of noise, sigma^2 / (alpha^2 + sigma^2), in which guidance is on
+            (arXiv 2404.07724).
     """
     if scale == 1.0:
         return denoise
@@ -58,7 +58,7 @@ def classifier_free(
 
 
 def static_threshold(denoise: Denoiser) -> Denoiser:
-    """Images confined to [-1, 1]."""
+    """Predicted images are clamped to [-1, 1]."""
 
     def thresholded(x_t: Images, step: int) -> Prediction:
         prediction = denoise(x_t, step)
@@ -68,7 +68,7 @@ def static_threshold(denoise: Denoiser) -> Denoiser:
 
 
 def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
-    """Images divided by a high quantile of their sizes, where it exceeds 1 (Imagen, section 2.3).
+    """Predicted images are clamped to a quantile above 1 and divided by it (Imagen, section 2.3).
 
     arXiv 2205.11487.
     """
@@ -84,7 +84,7 @@ def dynamic_threshold(denoise: Denoiser, *, quantile: float) -> Denoiser:
 
 
 def inpainting(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w"]) -> Denoiser:
-    """The known part of an image put in its place; `mask` is 1 where it is known."""
+    """The known part of the predicted image is replaced; `mask` is 1 where it is known."""
 
     def filled(x_t: Images, step: int) -> Prediction:
         prediction = denoise(x_t, step)
@@ -96,12 +96,12 @@ def inpainting(denoise: Denoiser, *, image: Images, mask: Float[Tensor, "b 1 h w
 def score_guidance(
     denoise: Denoiser, *, likelihood: LogLikelihood, noise_aware: bool, schedule: Schedule
 ) -> Denoiser:
-    """A likelihood's gradient with respect to x_t, which each sampler adds in its own way.
+    """Predictions with the gradient of a log-likelihood with respect to x_t as their score.
 
     Args:
-        denoise: which is differentiated too unless the likelihood is noise-aware.
-        likelihood: the logarithm, of each row.
-        noise_aware: whether it is of x_t, or of the image that `denoise` expects.
+        denoise: differentiated as well unless the likelihood is noise-aware.
+        likelihood: log-likelihood of each row.
+        noise_aware: whether it is of x_t, or of the predicted image.
         schedule: of the steps.
     """
 
