@@ -94,7 +94,7 @@ def test_a_noise_aware_clip_guides(done: Run, genzoo: Run, tmp_path: Path) -> No
     assert (redrawn[:, 8:] == 40).all()
     refused(genzoo, "noisy images of 16 px", *GLIDE, *guided, "data.image_size=32")
     refused(genzoo, "is a clip", *sample, *guided, "guidance.scorer=noisy_classifier")
-    refused(genzoo, "draws nothing", "task=sample", "checkpoint=noisy", "prompt=x")
+    refused(genzoo, "generates no images", "task=sample", "checkpoint=noisy", "prompt=x")
     refused(genzoo, "counts the steps", *CLIP, "model.noise_aware=true", "model/process=edm")
 
 

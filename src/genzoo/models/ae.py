@@ -1,7 +1,7 @@
 """A plain autoencoder: encoder, bottleneck, decoder, squared error.
 
-Nothing in its training says what its latent space looks like between and beyond the codes of the
-training images. To draw random images all the same, a Gaussian is fitted to those codes.
+Its training does not constrain the distribution of the codes. To sample images all the same, a
+Gaussian is fitted to the codes of training images.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Autoencoder(LatentModel):
 
     Args:
         image_size: height and width of the images, divisible by 2 ** len(widths).
-        latent: numbers in the bottleneck.
+        latent: size of the bottleneck.
         widths: channels at 1/2, 1/4 ... of the image's size.
         blocks: residual blocks at each size, in the encoder and in the decoder.
         channels: of the images.
@@ -78,13 +78,13 @@ class Autoencoder(LatentModel):
         return self._decode(latent).clamp(-1, 1)
 
     def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
-        """No features: it reads no captions."""
+        """No features: it is unconditional."""
         return self.latent_mean.new_zeros(len(cond), 0)
 
     def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
-        """From the mean code to the image's."""
+        """The code of each image minus the mean code."""
         return self.encode(images) - self.latent_mean
 
     def sample_residual(
@@ -115,12 +115,12 @@ class Autoencoder(LatentModel):
 
     @torch.no_grad()
     def fit_sampling_prior(self, batches: Iterable[Batch]) -> None:
-        """Fit the Gaussian from which random codes are drawn."""
+        """Fit the Gaussian that codes are sampled from."""
         codes = torch.cat([self.encode(batch.image).double().cpu() for batch in batches])
         mean = codes.mean(0)
         centred = codes - mean
         cov = centred.mT @ centred / max(len(codes) - 1, 1)
-        # A code that never varies would leave the factorisation without a positive pivot.
+        # A constant code would make the covariance singular.
         jitter = 1e-6 * cov.diagonal().mean().clamp(min=1e-6)
         factor = torch.linalg.cholesky(cov + jitter * torch.eye(len(cov), dtype=cov.dtype))
         self.latent_mean.copy_(mean)

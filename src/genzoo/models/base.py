@@ -1,4 +1,4 @@
-"""What every family of generators offers, and what it may decline."""
+"""The interface of every family of generators, and what a family may decline."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def identity(denoiser: D) -> D:
 
 @runtime_checkable
 class LossFunction(Protocol):
-    """The losses of each sample of a batch."""
+    """The losses of each image of a batch."""
 
     def __call__(self, batch: Batch, *, noise: Noise) -> Losses: ...
 
@@ -37,8 +37,8 @@ class Objective:
     """A loss and the weights that minimise it.
 
     Attributes:
-        losses: by parts and per sample.
-        parameters: the weights that follow its gradient.
+        losses: by parts and per image.
+        parameters: the weights that are updated by its gradient.
     """
 
     losses: LossFunction
@@ -47,12 +47,12 @@ class Objective:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where ways between images begin or end: at images, or at what is drawn from captions.
+    """Where interpolations start or end: at images, or at samples from captions.
 
     Attributes:
-        cond: what each image shows, or is to show.
+        cond: the condition of each image.
         noise: one stream an image.
-        images: in [-1, 1]; None to draw them.
+        images: in [-1, 1]; None to sample them.
     """
 
     cond: Condition
@@ -61,7 +61,7 @@ class Endpoint:
 
 
 class GenerativeModel(nn.Module, ABC):
-    """A generator of images, in one contract for every family.
+    """A generator of images, with one interface for every family.
 
     `capabilities` says what a family can do; what it cannot do raises `Unsupported` with a remedy.
     Images lie in [-1, 1]; every random number comes from the `noise` that is passed in.
@@ -69,18 +69,18 @@ class GenerativeModel(nn.Module, ABC):
 
     capabilities: Capabilities  # of the class; an instance may be able to do more or less
     exact: ClassVar[bool] = False  # whether it computes in float32 whatever precision is chosen
-    low_size: int | None = None  # height and width of the images that it enlarges, if it does
-    sampler: Any = None  # how samples are drawn, for the families that take many steps
+    low_size: int | None = None  # height and width of the images that it upsamples, if it does
+    sampler: Any = None  # of the families that sample in many steps
 
     @classmethod
     def check_settings(cls, settings: Mapping[str, Any]) -> None:
-        """Refuse what no network can be built from; called before anything is loaded.
+        """Refuse settings that no network can be built from; called before anything is loaded.
 
         Args:
-            settings: the section `model`; each value by itself is right (`genzoo.config.schema`).
+            settings: the section `model`; each value by itself is valid (`genzoo.config.schema`).
 
         Raises:
-            UsageError: with what would fit.
+            UsageError: with values that would fit.
         """
 
     @classmethod
@@ -94,7 +94,7 @@ class GenerativeModel(nn.Module, ABC):
 
     @classmethod
     def sampling_words(cls, settings: Mapping[str, Any]) -> str:
-        """What of the section `model` decides how samples are drawn, for stamps; empty: nothing.
+        """The settings of sampling in the section `model`, for stamps; may be empty.
 
         Args:
             settings: the section `model`.
@@ -110,7 +110,7 @@ class GenerativeModel(nn.Module, ABC):
     def check_batches(
         cls, settings: Mapping[str, Any], *, batch: int, accumulate: int, processes: int
     ) -> None:
-        """Refuse batches that a loss cannot be computed on as it is meant.
+        """Refuse batches that a loss is not defined on.
 
         Args:
             settings: the section `model`.
@@ -123,14 +123,14 @@ class GenerativeModel(nn.Module, ABC):
         """
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
-        """The training objective of each sample of a batch, by parts.
+        """The training objective of each image of a batch, by parts.
 
-        A family that is trained as a game of several networks has `objectives` instead.
+        A family with several objectives, such as a GAN, has `objectives` instead.
         """
         raise Unsupported(f"{type(self).__name__} has no single loss", "use its objectives()")
 
     def objectives(self) -> dict[str, Objective]:
-        """What is minimised and by which weights, by name; most families have one objective."""
+        """The objectives by name; most families have one."""
         return {"model": Objective(self.losses, tuple(self.parameters()))}
 
     def sample(
@@ -141,27 +141,27 @@ class GenerativeModel(nn.Module, ABC):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """Draw one image a condition; a family with a latent space decodes random points of it.
+        """Sample one image for each condition; by default, decode sampled latents.
 
         Args:
-            cond: what each image should show.
+            cond: the condition of each sample.
             shape: (channels, height, width).
-            noise: one stream a sample; the i-th image depends on the i-th stream alone.
+            noise: one stream a sample; the i-th sample depends on the i-th stream alone.
             guidance: a map from denoiser to denoiser, for the families that denoise.
         """
         return self.decode(self.sample_latent(cond, noise=noise), cond)
 
     @property
     def inversion_sampler(self) -> Any:
-        """How given images are drawn again, and ways between them, where that takes many steps."""
+        """The sampler of reconstructions, variations and interpolations of given images."""
         return self.sampler
 
     def scoring_metrics(
         self, batches: Iterable[tuple[Batch, Noise]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """How well held-out images are told apart, by name: from 0 to 1 each, larger is better.
+        """How well the model scores held-out images, by name: in [0, 1], higher is better.
 
-        Empty for all but the models that judge images.
+        Empty for all but the models that score images.
 
         Args:
             batches: all n held-out images, and the noise of each batch.
@@ -175,21 +175,21 @@ class GenerativeModel(nn.Module, ABC):
         )
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        """The latent point of each image."""
+        """The latent of each image."""
         raise Unsupported(f"{type(self).__name__} encodes no images", "use model=vae")
 
     def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        """Latent points as random samples have them."""
+        """Latents of random samples."""
         raise Unsupported(f"{type(self).__name__} has no latent space", "use model=vae")
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        """The image at each latent point."""
+        """The image of each latent."""
         raise Unsupported(f"{type(self).__name__} has no latent space", "use model=vae")
 
     def reconstruct(
         self, images: Float[Tensor, "b c h w"], cond: Condition
     ) -> Float[Tensor, "b c h w"]:
-        """The images after a way through the latent space and back."""
+        """The images encoded and decoded."""
         return self.decode(self.encode(images), cond)
 
     def variations(
@@ -201,20 +201,20 @@ class GenerativeModel(nn.Module, ABC):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """A version of each image.
+        """A variation of each image.
 
         Args:
             images: in [-1, 1].
-            cond: what they show; empty captions where nothing is said.
+            cond: of the images; empty captions where there are none.
             strength: from 0, which gives the reconstruction, to 1, as free as the model allows.
-            noise: one stream an image; the i-th version depends on the i-th stream alone.
+            noise: one stream an image; the i-th variation depends on the i-th stream alone.
             guidance: as for `sample`.
 
         Raises:
-            Unsupported: by a family that has no versions of images.
+            Unsupported: by a family without variations.
         """
         raise Unsupported(
-            f"{type(self).__name__} draws no versions of images", "use model=vae or model=flow"
+            f"{type(self).__name__} has no variations of images", "use model=vae or model=flow"
         )
 
     def interpolate(
@@ -226,24 +226,25 @@ class GenerativeModel(nn.Module, ABC):
         *,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """Ways from images to images, ends included.
+        """Interpolations between images, endpoints included.
 
-        Where a way begins and ends with images, its ends are their reconstructions; where with
-        captions, what `sample` draws from them.
+        Between given images, the endpoints are their reconstructions; between captions, what
+        `sample` returns for them.
 
         Args:
-            start: where ways begin.
-            end: where they end, as many; with images if `start` has them.
+            start: of each interpolation.
+            end: of each, as many; with images if `start` has them.
             shape: (channels, height, width).
-            steps: images on each way, 2 or more.
+            steps: images of each interpolation, 2 or more.
             guidance: as for `sample`.
 
         Raises:
-            Unsupported: by a family that has no such ways, as `capabilities.interpolate` says.
+            Unsupported: by a family without such interpolations, see `capabilities.interpolate`.
         """
         what = "captions" if start.images is None else "images"
         raise Unsupported(
-            f"{type(self).__name__} leads from no {what} to others", "use model=vae or model=flow"
+            f"{type(self).__name__} does not interpolate between {what}",
+            "use model=vae or model=flow",
         )
 
     def text_diff(
@@ -257,44 +258,47 @@ class GenerativeModel(nn.Module, ABC):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """Images changed by what one caption says and another does not, in steps.
+        """Images edited by the difference of two captions, in steps.
 
         Args:
             images: in [-1, 1]; their reconstructions come first.
-            source: what they show.
-            target: what they are to show instead.
-            steps: images on each way, 2 or more.
-            strength: how far the way goes, from 0 to 1, all of it.
-            noise: one stream an image, for families that draw any.
+            source: captions of the images.
+            target: captions of the edited images.
+            steps: images of each interpolation, 2 or more.
+            strength: of the edit, from 0 to 1.
+            noise: one stream an image, for families that need any.
             guidance: as for `sample`.
 
         Raises:
-            Unsupported: by a family whose images captions do not change.
+            Unsupported: by a family without edits by captions.
         """
         raise Unsupported(
-            f"{type(self).__name__} changes no images by captions", "use model=vae or model=flow"
+            f"{type(self).__name__} does not edit images by captions",
+            "use model=vae or model=flow",
         )
 
     def with_low_res(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
-        """The condition with smaller versions of the images that are to be enlarged."""
-        raise Unsupported(f"{type(self).__name__} enlarges no images", "use model=glide")
+        """The condition with the images downsampled, for a family that upsamples."""
+        raise Unsupported(f"{type(self).__name__} does not upsample images", "use model=glide")
 
     def with_embedding(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
-        """The condition with CLIP's embeddings of the images that are to be drawn again."""
-        raise Unsupported(f"{type(self).__name__} goes by no embeddings", "use model=unclip")
+        """The condition with CLIP's embeddings of the images."""
+        raise Unsupported(
+            f"{type(self).__name__} is not conditioned on embeddings", "use model=unclip"
+        )
 
     def check(self, batch: Batch) -> None:
-        """Refuse data that the model cannot learn from; called before every training.
+        """Refuse data that the model cannot be trained on; called before every training.
 
         Args:
             batch: training images.
 
         Raises:
-            UsageError: with what would fit.
+            UsageError: with values that would fit.
         """
 
     def data_dependent_init(self, batch: Batch, *, noise: Noise) -> None:
-        """Set what depends on data before training begins; called once in a run's life.
+        """Initialise what depends on data; called once, before training begins.
 
         Args:
             batch: training images, the same on every process.
@@ -302,11 +306,11 @@ class GenerativeModel(nn.Module, ABC):
         """
 
     def compilable(self) -> list[nn.Module]:
-        """The networks that take the time, which `trainer.compile` compiles; none by default."""
+        """The networks that `trainer.compile` compiles; none by default."""
         return []
 
     def fit_sampling_prior(self, batches: Iterable[Batch]) -> None:
-        """Fit what sampling needs and training does not give; called before a model is saved.
+        """Fit the distribution of latents that is sampled from; called before a model is saved.
 
         Args:
             batches: training images, each at most once.
@@ -317,7 +321,7 @@ class ScoringModel(GenerativeModel):
     """A model that scores images and samples none; it guides others and is measured itself.
 
     Attributes:
-        use: what it is good for, as a remedy for who wants it to draw.
+        use: what it is for, as a remedy where somebody asks it for samples.
         to_guide: the command line that trains one which guides.
     """
 
@@ -348,15 +352,15 @@ class ScoringModel(GenerativeModel):
         Raises:
             Unsupported: always.
         """
-        raise Unsupported(f"{type(self).__name__} draws nothing", self.use)
+        raise Unsupported(f"{type(self).__name__} generates no images", self.use)
 
 
 class AdversarialModel(GenerativeModel):
-    """A generator and a discriminator that learn against each other.
+    """A generator and a discriminator that are trained against each other.
 
     Attributes:
-        generator: what draws images.
-        discriminator: what tells them from real ones.
+        generator: of images.
+        discriminator: between generated images and real ones.
     """
 
     generator: nn.Module
@@ -364,30 +368,30 @@ class AdversarialModel(GenerativeModel):
 
     @abstractmethod
     def generate(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b c h w"]:
-        """Images as the generator learns from them."""
+        """Generated images, with gradients to the generator."""
 
     @abstractmethod
     def discriminator_losses(
         self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
     ) -> Losses:
-        """What the discriminator minimises; `generated` carries no gradient."""
+        """The loss of the discriminator; `generated` carries no gradient."""
 
     @abstractmethod
     def generator_losses(
         self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
     ) -> Losses:
-        """What the generator minimises; its gradient reaches it through `generated`."""
+        """The loss of the generator, whose gradient flows through `generated`."""
 
     def adapt(self, parts: Mapping[str, Tensor], *, images: int) -> None:
-        """Adjust what follows the course of the game; called after a discriminator's step.
+        """Adapt the augmentation to the discriminator; called after each of its steps.
 
         Args:
             parts: means of the discriminator's losses by part, over all processes.
-            images: real ones that the discriminator saw in the step.
+            images: real ones in the discriminator's step.
         """
 
     def objectives(self) -> dict[str, Objective]:
-        """The two sides, each against the other as it stands."""
+        """Of the discriminator and of the generator, each with the other one fixed."""
 
         def discriminator(batch: Batch, *, noise: Noise) -> Losses:
             with torch.no_grad():
@@ -405,14 +409,14 @@ class AdversarialModel(GenerativeModel):
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Numbers that make a model, with those that came trained and stay as they are."""
+    """The number of parameters, frozen ones included."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def bits_per_dim(
     log_prob: Float[Tensor, " b"], shape: tuple[int, int, int]
 ) -> Float[Tensor, " b"]:
-    """Nats per image to bits per dimension (one dimension = one 8-bit channel of a pixel)."""
+    """From nats per image to bits per dimension (a dimension is an 8-bit channel of a pixel)."""
     return -log_prob / (math.log(2.0) * math.prod(shape))
 
 
@@ -424,16 +428,15 @@ def interpolate_points(
     spherical: bool = False,
     until: float = 1.0,
 ) -> Float[Tensor, "b steps d"]:
-    """Points from one latent point to another, ends included.
+    """Points of an interpolation between two latents, endpoints included.
 
     Args:
-        start: where paths begin.
-        end: where they end.
-        steps: points on each.
-        spherical: turn from one direction to the other at an even pace (arXiv 1609.04468) instead
-            of going straight. Points drawn from a normal distribution lie near a sphere, whose
-            inside a straight line crosses.
-        until: the share of the way at which to stop.
+        start: of each interpolation.
+        end: of each.
+        steps: points of each.
+        spherical: spherical interpolation (arXiv 1609.04468) instead of linear. Samples of a
+            normal distribution lie near a sphere, and a straight line leaves it.
+        until: the fraction of the interpolation at which to stop.
     """
     weight = torch.linspace(0.0, until, steps, device=start.device)[None, :, None]
     if not spherical:

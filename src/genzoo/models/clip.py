@@ -43,21 +43,21 @@ class CLIP(ScoringModel):
         features: that an image or a caption becomes.
         image: arguments of the `ImageEncoder`.
         text: arguments of the `CaptionEncoder`.
-        noise_aware: whether it reads noisy images and is told their step.
-        process: whose noise; one of steps.
-        crop: the least share of an image's area that is shown in training, a square at a random
+        noise_aware: whether it takes noisy images and the step of their noise.
+        process: of the noise; a discrete one.
+        crop: the least share of an image's area that is used in training, a square at a random
             place, resized; 1 for whole images.
         patch_dropout: share of its patches that is left out in training (arXiv 2212.00794).
         chunk: images and captions that are encoded and compared at once in training, so that
             large batches fit into memory, for a third more time; None: all.
 
     Raises:
-        UsageError: for noise of a process without steps, or if nothing of an image is left.
+        UsageError: for a process without discrete steps, or if nothing of an image is left.
     """
 
     use = (
         "let it guide (guidance=classifier guidance.checkpoint=<this one>), score "
-        "(metrics.clip=<this one>) or be drawn from (model=unclip clip=<this one>)"
+        "(metrics.clip=<this one>) or train unCLIP on it (model=unclip clip=<this one>)"
     )
     to_guide = "model=clip model.noise_aware=true"
 
@@ -66,7 +66,7 @@ class CLIP(ScoringModel):
 
     @property
     def reads_captions(self) -> bool:
-        """Always, though it draws none."""
+        """Always, though it samples none."""
         return True
 
     @classmethod
@@ -87,13 +87,13 @@ class CLIP(ScoringModel):
     ) -> None:
         if batch < 2:
             raise UsageError(
-                f"optimizer.batch_size={batch} leaves nothing to tell an image from",
+                f"optimizer.batch_size={batch} leaves no other caption to contrast with",
                 "write optimizer.batch_size=2 or, better, 64 and more",
             )
         if accumulate > 1:
             raise UsageError(
                 f"optimizer.accumulate={accumulate} batches of {batch} are not one of "
-                f"{accumulate * batch}: each image is told from those of its own batch",
+                f"{accumulate * batch}: each image is contrasted with its own batch",
                 f"write optimizer.batch_size={accumulate * batch} model.chunk={batch}, which "
                 "takes as little memory",
             )
@@ -101,7 +101,7 @@ class CLIP(ScoringModel):
     def check(self, batch: Batch) -> None:
         if len(batch) < 2 or bool(positive_pairs(batch.tokens).all()):
             raise UsageError(
-                "all captions are alike, and nothing tells one image's from another's",
+                "all captions are alike, and there is nothing to contrast",
                 "give images captions of their own, or look at data.templates=",
             )
 
@@ -139,7 +139,7 @@ class CLIP(ScoringModel):
 
     @property
     def scale(self) -> Float[Tensor, ""]:
-        """By which cosines are multiplied: the inverse temperature."""
+        """The factor of the cosines: the inverse temperature."""
         return self.log_scale.exp()[0]
 
     def compilable(self) -> list[nn.Module]:
@@ -191,13 +191,13 @@ class CLIP(ScoringModel):
     ) -> Float[Tensor, "b k"]:
         """Unit vectors of clean images, or for a noise-aware CLIP of x_t.
 
-        Noise of any process will do: x_t is scaled to the size it has in CLIP's own process, and
-        counts as of the step whose share of noise is nearest.
+        Noise of any process will do: x_t is scaled to the variance of CLIP's own process, and the
+        step with the nearest share of noise is used.
 
         Args:
             images: in [-1, 1], or x_t. Clean ones of another size are resized.
-            level: how noisy they are; None for clean ones, which a noise-aware CLIP takes for
-                those of its first step.
+            level: of the noise; None for clean ones, which a noise-aware CLIP treats as those of
+                its first step.
 
         Raises:
             Unsupported: for noisy images and a CLIP of clean ones.
@@ -210,7 +210,7 @@ class CLIP(ScoringModel):
         if not self.noise_aware:
             if level is not None:
                 raise Unsupported(
-                    "this CLIP reads clean images alone", "train one with model.noise_aware=true"
+                    "this CLIP takes clean images alone", "train one with model.noise_aware=true"
                 )
             return unit(self.image(images))
         if level is None:
@@ -219,14 +219,14 @@ class CLIP(ScoringModel):
         return unit(self.image((images / length).to(images.dtype), self._steps(level)))
 
     def _steps(self, level: NoiseLevel) -> Int[Tensor, " b"]:
-        """The steps of its own process that are as noisy."""
+        """The steps of its own process with the nearest noise level."""
         assert isinstance(self.process, Discrete)
         own = self.process.whole.angle.on(level.sigma.device)
         angle = torch.atan2(level.sigma, level.alpha).flatten().to(own.dtype)
         return (angle[:, None] - own).abs().argmin(dim=1)
 
     def _kept(self, noise: Noise) -> Int[Tensor, "b m"] | None:
-        """Which patches of each image the loss looks at; None for all."""
+        """The patches of each image that are encoded in training; None for all."""
         if self.patch_dropout == 0:
             return None
         count = len(self.image.position) - 1
@@ -234,7 +234,7 @@ class CLIP(ScoringModel):
         return noise.uniform(count).argsort(dim=1)[:, :left]
 
     def _in_chunks(self, encode: Callable[[slice], Tensor], count: int) -> Tensor:
-        """All rows encoded; in chunks, whose activations are made again in the backward pass."""
+        """All rows encoded; in chunks, with activations recomputed in the backward pass."""
         if self.chunk is None or self.chunk >= count:
             return encode(slice(None))
         parts = [slice(start, start + self.chunk) for start in range(0, count, self.chunk)]
@@ -243,10 +243,10 @@ class CLIP(ScoringModel):
     def scoring_metrics(
         self, batches: Iterable[tuple[Batch, Noise]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """Retrieval: whether the own caption is among the k best of all, and the own image.
+        """Retrieval: recall of the own caption and of the own image among the k best.
 
-        For a noise-aware CLIP also at several steps of its process, images noisy, k = 1. Images
-        of one caption count as right for each other.
+        For a noise-aware CLIP also of noisy images at several steps of its process, with k = 1.
+        Images with the same caption count as correct.
         """
         texts, tokens, seen = [], [], dict[int | None, list[Tensor]]()
         for batch, noise in batches:
@@ -288,7 +288,7 @@ class CLIP(ScoringModel):
 
 @dataclass(frozen=True)
 class CLIPWithTokenizer:
-    """An `ImageTextModel` of a CLIP of ours, or of a released one of the same make.
+    """An `ImageTextModel` of a CLIP of genzoo's, or of a released one of the same architecture.
 
     Attributes:
         model: in evaluation mode.
@@ -314,7 +314,7 @@ class CLIPWithTokenizer:
 
     @property
     def noise_aware(self) -> bool:
-        """Whether it reads noisy images."""
+        """Whether it takes noisy images."""
         return self.model.noise_aware
 
     @property
@@ -333,7 +333,7 @@ class CLIPWithTokenizer:
         return float(self.model.scale.detach())
 
     def encode_text(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
-        """Unit vectors; a caption that is too long is cut."""
+        """Unit vectors; a caption that is too long is truncated."""
         move = partial(Tensor.to, device=self.model.log_scale.device, non_blocking=True)
         tokens, mask = self.tokenizer.encode(captions)
         with torch.no_grad():
@@ -346,7 +346,7 @@ class CLIPWithTokenizer:
         return self.model.encode_image(images, level)
 
     def is_truncated(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
-        """Which captions are too long to be read whole."""
+        """Which captions are longer than the context."""
         lengths = torch.tensor(self.tokenizer.lengths(captions), dtype=torch.long)
         return lengths > self.tokenizer.context
 
@@ -359,18 +359,18 @@ def unit(features: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
 def cropped(
     images: Float[Tensor, "b c h w"], least: float, *, noise: Noise
 ) -> Float[Tensor, "b c h w"]:
-    """A square of each image at a random place, resized to the whole.
+    """A random square crop of each image, resized to the size of the image.
 
     Args:
         images: square ones.
-        least: share of the area from which, up to all of it, the square's is drawn evenly.
+        least: share of the area; that of a crop is uniform from here to 1.
         noise: one stream an image.
     """
     if least == 1:
         return images
-    draws = noise.uniform(3)
-    side = (least + (1 - least) * draws[:, 0]).sqrt()
-    centre = (1 - side)[:, None] * (2 * draws[:, 1:] - 1)
+    u = noise.uniform(3)
+    side = (least + (1 - least) * u[:, 0]).sqrt()
+    centre = (1 - side)[:, None] * (2 * u[:, 1:] - 1)
     turn = side[:, None, None] * torch.eye(2, device=images.device)
     grid = F.affine_grid(
         torch.cat([turn, centre[..., None]], dim=2), list(images.shape), align_corners=False

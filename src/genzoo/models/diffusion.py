@@ -1,7 +1,7 @@
 """A text-conditional diffusion model: images by removing noise step by step.
 
-The process (what noise, what a network says of it) is an argument, and so is the shape of the
-U-Net; sampler and guidance are chosen when samples are drawn.
+The process (noise schedule, what the network predicts) is an argument, and so is the shape of the
+U-Net; sampler and guidance are chosen for sampling.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from genzoo.nn.unet import UNetShape, unet_size_unit
 
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """A network that has read its captions, as samplers ask it.
+    """A network with its condition, in the form that samplers call.
 
     Attributes:
-        network: `TextUNet`, or what is asked as it is.
+        network: a `TextUNet`, or a function with its arguments.
         process: it was trained on.
         schedule: of the sampling.
-        text_cond: of the captions.
-        unconditional: the reading of empty captions, where guidance compares with it.
-        image_cond: what the network sees beside x_t.
+        text_cond: features of the condition.
+        unconditional: features of the empty condition, for classifier-free guidance.
+        image_cond: input channels beside x_t.
     """
 
     network: Callable[[Tensor, Tensor, TextConditioning, ImageConditioning | None], Tensor]
@@ -55,7 +55,7 @@ class NetworkDenoiser:
         return self._predict(x_t, step, self.text_cond, self.image_cond)
 
     def with_and_without_condition(self, x_t: Images, step: int) -> tuple[Prediction, Prediction]:
-        """With the captions and without, by one evaluation."""
+        """With the condition and without it, in one batched evaluation."""
         assert self.unconditional is not None
         text_cond = self.text_cond.cat(self.unconditional)
         image_cond = None if self.image_cond is None else self.image_cond.twice()
@@ -83,15 +83,15 @@ class Diffusion(GenerativeModel):
         image_size: height and width of the images.
         unet: arguments of `UNetShape`.
         text: arguments of the `TextEncoder`; None for a model without captions.
-        labels: how many classes it is told, besides captions or instead; 0 for none.
+        labels: classes that it is conditioned on, besides captions or instead; 0 for none.
         process: what it is trained on.
-        drop: share of the captions that training replaces by the empty one (GLIDE, arXiv
-            2112.10741, section 4.1), which is what classifier-free guidance needs.
-        likelihood_steps: of the chain whose variational bound is the likelihood; more are tighter.
-        inpaint: whether the network is shown a masked image (see `TextUNet`).
-        upsample: whether the network is shown a smaller image.
-        embedding: numbers of the image's CLIP embedding that the network is told; 0 for none.
-        drop_embedding: share of these that training replaces by zeros.
+        drop: share of captions that are replaced by the empty one in training (GLIDE, arXiv
+            2112.10741, section 4.1), for classifier-free guidance.
+        likelihood_steps: of the variational bound of the likelihood; more are tighter.
+        inpaint: whether the network is conditioned on a masked image (see `TextUNet`).
+        upsample: whether the network is conditioned on a smaller image.
+        embedding: size of the image's CLIP embedding that it is conditioned on; 0 for none.
+        drop_embedding: share of embeddings that are replaced by zeros in training.
         channels: of the images.
     """
 
@@ -103,7 +103,7 @@ class Diffusion(GenerativeModel):
         likelihood="bound",
     )
 
-    sampler: Sampling  # how samples are drawn; to be set anew whenever another way is wanted
+    sampler: Sampling  # may be set to another one at any time
 
     @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
@@ -172,7 +172,7 @@ class Diffusion(GenerativeModel):
         )
 
     def image_conditioning(self, batch: Batch, *, noise: Noise) -> ImageConditioning | None:
-        """What training lets the network see beside the noisy image."""
+        """The image conditioning in training."""
         return None
 
     def sample(
@@ -200,18 +200,17 @@ class Diffusion(GenerativeModel):
         start: Images | None = None,
         blend: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        """As `sample`, with what the network is shown; estimates keep a known part of an image.
+        """As `sample`, from given noise and with image conditioning; a known part is kept.
 
         Args:
             cond: as for `sample`.
             shape: as for `sample`.
             noise: as for `sample`.
             guidance: as for `sample`.
-            image_cond: what the network sees beside x_t.
-            start: where the way begins, standard normal numbers such as `invert` gives; None to
-                draw them.
-            blend: other conditions, and how far what is read, and what a classifier asks for,
-                goes towards theirs.
+            image_cond: input channels beside x_t.
+            start: standard normal noise, such as `invert` returns; None to sample it.
+            blend: other conditions and their weight, from 0 to 1, in an interpolation of text
+                features and of a scorer's log-likelihood.
         """
         schedule = self.process.schedule(self.sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
@@ -249,12 +248,12 @@ class Diffusion(GenerativeModel):
     def invert(
         self, cond: Condition, images: Float[Tensor, "b c h w"], *, steps: int
     ) -> Float[Tensor, "b c h w"]:
-        """The noise from which `ddim` draws these images (arXiv 2010.02502, section 4.3).
+        """The noise from which `ddim` reconstructs these images (arXiv 2010.02502, section 4.3).
 
         Args:
-            cond: what the images show.
+            cond: of the images.
             images: in [-1, 1].
-            steps: of the way; more lead back more exactly.
+            steps: more are more exact.
         """
         schedule = self.process.schedule(steps)
         network = NetworkDenoiser(
@@ -263,13 +262,13 @@ class Diffusion(GenerativeModel):
         return final(ddim_inversion(wrappers.static_threshold(network), images, schedule))
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
-        """The bound of a chain of `likelihood_steps` steps, with one draw of noise a step."""
+        """The bound of a chain of `likelihood_steps` steps, with one noise sample a step."""
         return self.bound(batch, None, noise=noise)
 
     def bound(
         self, batch: Batch, image_cond: ImageConditioning | None, *, noise: Noise
     ) -> Float[Tensor, " b"]:
-        """As `log_prob`, given what the network is shown besides."""
+        """As `log_prob`, given the image conditioning."""
         if not isinstance(self.process, Discrete) or not self.process.bounded:
             raise Unsupported(
                 "this process has no variational bound", "use model/process=discrete"
@@ -292,12 +291,12 @@ class Diffusion(GenerativeModel):
 
     def _encode_condition(self, cond: Condition) -> TextConditioning:
         vector = cond.embedding
-        if vector is not None:  # numbers of size 1, as of noise and images
+        if vector is not None:  # of unit variance, as noise and images are
             vector = vector * math.sqrt(vector.shape[1])
         return self.network.encode_condition(cond.tokens, cond.token_mask, cond.label, vector)
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:
-        """Some captions made empty, classes none and embeddings zero, chosen by the noise."""
+        """The condition with a random part of captions, classes and embeddings dropped."""
         kept = noise.child("drop").uniform(1) >= self.drop
         label = torch.where(kept[:, 0], cond.label, -1)
         embedding = cond.embedding
@@ -309,9 +308,9 @@ class Diffusion(GenerativeModel):
 
 
 def captionless(cond: Condition) -> Condition:
-    """Nothing for a network to read: no tokens, no classes, embeddings of zeros.
+    """The unconditional condition: no tokens, no classes, embeddings of zeros.
 
-    The words themselves stay, for a CLIP that guides.
+    The captions themselves are kept, for a CLIP that guides.
     """
     label = torch.full_like(cond.label, -1)
     return replace(

@@ -1,7 +1,7 @@
 """A normalizing flow: an invertible map of images to noise, trained by exact likelihood.
 
 The map itself is an argument (`genzoo.flows.glow.Glow`, `genzoo.flows.tarflow.TarFlow`); this
-family adds the caption, the step from 8-bit images to densities, and the direction of sampling.
+family adds the condition, the dequantisation of 8-bit images, and sampling.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class Flow(LatentModel):
     The likelihood of the 8-bit image is a lower bound because of the dequantisation (see
     `genzoo.flows.dequantise`); the density of the continuous image is exact.
 
-    Captions are dropped now and then in training, so that the map without a caption is trained
-    too: it is the one of `encode` and `decode`, which make up one latent space for all captions.
+    Some captions are dropped in training, so that the unconditional map is trained too: `encode`
+    and `decode` use it, for one latent space of all captions.
 
     Args:
         image_size: height and width of the images.
         arch: the invertible map, images to flat latents.
         dequantisation: noise within the width of a grey level.
         text: arguments of the `TextEncoder`.
-        drop: share of the captions that training replaces by the empty one.
-        temperature: standard deviation of the latents from which samples are drawn.
+        drop: share of captions that are replaced by the empty one in training.
+        temperature: standard deviation of sampled latents.
         noise_std: standard deviation, in units of [-1, 1], of Gaussian noise on training images;
             samples are then denoised by the model's own score (TarFlow, arXiv 2412.06329,
             sections 3.2 and 3.3). `losses` are those of noisy images; `log_prob` stays a bound
@@ -83,13 +83,13 @@ class Flow(LatentModel):
 
     @property
     def dequantisation(self) -> str:
-        """The name of the noise under which the likelihood is a bound."""
+        """The name of the dequantisation, on which the bound depends."""
         return self.dequantise.name
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
-        """Bits per dimension: of the noise, of the latents, and what the map's slope gives back.
+        """Bits per dimension: of dequantisation, latents and log-determinant.
 
-        Without gradients, as at every validation, the map is also inverted:
+        Without gradients, as in validation, the map is also inverted:
         `inversion_error` is the largest deviation of a pixel in [-1, 1].
         """
         with exact(batch.image.device):
@@ -110,7 +110,7 @@ class Flow(LatentModel):
         return Losses(total=total, parts=parts)
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
-        """A lower bound in nats of the 8-bit image, with one draw of the dequantisation."""
+        """A lower bound in nats of the 8-bit image, with one sample of dequantisation."""
         with exact(batch.image.device):
             y, log_q = self._dequantised(batch.image.float(), noise)
             z, log_det = self.arch(y, self._text(batch.condition))
@@ -118,17 +118,17 @@ class Flow(LatentModel):
             return log_p
 
     def encode(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        """Where the centre of each grey level is mapped to, without a caption."""
+        """The latent of each image, at centres of grey levels, by the unconditional map."""
         with exact(images.device):
             return self._encode(_centred(images.float()))
 
     def sample_latent(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b d"]:
-        """Where the map without a caption puts the samples drawn with their captions."""
+        """Latents, by the unconditional map, of samples given their captions."""
         with exact(cond.tokens.device):
-            return self._encode(self._draw(cond, noise))
+            return self._encode(self._sample(cond, noise))
 
     def decode(self, latent: Float[Tensor, "b d"], cond: Condition) -> Float[Tensor, "b c h w"]:
-        """The inverse of `encode`, and like it without the caption."""
+        """The inverse of `encode`, by the unconditional map."""
         with exact(latent.device):
             return _to_image(self.arch.inverse(latent.float(), self._no_text(latent)))
 
@@ -140,12 +140,12 @@ class Flow(LatentModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The inverse map, given the caption, at Gaussian noise of the set temperature.
+        """The inverse of the map, given the caption, at Gaussian noise times the temperature.
 
         `guidance` is `identity` or a `ClassifierFree`.
         """
         with exact(cond.tokens.device):
-            return _to_image(self._draw(cond, noise, guidance))
+            return _to_image(self._sample(cond, noise, guidance))
 
     def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
         with exact(cond.tokens.device):
@@ -154,7 +154,7 @@ class Flow(LatentModel):
     def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
-        """The noise from which the map with the caption leads back to the image."""
+        """The latent of each image by the map given its caption."""
         with exact(images.device):
             z: Tensor = self.arch(_centred(images.float()), features)[0]
             return z
@@ -172,13 +172,13 @@ class Flow(LatentModel):
         sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The map with the caption, inverted; denoised by as much as was drawn."""
+        """The inverse of the map given the caption, denoised by the sampled share."""
         with exact(residual.device):
             return _to_image(self._inverse(residual, features, sampled=sampled, guidance=guidance))
 
     @torch.no_grad()
     def data_dependent_init(self, batch: Batch, *, noise: Noise) -> None:
-        """Whitening and activation normalisation from images as training shows them."""
+        """Data-dependent whitening and activation normalisation."""
         with exact(batch.image.device):
             y, _ = self._training_point(batch.image.float(), noise)
             self.arch.data_dependent_init(y, self._text(batch.condition))
@@ -187,7 +187,7 @@ class Flow(LatentModel):
         z: Tensor = self.arch(y, self._no_text(y))[0]
         return z
 
-    def _draw(self, cond: Condition, noise: Noise, guidance: Any = identity) -> Tensor:
+    def _sample(self, cond: Condition, noise: Noise, guidance: Any = identity) -> Tensor:
         features = self._text(cond)
         z = self.sample_residual(features, noise=noise)
         return self._inverse(z, features, sampled=1.0, guidance=guidance)
@@ -196,7 +196,7 @@ class Flow(LatentModel):
         guided = isinstance(guidance, ClassifierFree)
         if guided and not guidance.everywhere:
             raise Unsupported(
-                "a flow is not drawn through noise, so guidance.interval= means nothing to it",
+                "a flow has no noise levels, so guidance.interval= does not apply to it",
                 "leave it away",
             )
         y = self.arch.inverse(
@@ -205,9 +205,9 @@ class Flow(LatentModel):
         return self._denoised(y, features, sampled) if self.noise_std and sampled else y
 
     def _denoised(self, y: Tensor, features: Tensor, share: float) -> Tensor:
-        """Tweedie's formula: y + std^2 grad log p(y), the mean of what y is a noisy version of.
+        """Tweedie's formula: y + std^2 grad log p(y), the mean of the clean image given y.
 
-        Only a share of the way where only a share of the noise was drawn: given images have none.
+        Only a share of it where only a share of the noise was sampled: given images have none.
         """
         with torch.enable_grad():
             y = y.detach().requires_grad_()
@@ -216,19 +216,19 @@ class Flow(LatentModel):
         return (y + share * self.noise_std**2 * score).detach()
 
     def _dequantised(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """The point y = (k + u) / 128 - 1 in (-1, 1) and log q(u)."""
+        """Dequantised images y = (k + u) / 128 - 1 in (-1, 1), and log q(u)."""
         u, log_q = self.dequantise(image, noise=noise.child("dequantisation"))
         return _centred(image) + (u - 0.5) * (2 / LEVELS), log_q
 
     def _training_point(self, image: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """The dequantised point with the noise that training adds, and log q(u)."""
+        """Dequantised images with the noise of training, and log q(u)."""
         y, log_q = self._dequantised(image, noise)
         if self.noise_std:
             y = y + self.noise_std * noise.child("augmentation").normal(*y.shape[1:])
         return y, log_q
 
     def _dropped(self, cond: Condition, noise: Noise) -> Condition:
-        """Some captions replaced by the empty one, chosen by the noise."""
+        """Captions, of which a random part is replaced by the empty one."""
         kept = noise.child("drop").uniform(1) >= self.drop
         return replace(cond, token_mask=cond.token_mask & kept)
 

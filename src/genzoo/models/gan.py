@@ -1,10 +1,10 @@
 """A text-conditional GAN in the spirit of R3GAN (Huang et al., arXiv 2501.05441).
 
-Two residual networks without normalisation play a relativistic game whose discriminator is
-kept smooth on real and on generated images (R1, R2). The caption enters the generator through
-the shared text encoder; the discriminator projects its features onto those of the caption
-(Miyato & Koyama, arXiv 1802.05637) and learns that a real image with another's caption is wrong
-(Reed et al., arXiv 1605.05396).
+Two residual networks without normalisation are trained with a relativistic loss and gradient
+penalties on real and on generated images (R1, R2). The generator is conditioned on the output of a
+text encoder; the discriminator projects its features onto those of the caption (Miyato & Koyama,
+arXiv 1802.05637) and learns to reject real images with mismatched captions (Reed et al., arXiv
+1605.05396).
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from genzoo.text.encoder import TextEncoder
 
 
 class Generator(nn.Module):
-    """A latent point and a caption to an image.
+    """The generator: from a latent and a caption to an image.
 
     Args:
-        latent: dimensions of the latent point.
-        features: of the vector that latent and caption become.
+        latent: dimensions of the latent.
+        features: size of the vector that latent and caption are mapped to.
         text: arguments of the `TextEncoder`.
         shape: of its network.
     """
@@ -70,19 +70,19 @@ class Generator(nn.Module):
     ) -> Float[Tensor, "b c h w"]:
         """Images in [-1, 1]; `caption` is the text encoder's pooled feature.
 
-        The bound is a hyperbolic tangent's, which reaches a flat background by saturation; R3GAN
-        has none, and leaves a trace of noise there for long.
+        They are bounded by tanh, whose saturation gives flat backgrounds; R3GAN has no bound, and
+        residual noise stays in flat backgrounds for long.
         """
         image: Tensor = self.network(self.mapping(torch.cat([latent, caption], dim=1)))
         return image.tanh()
 
 
 class Discriminator(nn.Module):
-    """Images and captions to scores.
+    """The discriminator: from images and captions to scores.
 
     Args:
         text: arguments of its own `TextEncoder`.
-        bias: whether the score's zero means something to the loss.
+        bias: whether the loss depends on the zero of the score.
         shape: of its network.
     """
 
@@ -97,7 +97,7 @@ class Discriminator(nn.Module):
     def forward(
         self, images: Float[Tensor, "b c h w"], caption: Float[Tensor, "b d"]
     ) -> Float[Tensor, " b"]:
-        """How real each image is, and how well it fits its caption, in one number."""
+        """One score an image: how real it is and how well it fits its caption."""
         return self.score(self.network(images), caption)
 
     def score(
@@ -112,28 +112,27 @@ class Discriminator(nn.Module):
 
 
 class GAN(LatentModel, AdversarialModel):
-    """Generator, discriminator and the game that they play.
+    """Generator, discriminator and their losses.
 
     Args:
         image_size: height and width of the images: patch * 2 ** (len(widths) - 1) times a whole
             number, for both networks.
-        latent: dimensions of the latent point.
-        features: of the vector that latent and caption become.
+        latent: dimensions of the latent.
+        features: size of the vector that latent and caption are mapped to.
         generator: `widths` and `blocks` of its network.
-        discriminator: the same of the discriminator's.
+        discriminator: the same for the discriminator.
         expansion: of every block, see `GroupedBlock`.
         group: of every block, see `GroupedBlock`.
-        patch: pixels along each side that one position of the largest map stands for.
+        patch: pixels along each side of one position of the largest feature map.
         text: arguments of both `TextEncoder`s.
         loss: one of `LOSSES`.
-        r1: weight of the zero-centred penalty on real images.
+        r1: weight of the zero-centred gradient penalty on real images.
         r2: weight of the same on generated images.
-        gradient_penalty: weight of the one-centred penalty between them.
-        penalty_share: share of a batch on which the penalties are computed; they count for the
-            whole of it.
-        mismatched: weight of telling real images from those with another's caption.
+        gradient_penalty: weight of the one-centred penalty on interpolations between them.
+        penalty_share: share of a batch on which the penalties are computed, without bias.
+        mismatched: weight of the loss on real images with mismatched captions.
         augmentation: arguments of the `Augmentation`.
-        truncation: largest absolute value in the latent point of a sample; None for none.
+        truncation: largest absolute value in the latent of a sample; None for none.
         channels: of the images.
     """
 
@@ -265,7 +264,7 @@ class GAN(LatentModel, AdversarialModel):
         features_real, features_fake = d.network(torch.cat([real, fake])).chunk(2)
         score_real, score_fake = d.score(features_real, caption), d.score(features_fake, caption)
         game = self.loss.discriminator(score_real, score_fake)
-        # The neighbour's caption, where it is another one.
+        # The neighbour's caption, if it differs.
         other = (batch.tokens != batch.tokens.roll(1, 0)).any(1)
         score_other = d.score(features_real, caption.roll(1, 0))
         mismatch = self.loss.discriminator(score_real, score_other) * other
@@ -303,7 +302,7 @@ class GAN(LatentModel, AdversarialModel):
     def _penalty(
         self, real: Tensor, fake: Tensor, caption: Tensor, noise: Noise
     ) -> Float[Tensor, " b"]:
-        """The slopes on a share of the batch, weighted so that the batch's mean is unbiased."""
+        """The penalties on a share of the batch, weighted so that the batch's mean is unbiased."""
         batch = len(real)
         count = max(1, round(self.penalty_share * batch))
         real, fake, caption = real[:count].float(), fake[:count].float(), caption[:count].float()

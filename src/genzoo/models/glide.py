@@ -1,7 +1,7 @@
 """GLIDE (Nichol et al., arXiv 2112.10741): diffusion from captions, upsampling and inpainting.
 
-Two networks of one kind make a cascade: the base draws a small image from a caption, the upsampler
-a large one from the small one and the caption. Either may know how to redraw a part of an image.
+Two networks make a cascade: the base samples a small image from a caption, the upsampler a large
+one from the small one and the caption. Either may be trained for inpainting.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Glide(Diffusion):
     Args:
         size: name of what `unet` and `text` come from; kept for the record.
         stage: base or upsample.
-        low_size: height and width of the small images that the upsampler begins with.
-        inpaint: whether it learns to redraw parts of images.
+        low_size: height and width of the small images that the upsampler is conditioned on.
+        inpaint: whether it is trained for inpainting.
         **arguments: as for `Diffusion`.
     """
 
@@ -77,7 +77,7 @@ class Glide(Diffusion):
         return ImageConditioning(image if self.inpainting else None, mask, low_res)
 
     def downsample(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c i j"]:
-        """The images at the base's size, rounded to 8 bit as the base's samples will be."""
+        """The images at the base's size, rounded to 8 bit as the base's samples are."""
         return requantised(F.interpolate(images, (self.low_size,) * 2, mode="area"))
 
     def with_low_res(self, cond: Condition, images: Float[Tensor, "b c h w"]) -> Condition:
@@ -91,18 +91,18 @@ class Glide(Diffusion):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """Denoised images; the upsampler's are `cond.low_res` enlarged.
+        """Denoised images; an upsampler upsamples `cond.low_res`.
 
         Raises:
-            Unsupported: for an upsampler without small images.
+            Unsupported: for an upsampler without `cond.low_res`.
         """
         image_cond = None
         if self.stage == "upsample":
             if cond.low_res is None:
                 raise Unsupported(
-                    "model.stage=upsample draws nothing without a small image",
+                    "model.stage=upsample samples nothing without a small image",
                     "give it a base: checkpoint=<base> upsampler=<this one>; "
-                    "or use task=evaluate, which enlarges images of the data",
+                    "or use task=evaluate, which upsamples images of the data",
                 )
             image_cond = ImageConditioning(low_res=cond.low_res)
         return self.sample_from(cond, shape, noise=noise, guidance=guidance, image_cond=image_cond)
@@ -116,28 +116,26 @@ class Glide(Diffusion):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The images with what is not known redrawn; the known part stays exactly as it is.
+        """The images with the unknown part sampled; the known part is kept exactly.
 
         Args:
-            cond: what is to be seen; the upsampler also needs its `low_res`, redrawn already.
+            cond: as for `sample`; an upsampler also needs `low_res`, inpainted already.
             images: in [-1, 1].
-            known: 1 where an image is known, 0 where it is redrawn.
+            known: 1 where an image is known, 0 where it is sampled.
             noise: one stream an image.
             guidance: as for `sample`.
         """
         if not self.inpainting:
-            raise Unsupported(
-                "this model redraws no parts of images", "train one with model.inpaint=true"
-            )
+            raise Unsupported("this model cannot inpaint", "train one with model.inpaint=true")
         image_cond = ImageConditioning(images, known, cond.low_res)
         shape = (images.shape[1], images.shape[2], images.shape[3])
-        drawn = self.sample_from(
+        sampled = self.sample_from(
             cond, shape, noise=noise, guidance=guidance, image_cond=image_cond
         )
-        return drawn * (1 - known) + images * known
+        return sampled * (1 - known) + images * known
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
-        """The bound; the upsampler's is given the small image."""
+        """The variational bound; of an upsampler, given the small image."""
         upsample = self.stage == "upsample"
         image_cond = ImageConditioning(low_res=self.downsample(batch.image)) if upsample else None
         return self.bound(batch, image_cond, noise=noise)

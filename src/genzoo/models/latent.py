@@ -1,11 +1,11 @@
-"""What families with a latent space share: versions of images, ways between them, edits.
+"""What families with a latent space share: variations, interpolations and edits of images.
 
-To them an image is what its caption says, in features that can be mixed, and an offset: all that
-the caption leaves open. Versions mix other offsets in; ways move both; edits keep the offset and
-move the features. So DALL-E 2 treats CLIP's embedding and the noise that an image is inverted to
-(arXiv 2204.06125, section 3), the other way round: there the noise is what is kept or lost.
+An image is represented by its caption's features and a residual: the part of its latent that the
+caption leaves open. Variations mix another residual in; interpolations move both; edits keep the
+residual and move the features. DALL-E 2 does the same with CLIP's embedding and the inverted noise
+(arXiv 2204.06125, section 3).
 
-Shape letters: f features of a caption, d numbers of an offset.
+Shape letters: f features of a caption, d size of a residual.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from genzoo.models.base import Endpoint, GenerativeModel, identity, interpolate_
 
 
 class LatentModel(GenerativeModel):
-    """A family whose images follow from a caption's features and an offset.
+    """A family whose images are decoded from a caption's features and a residual.
 
-    It says how to read captions and how to come from images to offsets and back; `variations`,
-    `interpolate` and `text_diff` follow, as far as its `capabilities` go.
+    A subclass encodes captions, and images to residuals and back; `variations`, `interpolate` and
+    `text_diff` are built on that, as far as its `capabilities` go.
     """
 
     @abstractmethod
     def encode_condition(self, cond: Condition) -> Float[Tensor, "b f"]:
-        """Features of the captions; none (f = 0) for a family that reads none."""
+        """Features of the captions; none (f = 0) for an unconditional family."""
 
     @abstractmethod
     def residual_latent(
         self, images: Float[Tensor, "b c h w"], features: Float[Tensor, "b f"]
     ) -> Float[Tensor, "b d"]:
-        """What each image is beyond its caption; `from_residual` leads back to it."""
+        """The residual of each image given its caption; `from_residual` inverts this."""
 
     @abstractmethod
     def sample_residual(
         self, features: Float[Tensor, "b f"], *, noise: Noise
     ) -> Float[Tensor, "b d"]:
-        """Offsets as random samples have them, with mean zero."""
+        """Residuals of random samples, with mean zero."""
 
     @abstractmethod
     def from_residual(
@@ -56,7 +56,7 @@ class LatentModel(GenerativeModel):
         sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The images of offsets and features.
+        """The images of residuals and features.
 
         Args:
             residual: of each image.
@@ -75,9 +75,9 @@ class LatentModel(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The own offset mixed with a drawn one; their variances' shares add up to 1.
+        """The own residual mixed with a sampled one; the shares of their variances add up to 1.
 
-        At full strength nothing is left of the image: the versions are samples.
+        At full strength nothing is left of the image: the variations are samples.
         """
         if not self.capabilities.variations:
             return super().variations(
@@ -101,9 +101,10 @@ class LatentModel(GenerativeModel):
         *,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """Offsets and captions' features both move, all the way.
+        """Residuals and features are both interpolated.
 
-        Drawn offsets lie near a sphere and move along it; those of images go straight.
+        Sampled residuals lie near a sphere, and their interpolation is spherical; that of given
+        images is linear.
         """
         kinds = {"captions" if place.images is None else "images" for place in (start, end)}
         if not kinds <= self.capabilities.interpolate:
@@ -115,7 +116,7 @@ class LatentModel(GenerativeModel):
         residuals = [
             self.sample_residual(
                 encoded, noise=place.noise[:]
-            )  # from its beginning: ends may share it
+            )  # from its start: endpoints may share it
             if place.images is None
             else self.residual_latent(place.images, encoded)
             for place, encoded in zip((start, end), features, strict=True)
@@ -138,7 +139,7 @@ class LatentModel(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """The offset from the one caption kept, the features moved towards the other."""
+        """The residual given the source is kept, the features move towards the target."""
         if not self.capabilities.text_diff:
             return super().text_diff(
                 images, source, target, steps, strength=strength, noise=noise, guidance=guidance
@@ -146,8 +147,8 @@ class LatentModel(GenerativeModel):
         _unguided(guidance)
         first, last = self.encode_condition(source), self.encode_condition(target)
         own = self.residual_latent(images, first)
-        way = interpolate_points(first, torch.lerp(first, last, strength), steps)
-        return self._along(own[:, None].expand(-1, steps, -1), way)
+        path = interpolate_points(first, torch.lerp(first, last, strength), steps)
+        return self._along(own[:, None].expand(-1, steps, -1), path)
 
     def _along(
         self,
@@ -157,15 +158,15 @@ class LatentModel(GenerativeModel):
         sampled: float = 0.0,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """The images on every way."""
+        """The images of every interpolation."""
         images = self.from_residual(
             residuals.flatten(0, 1), features.flatten(0, 1), sampled=sampled, guidance=guidance
         )
-        ways: Tensor = images.unflatten(0, residuals.shape[:2])
-        return ways
+        interpolations: Tensor = images.unflatten(0, residuals.shape[:2])
+        return interpolations
 
 
 def _unguided(guidance: Any) -> None:
-    """Refuse guidance, with which the way back from a given image's offset leads elsewhere."""
+    """Refuse guidance, with which a residual no longer decodes to its image."""
     if guidance is not identity:
-        raise Unsupported("guidance would change a given picture by itself", "write guidance=none")
+        raise Unsupported("guidance would change a given image by itself", "write guidance=none")

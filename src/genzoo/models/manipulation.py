@@ -1,8 +1,8 @@
 """unCLIP's image manipulations (Ramesh et al., arXiv 2204.06125, section 3).
 
-An image is its CLIP embedding and the noise that the decoder, inverted by DDIM, leads it to. The
-noise keeps what the embedding does not say. Versions change the noise, ways move both, and edits
-by captions turn the embedding.
+An image is represented by its CLIP embedding and the noise of its DDIM inversion, which keeps what
+the embedding does not hold. Variations change the noise, interpolations move both, and edits by
+captions rotate the embedding.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from genzoo.models.base import Endpoint, GenerativeModel, identity, interpolate_
 from genzoo.models.clip import CLIP, unit
 from genzoo.models.diffusion import Diffusion, captionless
 
-INVERSION = 50  # steps of the way from an image to its noise, and back
+INVERSION = 50  # steps of the inversion, and of sampling from its noise
 
 
 class Manipulation(GenerativeModel):
-    """A family whose images follow from a CLIP embedding and a decoder's noise.
+    """A family whose images are decoded from a CLIP embedding and noise.
 
-    It says how captions become embeddings; `variations`, `interpolate` and `text_diff` follow.
+    A subclass samples embeddings; `variations`, `interpolate` and `text_diff` are built on that.
 
     Attributes:
         clip: whose embeddings they are.
-        decoder: the diffusion model that draws images of an embedding.
+        decoder: the diffusion model of images given an embedding.
     """
 
     clip: CLIP
@@ -42,7 +42,7 @@ class Manipulation(GenerativeModel):
 
     @abstractmethod
     def sample_embedding(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
-        """Unit vectors that are drawn for captions."""
+        """Unit vectors that are sampled for captions."""
 
     @abstractmethod
     def check_decoder(self) -> None:
@@ -63,8 +63,8 @@ class Manipulation(GenerativeModel):
     ) -> Float[Tensor, "b c h w"]:
         """Images of the same embedding, from other noise (arXiv 2204.06125, section 3.1).
 
-        The noise that leads to the image is mixed with fresh noise, their variances' shares
-        adding up to 1, and `strength` is DDIM's eta and the share of the guidance.
+        The inverted noise is mixed with fresh noise; the shares of their variances add up to 1.
+        `strength` is also DDIM's eta, and the share of the guidance.
         """
         self.check_decoder()
         cond = self.with_embedding(cond, images)
@@ -84,10 +84,9 @@ class Manipulation(GenerativeModel):
         *,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """Embeddings and noise both move along spheres (arXiv 2204.06125, section 3.2).
+        """Spherical interpolation of embeddings and of noise (arXiv 2204.06125, section 3.2).
 
-        What the decoder reads of the captions goes straight from one to the other. Nothing guides
-        between images.
+        The interpolation of text features is linear. Between given images there is no guidance.
         """
         self.check_decoder()
         if start.images is not None:
@@ -113,11 +112,11 @@ class Manipulation(GenerativeModel):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b steps c h w"]:
-        """The embedding turned towards the captions' difference (arXiv 2204.06125, section 3.3).
+        """The embedding rotated towards the captions' difference (arXiv 2204.06125, section 3.3).
 
         By half of the angle to it at full strength, as beyond that little is left of the image.
-        The noise that leads to the image is kept, and the decoder reads no caption. Guidance grows
-        along the way.
+        The inverted noise is kept, and the decoder is given no caption. Guidance grows with the
+        steps.
         """
         self.check_decoder()
         cond = self.with_embedding(captionless(source), images)
@@ -140,7 +139,7 @@ class Manipulation(GenerativeModel):
     def _place(
         self, place: Endpoint, shape: tuple[int, int, int]
     ) -> tuple[Condition, Float[Tensor, "b c h w"]]:
-        """The condition with its embedding, and the noise, of one end of a way."""
+        """The condition with its embedding, and the noise, of an endpoint."""
         if place.images is not None:
             cond = self.with_embedding(place.cond, place.images)
             return cond, self.decoder.invert(cond, place.images, steps=INVERSION)
@@ -159,9 +158,9 @@ class Manipulation(GenerativeModel):
         guidance: Any,
         growing: float | None = None,
     ) -> Float[Tensor, "b steps c h w"]:
-        """The images on every way, one step of all ways after the other.
+        """The images of every interpolation, step by step.
 
-        Guidance is all there from the beginning, or grows from none to the share `growing`.
+        Guidance is at full scale throughout, or grows from none to the share `growing`.
         """
         count = embeddings.shape[1]
         found = []
@@ -190,7 +189,7 @@ class Manipulation(GenerativeModel):
         eta: float = 0.0,
         blend: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
-        """What DDIM draws from this noise, in as many steps as lead back to it."""
+        """DDIM samples from this noise, in as many steps as the inversion has."""
         self.decoder.sampler = replace(self.inversion_sampler, eta=eta)
         shape = (start.shape[1], start.shape[2], start.shape[3])
         return self.decoder.sample_from(

@@ -1,8 +1,7 @@
-"""A classifier of noised images, whose gradient guides a diffusion model.
+"""A noise-aware classifier, whose gradient guides a diffusion model.
 
-Dhariwal & Nichol (ADM), arXiv 2105.05233, section 4. What it sees of a noisy image is scaled to
-unit size, and what it is told of the noise is its share: so it guides every process, whichever it
-was trained on.
+Dhariwal & Nichol (ADM), arXiv 2105.05233, section 4. Noisy images are scaled to unit variance, and
+the network is conditioned on the share of noise: so it guides models of any process.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from genzoo.diffusion.schedule import NoiseLevel
 from genzoo.models.base import ScoringModel
 from genzoo.nn.unet import Classifier, UNetShape, unet_size_unit
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, at which it is measured
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, for the metrics
 
 
 class NoisyClassifier(ScoringModel):
@@ -32,9 +31,9 @@ class NoisyClassifier(ScoringModel):
 
     Args:
         image_size: height and width of the images.
-        labels: how many classes the data has.
-        unet: arguments of `UNetShape`, of which the way up is left away.
-        process: whose noise it is trained on.
+        labels: number of classes.
+        unet: arguments of `UNetShape`; only the encoder half is built.
+        process: of the noise in training.
         channels: of the images.
 
     Attributes:
@@ -69,9 +68,7 @@ class NoisyClassifier(ScoringModel):
     def check(self, batch: Batch) -> None:
         least, most = int(batch.label.min()), int(batch.label.max())
         if least < 0:
-            raise UsageError(
-                "this data has no classes to tell apart", "use data=shapes or data=fashion_mnist"
-            )
+            raise UsageError("this data has no classes", "use data=shapes or data=fashion_mnist")
         if most >= self.labels:
             raise UsageError(
                 f"model.labels={self.labels}, and the data has a class {most}",
@@ -89,7 +86,7 @@ class NoisyClassifier(ScoringModel):
         return Losses(surprise, {"accuracy": _right(logits, batch.label)})
 
     def forward(self, x_t: Float[Tensor, "b c h w"], level: NoiseLevel) -> Float[Tensor, "b k"]:
-        """A number a class for x_t = alpha x_0 + sigma eps."""
+        """Logits for x_t = alpha x_0 + sigma eps."""
         size = (level.alpha**2 + level.sigma**2).sqrt()
         # The angle between image and noise, from 0 to 1000 as the steps of a chain are.
         angle = torch.atan2(level.sigma, level.alpha).flatten() * (2000 / math.pi)
@@ -99,24 +96,24 @@ class NoisyClassifier(ScoringModel):
     def log_likelihood(
         self, cond: Condition
     ) -> Callable[[Float[Tensor, "b c h w"], NoiseLevel], Float[Tensor, " b"]]:
-        """Log p(class | x_t), given x_t and how noisy it is.
+        """Log p(class | x_t), given x_t and its noise level.
 
         Raises:
-            UsageError: where a row asks for no class of the data's.
+            UsageError: for a label that is none of the classes.
         """
         self.check_labels(cond.label)
         return lambda x_t, level: -F.cross_entropy(self(x_t, level), cond.label, reduction="none")
 
     def check_labels(self, label: Int[Tensor, " b"]) -> None:
-        """Refuse classes that the data does not have; this waits for the device, once a draw.
+        """Refuse classes that the data does not have; this synchronises with the device, once.
 
         Raises:
-            UsageError: where a row asks for no class of the data's.
+            UsageError: for a label that is none of the classes.
         """
         least, most = int(label.min()), int(label.max())
         if not 0 <= least <= most < self.labels:
             raise UsageError(
-                "guidance=classifier steers towards one of the classes "
+                "guidance=classifier guides towards one of the classes "
                 f"0 to {self.labels - 1}, and {'none' if least < 0 else most} was asked for",
                 "name one with label=<number>, or measure on data that has these classes",
             )
@@ -124,7 +121,7 @@ class NoisyClassifier(ScoringModel):
     def scoring_metrics(
         self, batches: Iterable[tuple[Batch, Noise]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """Whether each image's class is the likeliest, at several shares of noise."""
+        """Accuracy on each image at several shares of noise."""
         found: dict[str, list[Tensor]] = {}
         for batch, noise in batches:
             for share in SHARES:

@@ -1,8 +1,7 @@
-"""unCLIP (Ramesh et al., DALL-E 2, arXiv 2204.06125): from a caption by way of CLIP's embedding.
+"""unCLIP (Ramesh et al., DALL-E 2, arXiv 2204.06125): caption, CLIP embedding, image.
 
-A prior draws the CLIP embedding of an image that the caption would fit, a decoder the image with
-that embedding: GLIDE's network, told the embedding besides the caption. CLIP itself is trained
-beforehand and stays as it is.
+A prior samples the CLIP embedding of an image given the caption; a decoder, GLIDE's network,
+samples the image given both. CLIP itself is trained beforehand and is frozen.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ RECALL = (1, 5, 10)
 
 
 def trained_stages(stage: str, before: Sequence[str]) -> frozenset[str]:
-    """Which of prior and decoder are trained, now or before."""
+    """Which of prior and decoder are trained, in this run or before it."""
     return frozenset(before) | ({"prior", "decoder"} if stage == "both" else {stage})
 
 
@@ -45,8 +44,8 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
     Args:
         image_size: height and width of the images.
         stage: what is trained: the prior, the decoder, or both at once.
-        before: which of them came trained already. Without a prior, samples begin with the
-            embeddings of real images; without a decoder there are none.
+        before: which of them are pretrained. Without a prior, samples are conditioned on the
+            embeddings of real images; without a decoder there are no samples.
         clip: arguments of `CLIP`.
         prior: arguments of `Prior`.
         decoder: arguments of `Diffusion`; also `size`, the name of what they come from.
@@ -81,7 +80,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
 
         if settings["prior"]["process"].get("learned_variance"):
             raise UsageError(
-                "model.prior.process.learned_variance=true asks a prior for what it does not say",
+                "model.prior.process.learned_variance=true is not available for a prior",
                 "leave it false",
             )
 
@@ -110,7 +109,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
 
     @classmethod
     def sampling_words(cls, settings: Mapping[str, Any]) -> str:
-        """How the prior draws, which has a guidance of its own."""
+        """The sampling of the prior, which has its own guidance."""
         prior = settings["prior"]
         return f"prior {prior['scale']}, {prior['steps']} steps, best of {prior['draws']}"
 
@@ -165,7 +164,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
             )
 
     def train(self, mode: bool = True) -> UnCLIP:
-        """CLIP stays as it is."""
+        """CLIP stays in evaluation mode."""
         super().train(mode)
         self.clip.eval()
         return self
@@ -208,18 +207,18 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         return replace(cond, embedding=self.embed(images))
 
     def sample_embedding(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b k"]:
-        """Unit vectors that the prior draws for captions.
+        """Unit vectors that the prior samples for captions.
 
         Raises:
             Unsupported: for a decoder that was trained without a prior.
         """
         if "prior" not in self.trained:
             raise Unsupported(
-                "this decoder was trained without a prior, and draws from images alone",
+                "this decoder was trained without a prior, and samples from images alone",
                 "use task=vary image=..., or train a prior: model.stage=prior clip=<this>",
             )
-        drawn = self.prior.sample(self._prior_condition(cond), noise=noise.child("prior"))
-        return unit(drawn)
+        sampled = self.prior.sample(self._prior_condition(cond), noise=noise.child("prior"))
+        return unit(sampled)
 
     def sample(
         self,
@@ -229,10 +228,10 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """Images from the embeddings that the prior draws, or from those that are given.
+        """Images from sampled embeddings, or from `cond.embedding` if there is one.
 
         Raises:
-            Unsupported: for a prior alone, or a decoder alone without embeddings.
+            Unsupported: for a prior without decoder, or a decoder without prior or embeddings.
         """
         self.check_decoder()
         if cond.embedding is None:
@@ -243,39 +242,39 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         )
 
     def check_decoder(self) -> None:
-        """Refuse images of a prior alone.
+        """Refuse to sample images without a decoder.
 
         Raises:
             Unsupported: with how to train a decoder.
         """
         if "decoder" not in self.trained:
             raise Unsupported(
-                "a prior alone draws embeddings, not images",
+                "a prior alone samples embeddings, not images",
                 "train a decoder on it: model=unclip model.stage=decoder clip=<this one>",
             )
 
     def scoring_metrics(
         self, batches: Iterable[tuple[Batch, Noise]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """Of a prior alone: whether the embedding it draws is nearest to that of the own image.
+        """Of a prior alone: recall of the own image by the sampled embedding.
 
-        Among the k nearest of all; images of one caption count as right for each other.
+        Among the k nearest of all; images with the same caption count as correct.
         """
         if "decoder" in self.trained:
             return {}
-        drawn, real, tokens = [], [], []
+        sampled, real, tokens = [], [], []
         for batch, noise in batches:
-            drawn.append(self.sample_embedding(batch.condition, noise=noise))
+            sampled.append(self.sample_embedding(batch.condition, noise=noise))
             real.append(self.embed(batch.image))
             tokens.append(batch.tokens)
         with exact(real[0].device):
-            similarity = torch.cat(drawn) @ torch.cat(real).T
+            similarity = torch.cat(sampled) @ torch.cat(real).T
         place = retrieval_ranks(similarity, positive_pairs(torch.cat(tokens)))
         return {f"prior_recall_at_{k}": (place < k).float() for k in RECALL}
 
     @torch.no_grad()
     def _prior_condition(self, cond: Condition) -> PriorCondition:
-        """CLIP's view of captions."""
+        """CLIP's features of captions."""
         text = self.clip.text
         scale = math.sqrt(self.clip.features)
         return PriorCondition(
@@ -286,7 +285,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         )
 
     def _vectors(self, batch: Batch) -> Float[Tensor, "b k"]:
-        """CLIP's unit vectors of a batch's images, looked up where they are known."""
+        """CLIP's unit vectors of a batch's images, from the cache if there is one."""
         if self.known is None:
             return self.embed(batch.image)
         device = batch.image.device

@@ -1,4 +1,4 @@
-"""A variational autoencoder whose prior knows the caption.
+"""A variational autoencoder whose prior is conditioned on the caption.
 
 Kingma & Welling, arXiv 1312.6114; the conditional prior as in Sohn et al. (NeurIPS 2015); the
 discretised logistic likelihood as in Kingma et al. (arXiv 1606.04934), which also has free bits.
@@ -33,7 +33,8 @@ class VAE(LatentModel):
         blocks: residual blocks at each size, in the encoder and in the decoder.
         text: arguments of the `TextEncoder`.
         beta: weight of the KL divergence in training (1 is the ELBO).
-        free_bits: bits of a latent dimension, on average over a batch, that cost nothing.
+        free_bits: KL divergence of a latent dimension, in bits on average over a batch, without
+            penalty.
         channels: of the images.
     """
 
@@ -77,8 +78,8 @@ class VAE(LatentModel):
         self.posterior = nn.Linear(flat, 2 * latent)
         self.from_latent = nn.Linear(latent, flat)
         self.decoder = ConvDecoder(channels=channels, widths=widths, blocks=blocks, features=width)
-        # One width of the likelihood a channel, learned: it balances the two terms of the ELBO
-        # without a weight set by hand (sigma-VAE, arXiv 2006.13202).
+        # One learned scale of the likelihood a channel: it balances the two terms of the ELBO
+        # without a weight (sigma-VAE, arXiv 2006.13202).
         self.log_scale = nn.Parameter(torch.full((channels, 1, 1), -2.0))
         prior_out = self.prior[-1]
         assert isinstance(prior_out, nn.Linear)
@@ -88,7 +89,7 @@ class VAE(LatentModel):
 
     def losses(self, batch: Batch, *, noise: Noise) -> Losses:
         log_p, kl_bd = self._terms(batch, noise)
-        kept = kl_bd.mean(0) > self.free_nats  # free bits: a cheap dimension is left alone
+        kept = kl_bd.mean(0) > self.free_nats  # free bits: dimensions below are not penalised
         kl = torch.where(kept, kl_bd, self.free_nats).sum(1)
         scale = 1.0 / (math.log(2.0) * batch.image[0].numel())  # nats per image -> bits per dim
         return Losses(
@@ -97,7 +98,7 @@ class VAE(LatentModel):
         )
 
     def log_prob(self, batch: Batch, *, noise: Noise) -> Float[Tensor, " b"]:
-        """The ELBO with one draw of z: a lower bound in nats of the 8-bit image."""
+        """The ELBO with one sample of z: a lower bound in nats of the 8-bit image."""
         log_p, kl_bd = self._terms(batch, noise)
         return log_p - kl_bd.sum(1)
 
@@ -120,8 +121,8 @@ class VAE(LatentModel):
     ) -> Float[Tensor, "b d"]:
         """From the prior's mean to the posterior's.
 
-        Not in the prior's own units: an image that its caption does not expect may lie many
-        standard deviations off, which another caption's larger ones would magnify.
+        Not in units of the prior's standard deviation: an image that is unlikely given its caption
+        may lie many of them off, and another caption's larger ones would magnify that.
         """
         return self.encode(images) - self._expected(features)
 
