@@ -1,4 +1,4 @@
-"""What passes between data, models and metrics: small frozen dataclasses of tensors.
+"""The types that data, models and metrics exchange: frozen dataclasses of tensors.
 
 Shape letters used here and in the models: b batch, c channels, h height, w width, l tokens.
 """
@@ -18,15 +18,15 @@ LikelihoodKind = Literal["exact", "bound"]
 
 @dataclass(frozen=True)
 class Condition:
-    """What a sample is asked to show.
+    """What samples are conditioned on.
 
     Attributes:
         caption: the text itself, one per sample.
         tokens: the text's token numbers, padded to the context length.
         token_mask: True where a token belongs to the text, False where it is padding.
         label: class numbers from 0, or -1 where the data has no classes.
-        low_res: the same image at a smaller size, for models that enlarge it; else None.
-        embedding: CLIP's unit vector of the image, for models that draw from it; else None.
+        low_res: the same image at a smaller size, for models that upsample it; else None.
+        embedding: CLIP's unit vector of the image, for models conditioned on it; else None.
     """
 
     caption: tuple[str, ...]
@@ -47,13 +47,13 @@ class Condition:
         return self._each(self.caption, lambda value: value.to(device, non_blocking=non_blocking))
 
     def repeat(self, count: int) -> Condition:
-        """The whole batch `count` times, one after the other."""
+        """The batch repeated `count` times."""
         return self._each(
             self.caption * count, lambda value: value.repeat(count, *[1] * (value.ndim - 1))
         )
 
     def _each(self, caption: tuple[str, ...], change: Callable[[Tensor], Tensor]) -> Condition:
-        """All tensors changed alike."""
+        """All tensors mapped by the same function."""
         tensors = (self.tokens, self.token_mask, self.label)
         optional = (self.low_res, self.embedding)
         return Condition(
@@ -65,7 +65,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Batch:
-    """Captioned images, the one thing that the datamodule gives to every model.
+    """A batch of captioned images, as every model gets it from the datamodule.
 
     Attributes:
         image: pixels in [-1, 1].
@@ -109,7 +109,7 @@ class Batch:
         )
 
     def pin_memory(self) -> Batch:
-        """A copy in page-locked memory, from which a GPU can fetch while the CPU works on."""
+        """A copy in pinned memory, for asynchronous transfers to a GPU."""
         return replace(
             self,
             image=self.image.pin_memory(),
@@ -122,11 +122,11 @@ class Batch:
 
 @dataclass(frozen=True)
 class Losses:
-    """Named losses, one value a sample, so that a mean can be taken over any part of a batch.
+    """Named losses, one value an image, so that a mean can be taken over any part of a batch.
 
     Attributes:
         total: what is minimised.
-        parts: what it is made of and whatever else is worth a curve.
+        parts: its terms, and other values for the curves.
     """
 
     total: Float[Tensor, " b"]
@@ -140,7 +140,7 @@ class Capabilities:
     Attributes:
         conditions: what it can be conditioned on, of ``{"text", "label", "low_res",
             "embedding"}``.
-        samplers: whether `sampler=` chooses how it draws.
+        samplers: whether it samples with a `sampler=`.
         guidance: the guidance modes it takes, beside ``"none"``.
         likelihood: whether `log_prob` is exact, a lower bound, or absent (None).
         reconstruct: whether it has `encode`, and so maps an image to itself through a latent.
@@ -148,8 +148,7 @@ class Capabilities:
         variations: whether it has `variations`, and so samples variations of an image.
         interpolate: the endpoints that its `interpolate` takes, of ``{"images", "captions"}``.
         text_diff: whether it has `text_diff`, and so edits images by two captions' difference.
-        sampling: how a random sample comes about, in a few words for the reader of a table; None
-            for a model that draws none and serves others.
+        sampling: how it samples, in a few words for a table; None for a model without samples.
         strategies: the distributed strategies under which it can be trained.
     """
 

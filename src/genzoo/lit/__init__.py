@@ -1,1 +1,1 @@
-"""What Lightning does: steps, the moving average, and what happens around them."""
+"""Training with Lightning: modules, the moving average, callbacks and the trainer."""

@@ -1,4 +1,4 @@
-"""The Lightning module of families in which two networks learn against each other."""
+"""The Lightning module of adversarial models."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 
 
 class AdversarialModule(GenerativeModule):
-    """Turns of discriminator and generator, each with its own optimiser.
+    """Alternating steps of discriminator and generator, each with its own optimiser.
 
     Lightning neither clips nor accumulates gradients where there are two optimisers; both are
-    done here. An accumulated step waits for its batches and then plays each turn over all of
-    them, so that the generator meets the discriminator that has learned from them.
+    done here. An accumulated step collects its batches; then the discriminator is updated on
+    all of them before the generator is.
 
     Args:
         model: to train.
         optimizer: the section `optimizer` of the configuration; its `discriminator` has the other
-            network's `lr`, and `steps` that it makes for one of the generator's (4: the generator
-            learns from every fourth batch; 0.25: the discriminator does).
+            network's `lr`, and `steps` for each step of the generator (4: the generator is
+            updated on every fourth batch; 0.25: the discriminator is).
         **arguments: as for `GenerativeModule`.
     """
 
@@ -62,24 +62,24 @@ class AdversarialModule(GenerativeModule):
         turn = self.images_seen // (self.optimizer_settings["batch_size"] * len(batches))
         steps = self.optimizer_settings["discriminator"]["steps"]
         learns = _due(turn, steps)
-        # The generator does not change during the other's turn, so one drawing serves both; not
-        # over several batches, whose graphs would have to be kept.
-        drawn = self._draw(batches[0]) if learns and len(batches) == 1 else None
+        # The generator does not change in the step of the discriminator, so both use the same
+        # samples; not over several batches, whose graphs would have to be kept.
+        samples = self._sample(batches[0]) if learns and len(batches) == 1 else None
         if _due(turn, 1 / steps):
-            self._discriminate(batches, drawn, discriminator)
+            self._discriminate(batches, samples, discriminator)
         if learns:
-            self._generate(batches, drawn, generator)
+            self._generate(batches, samples, generator)
 
-    def _draw(self, batch: Batch) -> Tensor:
+    def _sample(self, batch: Batch) -> Tensor:
         return self.model.generate(batch.condition, noise=self.noise(batch))
 
     def _discriminate(
-        self, batches: Sequence[Batch], drawn: Tensor | None, optimizer: LightningOptimizer
+        self, batches: Sequence[Batch], samples: Tensor | None, optimizer: LightningOptimizer
     ) -> None:
         signals: dict[str, Tensor] = {}
         for batch in batches:
             with torch.no_grad():
-                generated = self._draw(batch) if drawn is None else drawn.detach()
+                generated = self._sample(batch) if samples is None else samples.detach()
             losses = self.model.discriminator_losses(batch, generated, noise=self.noise(batch))
             self._backward(losses, len(batches), DISCRIMINATOR)
             for name, value in losses.parts.items():
@@ -95,19 +95,19 @@ class AdversarialModule(GenerativeModule):
         self.model.adapt(signals, images=images)
 
     def _generate(
-        self, batches: Sequence[Batch], drawn: Tensor | None, optimizer: LightningOptimizer
+        self, batches: Sequence[Batch], samples: Tensor | None, optimizer: LightningOptimizer
     ) -> None:
         self.model.discriminator.requires_grad_(False)  # its gradients are not wanted here
         for batch in batches:
-            generated = self._draw(batch) if drawn is None else drawn
+            generated = self._sample(batch) if samples is None else samples
             losses = self.model.generator_losses(batch, generated, noise=self.noise(batch))
             self._backward(losses, len(batches), GENERATOR)
         self.model.discriminator.requires_grad_(True)
         self._step(optimizer)
 
     def _backward(self, losses: Losses, parts: int, side: str) -> None:
-        # Autocast casts by itself on the way back what it cast on the way there; switched on, it
-        # would round the products of parts that `full` keeps from it, such as R1's second slope.
+        # Backward casts by itself what forward cast; under autocast it would round products that
+        # `full` exempts, such as R1's second derivative.
         with full(losses.total):
             self.manual_backward(losses.total.mean() / parts)
         values = named(losses, side, of=2)
@@ -118,7 +118,7 @@ class AdversarialModule(GenerativeModule):
         optimizer.zero_grad()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Clip, and note the norm; whatever scaled the gradients is undone by now."""
+        """Clip unscaled gradients, and log their norm."""
         side = DISCRIMINATOR if optimizer is self.trainer.optimizers[0] else GENERATOR
         network: nn.Module = getattr(self.model, side)
         limit = self.optimizer_settings["clip"]
@@ -127,5 +127,5 @@ class AdversarialModule(GenerativeModule):
 
 
 def _due(turn: int, every: float) -> bool:
-    """Whether a turn is one that comes once in `every`; at one or less each is."""
+    """Whether this step is one in `every`; at one or less each is."""
     return every <= 1 or turn % round(every) == 0

@@ -1,4 +1,4 @@
-"""What is looked at after each training step: the images seen, the budget, what is due."""
+"""Callbacks after each training step: the image counter, the budget, and intervals."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from genzoo.machine import distributed, signals
 
 
 class AfterStep(pl.Callback, ABC):
-    """A callback that does something after every training step."""
+    """A callback with a hook after every training step."""
 
     @abstractmethod
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
-        """Called with the step's batch."""
+        """The hook, with the batch of the step."""
 
     def on_train_batch_end(
         self,
@@ -33,10 +33,10 @@ class AfterStep(pl.Callback, ABC):
 
 
 class ImageCounter(AfterStep):
-    """Counts images before any other callback looks, and training seconds.
+    """Counts images, before any other callback reads the count, and training seconds.
 
-    Lightning calls the module's own hook last, when a checkpoint of this step would already have
-    been written with the old count.
+    Lightning calls the module's own hook last, after a checkpoint of this step would have been
+    written with the old count.
     """
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -59,8 +59,8 @@ class ImageCounter(AfterStep):
 class Budget(AfterStep):
     """Ends training when the images or the minutes are used up, or on a signal.
 
-    A used up budget ends it after a whole step; a signal (see `genzoo.machine.signals`) after this
-    batch, for batches may take long and a scheduler does not wait.
+    At the end of the budget it ends after a whole optimiser step; on a signal (see
+    `genzoo.machine.signals`) after this batch, as batches may take long.
 
     Args:
         images: seen by all processes, or None.
@@ -75,12 +75,11 @@ class Budget(AfterStep):
         self._over = False  # the minutes, by any process's clock
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.complete = self.done(pl_module)  # before a process ended that had not looked yet
+        self.complete = self.done(pl_module)  # as a resumed run may have used it up already
         trainer.should_stop = self.complete
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
-        # Clocks and signals differ: all stop together, or one would wait for ever. All count the
-        # same images.
+        # Clocks and signals differ between processes: all stop together, or one would wait.
         self.interrupted = self._signal(signals.received() is not None)
         self._over = self._over or self._clock(self._late(module.elapsed()))
         self.complete = module.whole and (self._enough(module) or self._over)
@@ -90,7 +89,7 @@ class Budget(AfterStep):
             trainer.should_stop = True
 
     def done(self, module: pl.LightningModule) -> bool:
-        """Whether the budget is used up, before training begins or goes on."""
+        """Whether the budget is used up, before training starts or resumes."""
         assert isinstance(module, GenerativeModule)
         return self._enough(module) or self._late(module.seconds)
 
@@ -102,10 +101,10 @@ class Budget(AfterStep):
 
 
 class Every:
-    """True each time another so many images have been seen.
+    """True once for every so many images seen.
 
     Args:
-        images: between two times; None for never.
+        images: of an interval; None for never.
     """
 
     def __init__(self, images: int | None) -> None:
@@ -113,7 +112,7 @@ class Every:
         self._due: float = float("inf")
 
     def start(self, seen: int) -> None:
-        """Count from here on."""
+        """Start counting from here."""
         if self.images is not None:
             self._due = (seen // self.images + 1) * self.images
 

@@ -1,4 +1,4 @@
-"""When checkpoints are written, and what is kept of a training that fails."""
+"""Writes checkpoints at intervals, and rescues the last step of a failed training."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from genzoo.models.base import GenerativeModel
 
 
 class Checkpointer(AfterStep):
-    """Writes checkpoints/last.ckpt every so many minutes and when training ends or fails.
+    """Writes checkpoints/last.ckpt at intervals, and when training ends or fails.
 
     Args:
         path: the file.
-        minutes: between two writings.
+        minutes: between two checkpoints.
         prior_batches: training batches for `GenerativeModel.fit_sampling_prior`, on the
             model's device.
-        budget: whether training ends because of a signal, when nothing may take long.
-        health: looks at the weights; while it finds the samples suspect, nothing is overwritten.
+        budget: whether training ends because of a signal, when there is little time.
+        health: checks the weights; while samples are suspect, nothing is overwritten.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Checkpointer(AfterStep):
         self.rescued: int | None = None  # images of the state that was kept from a failure
         self._due = distributed.Vote()
         self._saved = time.monotonic()
-        self._kept = 0  # images that the file counts
+        self._kept = 0  # images seen, in the file
         self._wanted = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -54,7 +54,7 @@ class Checkpointer(AfterStep):
         self._saved = time.monotonic()
         self._kept = pl_module.images_seen
         # No step follows, and so no other save: the file may lie in another folder, or come from
-        # a rescue that could not calibrate.
+        # a rescue that could not fit the sampling prior.
         if trainer.should_stop:
             self._save_last(trainer, pl_module)
 
@@ -74,7 +74,7 @@ class Checkpointer(AfterStep):
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Keep the last whole step, if it is sound and newer than the file.
+        """Save the last whole step, if it is valid and newer than the file.
 
         The other processes may be gone. Without them the first one has the whole state, unless
         weights are sharded.
@@ -82,7 +82,9 @@ class Checkpointer(AfterStep):
         assert isinstance(pl_module, GenerativeModule)
         sharded = isinstance(trainer.strategy, ModelParallelStrategy)
         newer = not pl_module.stepping and pl_module.kept_images() > self._kept
-        told = isinstance(exception, (Unhealthy, WriteError))  # a second attempt fails likewise
+        told = isinstance(
+            exception, (Unhealthy, WriteError)
+        )  # a second attempt would fail as well
         if told or not newer or sharded or distributed.rank() > 0:
             return
         try:
@@ -94,7 +96,7 @@ class Checkpointer(AfterStep):
             return
         if not _calibrates(pl_module):
             return
-        try:  # what drawing needs comes after what resuming needs
+        try:  # what sampling needs comes after what resuming needs
             self._calibrate(trainer, pl_module)
             self._write(trainer, pl_module)
         except Exception as error:
@@ -103,13 +105,13 @@ class Checkpointer(AfterStep):
     def save(
         self, trainer: pl.Trainer, module: GenerativeModule, *, fit_sampling_prior: bool = True
     ) -> None:
-        """Calibrate the moving average and write the file, whole or not at all.
+        """Fit the sampling prior of the moving average and write the file atomically.
 
-        All processes do this together, and all learn whether it could be written.
+        Called by all processes together; all are told whether it could be written.
 
         Raises:
-            WriteError: when the disk is full, say; the file that was there still is.
-            Unhealthy: when weights are no numbers.
+            WriteError: for a full disk and the like; the earlier file is kept.
+            Unhealthy: if weights are not finite.
         """
         module.stop_clock()
         self.health.check_weights(module.model, images=module.images_seen)
@@ -122,7 +124,7 @@ class Checkpointer(AfterStep):
         except WriteError as found:
             error = found
         error = distributed.from_first(error)
-        module.start_clock()  # the training goes on without the file, too
+        module.start_clock()  # training continues without the file
         if error is not None:
             raise error
         self._rest()
@@ -131,7 +133,7 @@ class Checkpointer(AfterStep):
         self._saved, self._wanted = time.monotonic(), False
 
     def _save_last(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
-        if self.budget.interrupted:  # what resuming needs first, then what drawing needs
+        if self.budget.interrupted:  # first what resuming needs, then what sampling needs
             self.save(trainer, module, fit_sampling_prior=False)
             if not _calibrates(module):
                 return
@@ -149,5 +151,5 @@ class Checkpointer(AfterStep):
 
 
 def _calibrates(module: GenerativeModule) -> bool:
-    """Whether drawing needs more of the moving average than its weights."""
+    """Whether sampling needs more than the weights of the moving average."""
     return type(module.ema.model).fit_sampling_prior is not GenerativeModel.fit_sampling_prior

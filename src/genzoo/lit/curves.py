@@ -15,13 +15,13 @@ from genzoo.machine.track import Tracker
 
 
 class CurveLogger(AfterStep):
-    """Learning curves against images seen and training seconds, and the progress on screen.
+    """Logs learning curves against images seen and training seconds, and shows progress.
 
     Args:
         tracker: where points go.
         every: images between two points.
-        budget: to say how far the training is; when it is used up there is a last point.
-        health: looks at the losses.
+        budget: for the progress; at its end there is a last point.
+        health: checks the losses.
     """
 
     def __init__(self, tracker: Tracker, *, every: int, budget: Budget, health: Health) -> None:
@@ -48,7 +48,7 @@ class CurveLogger(AfterStep):
         self._progress.__enter__()
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
-        # After a signal the values wait in the checkpoint for the point that they belong to.
+        # After a signal the pending values are kept in the checkpoint for the next point.
         if self._due(module.images_seen) or self.budget.complete:
             self._point(module)
         self._progress.at(module.images_seen, note=self._note)

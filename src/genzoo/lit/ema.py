@@ -12,14 +12,14 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class EMA(nn.Module, Generic[M]):
-    """A copy of a model that follows it.
+    """An exponential moving average of a model's weights.
 
-    The average forgets half of a weight over `halflife_images` images, but never over more than
-    the share `ramp` of the images seen so far (Karras et al., arXiv 2206.00364, appendix F.2), so
-    that a short run is not judged by its beginnings.
+    Its half-life is `halflife_images` images, but at most the share `ramp` of the images seen so
+    far (Karras et al., arXiv 2206.00364, appendix F.2), so that initial weights fade in short runs
+    too.
 
     Args:
-        model: to follow; it is copied.
+        model: to average; it is copied.
         halflife_images: longest half-life, in images.
         ramp: half-life as a share of the images seen.
     """
@@ -30,13 +30,13 @@ class EMA(nn.Module, Generic[M]):
         self.halflife_images, self.ramp = float(halflife_images), float(ramp)
 
     def decay(self, *, images_seen: int, step_images: int) -> float:
-        """The share of the average that survives a step of `step_images` images."""
+        """The decay of a step of `step_images` images."""
         halflife = min(self.halflife_images, self.ramp * images_seen)
         return 0.5 ** (step_images / halflife) if halflife > 0 else 0.0
 
     @torch.no_grad()
     def update(self, model: nn.Module, *, images_seen: int, step_images: int) -> None:
-        """Follow the model by one step; buffers are copied as they are."""
+        """Average in the weights of one step; buffers are copied."""
         weight = 1.0 - self.decay(images_seen=images_seen, step_images=step_images)
         own: list[Tensor] = list(self.model.parameters())
         new: list[Tensor] = [parameter.detach() for parameter in model.parameters()]
@@ -45,10 +45,10 @@ class EMA(nn.Module, Generic[M]):
 
     @torch.no_grad()
     def copy_buffers(self, model: nn.Module) -> None:
-        """Take over what is no weight."""
+        """Copy everything but weights."""
         for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
             mine.copy_(theirs)
 
     def train(self, mode: bool = True) -> EMA[M]:
-        """Always in evaluation mode."""
+        """Stays in evaluation mode."""
         return super().train(False)

@@ -1,4 +1,4 @@
-"""Noticing a training that has gone wrong, while the last good checkpoint is still there."""
+"""Detects diverged and collapsed trainings while the last good checkpoint is still there."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ LOOKS = 3  # in a row at which samples may be all alike
 
 
 class Unhealthy(GenzooError):
-    """Weights, losses or samples are not worth keeping; the last checkpoint is."""
+    """Weights, losses or samples are invalid; the last checkpoint is to be kept."""
 
 
 class Health:
-    """What must hold during a training; tells the person where to go on when it does not.
+    """Checks during a training; a failed one says how to resume.
 
     Args:
-        checkpoint: the run's file, which holds the last good state.
+        checkpoint: the run's file, with the last good state.
     """
 
     def __init__(self, checkpoint: Path) -> None:
@@ -34,11 +34,11 @@ class Health:
 
     @property
     def suspect(self) -> bool:
-        """Whether the last samples were all alike: no state to keep as the last good one."""
+        """Whether the last samples were all alike, so that their state is not saved."""
         return self.alike > 0
 
     def check_losses(self, values: Mapping[str, float], *, images: int) -> None:
-        """Raise if a loss is no number.
+        """Raise if a loss is not finite.
 
         Raises:
             Unhealthy: names the loss and the checkpoint to go back to.
@@ -48,10 +48,10 @@ class Health:
                 raise self._error(f"the loss {name!r} became {value} after {images:,} images")
 
     def check_scale(self, scale: float, *, images: int) -> None:
-        """Raise if the scale of the loss fell so far that no step in float16 can be made.
+        """Raise if the loss scale fell so far that no float16 step is possible.
 
         Raises:
-            GenzooError: names a precision that has no such end.
+            GenzooError: with another precision as the remedy.
         """
         if scale < LEAST_SCALE:
             raise self._error(
@@ -60,7 +60,7 @@ class Health:
             )
 
     def check_weights(self, model: nn.Module, *, images: int) -> None:
-        """Raise if a weight is no number; called before a checkpoint is written.
+        """Raise if a weight is not finite; called before a checkpoint is written.
 
         Raises:
             Unhealthy: names the first such weight and the checkpoint to go back to.
@@ -70,7 +70,7 @@ class Health:
                 raise self._error(f"the weights of {name} became nan or inf by {images:,} images")
 
     def check_samples(self, diversity: float, *, images: int) -> None:
-        """Raise if samples have been all alike for some time.
+        """Raise if samples have been all alike several times in a row.
 
         Args:
             diversity: see the function of that name.
@@ -95,7 +95,7 @@ class Health:
 
 
 def diversity(samples: Tensor, real: Tensor) -> float:
-    """How much samples differ from one another, as a share of what real images do.
+    """The diversity of samples relative to real images.
 
     Args:
         samples: 8-bit images of shape (n, c, h, w).

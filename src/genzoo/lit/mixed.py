@@ -1,4 +1,4 @@
-"""Mixed precision as Lightning is told to do it."""
+"""The mixed-precision plugin for Lightning."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pytorch_lightning.plugins.precision.precision import Precision as Lightning
 
 
 class Mixed(MixedPrecision):
-    """Autocast, and under `16-mixed` scaled gradients, on CPUs as well.
+    """Autocast, and under `16-mixed` a gradient scaler, on CPUs as well.
 
-    Lightning takes fused optimisers for ones that unscale gradients in their own step, and so
-    neither unscales nor clips for them. torch's scaler knows better: of gradients that are
-    unscaled already it tells the optimiser only whether they overflowed, and one that is fused
-    then leaves its weights alone without the host having to wait for the answer.
+    Lightning assumes that fused optimisers unscale gradients in their own step, and neither
+    unscales nor clips for them. torch's scaler supports unscaled gradients: it only
+    passes on whether they overflowed, and a fused optimiser then skips its step without
+    synchronisation.
     """
 
     def optimizer_step(  # type: ignore[override]
@@ -38,10 +38,10 @@ class Mixed(MixedPrecision):
         return done
 
     def clip_gradients(self, *arguments: Any, **options: Any) -> None:
-        """Clip by the norm; gradients are unscaled by now."""
+        """Clip unscaled gradients by their norm."""
         LightningPrecision.clip_gradients(self, *arguments, **options)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over the scale; a checkpoint of another precision has none."""
+        """Load the scale; a checkpoint of another precision has none."""
         if state_dict:
             super().load_state_dict(state_dict)

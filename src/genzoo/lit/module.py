@@ -1,4 +1,4 @@
-"""The Lightning module of every family that is trained by one loss and one optimiser."""
+"""The Lightning module of families with one loss and one optimiser."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SETTINGS = ("initial_lr", "betas", "weight_decay")  # of an optimiser's groups o
 
 
 class RunningMeans:
-    """Sums of named values on the device, read out now and then.
+    """Running means of named values, summed on the device.
 
-    Reading a number off a GPU makes it wait; so sums stay there until a curve needs a point.
+    Reading a number from a GPU synchronises with it; so sums stay there until a curve needs them.
     """
 
     def __init__(self) -> None:
@@ -37,8 +37,7 @@ class RunningMeans:
 
         Args:
             values: by name.
-            finite_only: whether those that are no numbers are left out, as belonging to a step
-                that was not made.
+            finite_only: whether to leave out values that are not finite, of a skipped step.
         """
         for name, value in values.items():
             value = value.detach()
@@ -50,23 +49,23 @@ class RunningMeans:
             self._counts[name] = self._counts.get(name, 0) + count
 
     def read(self) -> dict[str, float]:
-        """The means since the last reading; none of what was left out at every step."""
+        """The means since the last call; none for a value that was always left out."""
         counts = {name: int(count) for name, count in self._counts.items()}
         means = {name: float(self._sums[name]) / count for name, count in counts.items() if count}
         self._sums, self._counts = {}, {}
         return means
 
     def state(self) -> dict[str, dict[str, Any]]:
-        """What has been added since the last reading, for a checkpoint."""
+        """What has been added since the last `read`, for a checkpoint."""
         return {"sums": dict(self._sums), "counts": dict(self._counts)}
 
     def restore(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Go on from a state."""
+        """Restore a state."""
         self._sums, self._counts = dict(state["sums"]), dict(state["counts"])
 
 
 def named(losses: Losses, objective: str, *, of: int) -> dict[str, Tensor]:
-    """The total and the parts by the names of their curves, with the objective's if it has rivals.
+    """The total and the parts by the names of their curves.
 
     Args:
         losses: of one objective.
@@ -91,7 +90,7 @@ class GenerativeModule(pl.LightningModule):
         optimizer: the section `optimizer` of the configuration.
         ema: the section `ema`.
         seed: of the run; with the images seen and an item's index it seeds the item's noise.
-        about: what the checkpoint says of itself (`genzoo.weights.checkpoint`), all plain data.
+        about: metadata of the checkpoint (`genzoo.weights.checkpoint`), plain data.
     """
 
     def __init__(
@@ -114,9 +113,9 @@ class GenerativeModule(pl.LightningModule):
         self._since: float | None = None
         self._step_images = 0
         self._steps = 0
-        self.whole = True  # whether no batch has been seen since the last step
+        self.whole = True  # whether no batch has been accumulated since the last step
         self.stepping = False  # whether a step is changing weights
-        self._before: dict[str, Any] = {}  # what a checkpoint says of the time before this step
+        self._before: dict[str, Any] = {}  # the training time in a checkpoint of the last step
 
     def configure_model(self) -> None:
         """Shard weights and their average under strategy=fsdp (FSDP2: each tensor by itself)."""
@@ -136,7 +135,7 @@ class GenerativeModule(pl.LightningModule):
     def build_optimizer(
         self, parameters: Iterable[nn.Parameter], *, lr: float
     ) -> torch.optim.Optimizer:
-        """AdamW with the run's settings; `lr` is what the learning rate warms up to."""
+        """AdamW with the run's settings; the learning rate warms up to `lr`."""
         settings = self.optimizer_settings
         optimizer = torch.optim.AdamW(
             parameters,
@@ -150,8 +149,8 @@ class GenerativeModule(pl.LightningModule):
         return optimizer
 
     def on_train_start(self) -> None:
-        """The settings of this command hold, not those that came with a checkpoint's state."""
-        look(self.device)  # no step has to wait for it
+        """Use the settings of this command, not those of a checkpoint's state."""
+        look(self.device)  # no step synchronises for it
         made = self.configure_optimizers()
         fresh = made if isinstance(made, list) else [made]
         for optimizer, wanted in zip(self.trainer.optimizers, fresh, strict=True):
@@ -161,8 +160,8 @@ class GenerativeModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         if self.whole:
             self._before, self.whole = self._progress(), False
-        # Layers with randomness of their own (dropout) draw from torch's generator: seeded by the
-        # images seen, a resumed run draws what the uninterrupted one would have drawn.
+        # Layers with randomness of their own (dropout) use torch's generator: seeded by the images
+        # seen, a resumed run samples the same as an uninterrupted one.
         torch.manual_seed(split_seed(self.seed, "layers", self.images_seen, self.global_rank))
         settings = self.optimizer_settings
         warm = min(
@@ -173,18 +172,18 @@ class GenerativeModule(pl.LightningModule):
                 group["lr"] = group["initial_lr"] * warm
 
     def noise(self, batch: Batch) -> Noise:
-        """One stream an image, another one each time an image is seen."""
+        """One stream an image, a new one each time an image is seen."""
         return Noise.of(self.seed, batch.index, "train", self.images_seen, device=self.device)
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
-        """What keeps small gradients above zero in float16; None in other precisions."""
+        """The gradient scaler of float16; None in other precisions."""
         return getattr(self.trainer.precision_plugin, "scaler", None)
 
     def note(self, values: Mapping[str, Tensor]) -> None:
         """Add one step's scalars to the curves.
 
-        A step that overflows under a scaler is not made, and what it says is no number: left out.
+        The values of a step that overflows under a scaler, and is skipped, are left out.
         """
         self.meter.add(values, finite_only=self.scaler is not None)
 
@@ -195,7 +194,7 @@ class GenerativeModule(pl.LightningModule):
         return loss
 
     def count(self, batch: Batch) -> None:
-        """After a batch: count its images; after a step let the moving average follow."""
+        """After a batch: count its images; after a step update the moving average."""
         images = len(batch) * self.trainer.world_size
         self._step_images += images
         self.images_seen += images
@@ -208,17 +207,17 @@ class GenerativeModule(pl.LightningModule):
         self.whole, self.stepping = True, False
 
     def reshard(self) -> None:
-        """Put gathered weights away again, where weights are sharded."""
+        """Reshard gathered weights, if weights are sharded."""
         for model in (self.model, self.ema.model):
             if isinstance(model, FSDPModule):
                 model.reshard()
 
     def start_clock(self) -> None:
-        """Training time runs from here."""
+        """Start the training clock."""
         self._since = time.monotonic()
 
     def stop_clock(self) -> None:
-        """Training time stands still: what follows is monitoring or saving."""
+        """Stop the training clock, for validation or saving."""
         self.seconds = self.elapsed()
         self._since = None
 
@@ -228,14 +227,14 @@ class GenerativeModule(pl.LightningModule):
         return self.seconds + running
 
     def kept_images(self) -> int:
-        """The images that a checkpoint written now counts: those of whole steps."""
+        """The images seen in whole steps, as a checkpoint written now has them."""
         kept: int = (self._progress() if self.whole else self._before)["images_seen"]
         return kept
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The last whole step's state.
+        """The state of the last whole step.
 
-        Batches whose gradients wait for a step are seen again after a resumption.
+        Batches that are being accumulated are seen again after resuming.
         """
         progress = self._progress() if self.whole else self._before
         checkpoint["meter"] = progress["meter"]
@@ -250,7 +249,7 @@ class GenerativeModule(pl.LightningModule):
         self.seconds = checkpoint["genzoo"]["seconds"]
         if "meter" in checkpoint:
             self.meter.restore(checkpoint["meter"])
-        # Lightning would go on counting batches in the middle of a step; the images seen say all.
+        # Lightning would count batches within a step; the images seen determine the rest.
         checkpoint.pop("loops", None)
 
     def _progress(self) -> dict[str, Any]:

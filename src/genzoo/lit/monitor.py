@@ -1,4 +1,4 @@
-"""What is validated now and then during training: losses and samples of held-out images."""
+"""Validation during training: losses and samples on held-out images."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from genzoo.machine.track import Tracker
 
 @dataclass(frozen=True)
 class Samples:
-    """What the moving average draws.
+    """Samples of the moving average.
 
     Attributes:
-        picture: a file of it.
-        diversity: of it, as a share of real images'; None where it is a single one.
+        picture: an image file of them.
+        diversity: of them, relative to real images; None for a single one.
     """
 
     picture: Path
@@ -36,11 +36,11 @@ class Samples:
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What a look at the moving average saw.
+    """The result of validating the moving average.
 
     Attributes:
         losses: on held-out images, by name.
-        samples: None for a model that draws none.
+        samples: None for a model without samples.
     """
 
     losses: dict[str, float]
@@ -48,17 +48,17 @@ class ValidationResult:
 
 
 class Monitor(AfterStep):
-    """Now and then, with the clock stopped, looks at the moving average: losses and samples.
+    """Validates the moving average at intervals, with the clock stopped: losses and samples.
 
-    A signal cuts a look off. The checkpoint knows of the last look, and one that is owed is the
-    first thing that a resumed training does.
+    A signal interrupts a validation. The checkpoint records the last one, and a resumed training
+    starts with one that is overdue.
 
     Args:
         tracker: where the numbers go.
-        every: images between two looks; the last one is when training ends. None for none.
-        look: at the model as it is now; it calls what it is given between its parts.
-        budget: when it is used up there is a last look.
-        health: looks at the samples.
+        every: images between validations; the last one is when training ends. None for none.
+        look: validates the current model, and calls its argument between parts.
+        budget: at its end there is a last validation.
+        health: checks the samples.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Monitor(AfterStep):
     ) -> None:
         self.tracker, self.look, self.budget, self.health = tracker, look, budget, health
         self._due = Every(every)
-        self._looked: int | None = None  # images seen at the last look
+        self._looked: int | None = None  # images seen at the last validation
 
     def state_dict(self) -> dict[str, Any]:
         return {"looked": self._looked, "alike": self.health.alike}
@@ -85,7 +85,9 @@ class Monitor(AfterStep):
         if self._looked is None:
             self._looked = pl_module.images_seen
         self._due.start(self._looked)
-        pl_module.ema.copy_buffers(pl_module.model)  # as in training; a saved one is calibrated
+        pl_module.ema.copy_buffers(
+            pl_module.model
+        )  # as in training; a saved one has a fitted sampling prior
         self._look_if_due(trainer, pl_module)
 
     def after_step(self, trainer: pl.Trainer, module: GenerativeModule, batch: Batch) -> None:
@@ -98,7 +100,7 @@ class Monitor(AfterStep):
             return
         module.stop_clock()
         try:
-            # Processes that exchange something while they look can only stop together.
+            # Processes that communicate during a validation can only stop together.
             alone = trainer.world_size == 1
             with signals.interruptible() if alone else contextlib.nullcontext():
                 look = self.look(partial(_stop_together, trainer))
@@ -110,7 +112,7 @@ class Monitor(AfterStep):
         module.start_clock()
 
     def _report(self, look: ValidationResult, module: GenerativeModule) -> None:
-        # All ranks look, for sharded weights have to be gathered; the first one's tracker writes.
+        # All ranks validate, as sharded weights are gathered; the first one's tracker writes.
         seen, values = module.images_seen, dict(look.losses)
         spread = None if look.samples is None else look.samples.diversity
         if spread is not None:

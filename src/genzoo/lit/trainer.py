@@ -29,8 +29,8 @@ def build_trainer(
     Args:
         cfg: the prepared configuration.
         callbacks: in the order in which they are called.
-        game: whether an `AdversarialModule` is trained, which clips and accumulates by itself and
-            whose every backward pass leaves one of two networks out.
+        game: whether an `AdversarialModule` is trained, which clips and accumulates by itself, and
+            of which each backward pass uses one of two networks.
     """
     gpus = gpu_count(cfg.trainer.gpus)
     # Given explicitly, or Lightning would find SLURM and start counting its tasks.
@@ -55,8 +55,8 @@ def build_trainer(
         use_distributed_sampler=False,
         default_root_dir=cfg.run.folder,
     )
-    # Signals are genzoo's to act upon (`genzoo.machine.signals`); Lightning's handler would start
-    # a collective wherever the training happens to be.
+    # Signals are handled by `genzoo.machine.signals`; Lightning's handler would start a collective
+    # at any point of the training.
     trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
     return trainer
 
@@ -85,7 +85,7 @@ def _strategy(cfg: DictConfig, game: bool) -> str | Strategy:
 
 
 def _quiet() -> None:
-    """Silence remarks of Lightning's about what is meant to be so."""
+    """Silence Lightning's warnings about what is intended."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     for message in (
         "You passed in a `val_dataloader`",  # Monitor validates

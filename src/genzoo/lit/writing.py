@@ -1,4 +1,4 @@
-"""Writing a checkpoint's file whole or not at all, and to the disk before it counts as written."""
+"""Atomic and durable writing of checkpoints."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from genzoo.core.errors import GenzooError
 
 
 class WriteError(GenzooError):
-    """A checkpoint could not be written; the one that was there is as it was."""
+    """A checkpoint could not be written; the earlier one is unchanged."""
 
 
 def write(content: Any, path: Path) -> None:
-    """Write tensors and plain data into a file beside its place, and rename it.
+    """Write tensors and plain data into a temporary file in the same folder, and rename it.
 
-    Nothing is held in memory twice, and no other folder is needed for the time being. What a
-    killed process left unfinished there is overwritten.
+    Nothing is held in memory twice. The unfinished file of a killed process is overwritten.
 
     Args:
-        content: what `torch.save` takes.
+        content: as for `torch.save`.
         path: the file.
 
     Raises:
@@ -53,7 +52,7 @@ def write(content: Any, path: Path) -> None:
 
 
 class _Errors:
-    """A file whose errors are kept: torch's writer reports another one in their place."""
+    """A file that keeps its errors: torch's writer reports another one in their place."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -81,8 +80,8 @@ def _save(content: Any, file: BinaryIO) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """The new name, too, outlives a power cut."""
-    with contextlib.suppress(OSError):  # not every file system knows this
+    """Flush the folder, so that the new name survives a power cut."""
+    with contextlib.suppress(OSError):  # not every file system supports this
         number = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(number)
