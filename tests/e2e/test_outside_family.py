@@ -133,6 +133,8 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "code/mypkg/alone.py": ALONE,
         "code/mypkg/built.py": BUILT,
         "own/model/pixels.yaml": ALONE_YAML,
+        "code/mypkg/conf/__init__.py": "",  # by which Hydra knows it
+        "code/mypkg/conf/model/pixels.yaml": ALONE_YAML,
         "own/model/corrected.yaml": BUILT_YAML,
     }
     for name, text in files.items():
@@ -188,6 +190,7 @@ def test_one_that_stands_alone(genzoo: Run, done: Run, own: str, tmp_path: Path)
     done(*draw, "model._target_=mypkg.alone.Pixels", "hydra.run.dir=named")
     done(own, *draw, "hydra.run.dir=by_folder")
     assert picture(tmp_path / "named") == picture(tmp_path / "by_folder")
+    done("hydra.searchpath=[pkg://mypkg.conf]", *draw, "hydra.run.dir=by_package")
     elsewhere = f"hydra.searchpath=[file://{tmp_path / 'own'}]"
     done(elsewhere, *draw, "hydra.run.dir=by_path")
     done(elsewhere, "model=pixels", *SMALL, "hydra.run.dir=second", "seed=1")
@@ -237,6 +240,7 @@ def test_the_command_line_knows_them(genzoo: Run, done: Run, own: str, tmp_path:
     assert "corrected" not in groups()["model"]
     out = done(own, "--help")
     assert {"corrected", "pixels", "vae"} <= set(out.split())
+    assert "pixels" in done("hydra.searchpath=[pkg://mypkg.conf]", "--help").split()
     assert "pixels" not in done("--help").split()  # of a command that does not name the folder
     refused(genzoo, own, "model=pixel", words=("did you mean model=pixels?", "corrected"))
     refused(genzoo, own, "model=pixels", "model.spred=1", words=("did you mean model.spread?",))

@@ -93,8 +93,9 @@ def job(cfg: DictConfig) -> dict[str, float] | None:
 
 def _own_folders(sources: list[dict[str, str]]) -> list[Path]:
     """The person's own folders among those that Hydra composed from."""
-    folders = [Path(source["path"]) for source in sources if source["schema"] == "file"]
-    return [folder for folder in folders if folder.resolve() != paths.config_dir().resolve()]
+    own = (source for source in sources if source["provider"] not in ("hydra", "main", "schema"))
+    folders = (paths.searched(f"{source['schema']}://{source['path']}") for source in own)
+    return [folder for folder in folders if folder is not None]
 
 
 def _held(folder: Path) -> contextlib.AbstractContextManager[None]:

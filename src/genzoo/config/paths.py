@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,24 @@ def use_own(folders: Iterable[Path]) -> None:
         folders: that the command line names, instead of those of an earlier one.
     """
     _own[:] = [folder.expanduser().resolve() for folder in folders]
+
+
+def searched(word: str) -> Path | None:
+    """The folder that an entry of Hydra's search path means: `file://...` or `pkg://...`.
+
+    None where it means nothing that is there.
+    """
+    scheme, _, place = word.partition("://")
+    if scheme == "file":
+        return Path(place)
+    if scheme != "pkg":
+        return None
+    try:
+        found = importlib.util.find_spec(place.replace("/", "."))
+    except (ImportError, ValueError):
+        return None
+    folders = (found.submodule_search_locations if found is not None else None) or []
+    return next(map(Path, folders), None)
 
 
 def own_dirs() -> list[Path]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from genzoo.config.paths import searched
 from genzoo.core.errors import UsageError
 
 CAPTIONS = ("prompt", "end_prompt", "source", "target")
@@ -38,7 +39,6 @@ NAMES = ("logger.entity", "logger.project")
 MADE_BY_HYDRA = ("output", "hydra.run.dir")  # which does not know what ~ is
 NOTHING = "null"
 MISSING = "???"  # OmegaConf's word for a value that is still to be given; it cannot be text
-FILES = "file://"  # begins a folder of `hydra.searchpath`
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 WORDS = ("true", "false", "null", "nan", "inf")  # which mean something to Hydra
 
@@ -163,5 +163,5 @@ def own_folders(arguments: Sequence[str]) -> list[Path]:
             found.append(Path(value if equals else "".join(arguments[number + 1 : number + 2])))
         if switch.lstrip("+") == "hydra.searchpath":
             words = (word.strip().strip("\"'") for word in value.strip("[] ").split(","))
-            found += [Path(word.removeprefix(FILES)) for word in words if word.startswith(FILES)]
+            found += [folder for word in words if (folder := searched(word)) is not None]
     return found
