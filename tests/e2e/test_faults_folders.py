@@ -13,7 +13,8 @@ import pytest
 import torch
 import yaml
 
-from genzoo.run.runfolder import Refused, differences, locked
+from genzoo.run.lock import Refused, locked
+from genzoo.run.runfolder import differences
 from tests.shell import Command, Result
 from tests.small import AGAIN, SMALL
 

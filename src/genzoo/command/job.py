@@ -22,7 +22,7 @@ from genzoo.machine.console import label
 from genzoo.machine.redaction import command
 from genzoo.machine.signals import Interrupted
 from genzoo.run import runfolder
-from genzoo.run.runfolder import Refused, locked
+from genzoo.run.lock import Refused, locked
 
 ERROR = "error.txt"  # in the folder of a job that failed in a sweep
 
