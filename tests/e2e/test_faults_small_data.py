@@ -142,5 +142,5 @@ def test_pictures_that_fail_cost_no_results(
     images(tmp_path / "images", 12)
     status, out, error = genzoo("model=vae", *FAMILIES["vae"], *COMMON, "hydra.run.dir=a")
     assert (status, error) == (0, "")
-    assert "the pictures could not be drawn (RuntimeError: no paint left)" in out
+    assert "the gallery could not be made (RuntimeError: no paint left)" in out
     assert results(tmp_path / "a")["metrics"]

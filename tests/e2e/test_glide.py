@@ -77,7 +77,7 @@ def test_inpainting_by_a_cascade(genzoo: Run, tmp_path: Path) -> None:
     assert (pixels[2] != pixels[3]).any()  # the upsampler drew what is seen
     status, _, error = genzoo(*own, "upsampler=blind")
     assert status == 2
-    assert "upsampler=blind cannot redraw" in error
+    assert "upsampler=blind cannot inpaint" in error
 
 
 def test_released_weights_without_the_files(genzoo: Run, tmp_path: Path) -> None:

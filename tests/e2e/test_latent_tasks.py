@@ -124,7 +124,7 @@ def test_a_family_without_captions(trained: Callable[[str], Run], tmp_path: Path
         assert status == 0, error
     assert "leave prompt= away" in error_of(genzoo, *own, "task=vary", "prompt=a cat")
     message = error_of(genzoo, *own, "task=textdiff", "source=a cat", "target=a dog")
-    assert "model=autoencoder cannot change a picture by captions" in message
+    assert "model=autoencoder cannot edit an image by captions" in message
     assert "model=vae" in message
 
 

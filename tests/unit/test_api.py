@@ -105,7 +105,7 @@ def test_a_model_says_what_it_is(diffusion: Model) -> None:
         (lambda model: model.sample("a", sampler="euler"), "no sampler 'euler'"),
         (lambda model: model.sample("a", steps=0), "sampler.steps=0"),
         (lambda model: model.sample("a", guidance=float("nan")), "guidance.scale"),
-        (lambda model: model.sample("a", label=3), "told no classes"),
+        (lambda model: model.sample("a", label=3), "has no classes"),
         (lambda model: model.sample([]), "captions: 0 is too few"),
         (lambda model: model.sample("a", batch=0), "batch: 0 is too few"),
         (lambda model: genzoo.load("zoo/none"), "there is no checkpoint zoo/none"),

@@ -1,1 +1,1 @@
-"""The front door of Python code: a trained model as an object; the tasks draw with it, too."""
+"""The Python API: a trained model as an object, which the tasks sample with, too."""

@@ -19,7 +19,7 @@ from genzoo.text.tokenizer import Tokenizer
 def condition(
     captions: Sequence[str], tokenizer: Tokenizer, *, label: int | None = None
 ) -> Condition:
-    """What captions ask for, and a class if one is named."""
+    """The condition of captions, and of a class if one is named."""
     tokens, mask = tokenizer.encode(list(captions))
     labels = torch.full((len(captions),), -1 if label is None else label)
     return Condition(tuple(captions), tokens, mask, labels)

@@ -1,4 +1,4 @@
-"""A trained model with all that it takes to draw with it: what tasks and `genzoo.load` share."""
+"""A trained model with all that sampling needs, shared by tasks and `genzoo.load`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from genzoo.weights.checkpoint import Checkpoint
 
 @dataclass(frozen=True)
 class SecondStage:
-    """What enlarges the samples of a cascade's base.
+    """The upsampler of a cascade.
 
     Attributes:
         model: where it computes.
@@ -114,10 +114,10 @@ class LoadedModel:
         return 3, size, size
 
     def about(self, *, sampler: Any) -> dict[str, str]:
-        """What a picture says of its making, for the file's metadata.
+        """How an image was sampled, for the file's metadata.
 
         Args:
-            sampler: how it was drawn; None for a model that draws in one go.
+            sampler: of the image; None for a model that samples in one step.
         """
         return {
             "model": self.cfg.model.name,
@@ -135,7 +135,7 @@ class LoadedModel:
         return condition([words] * count, self.tokenizer).to(self.device)
 
     def noise(self, *numbers: int) -> Noise:
-        """The noise from which `sample` draws the pictures of these numbers."""
+        """The noise of `sample` for the images of these numbers."""
         return Noise.of(self.cfg.seed, numbers, "sample", device=self.device)
 
     def sample(
@@ -147,14 +147,14 @@ class LoadedModel:
         label: int | None = None,
         second: SecondStage | None = None,
     ) -> UInt8[Tensor, "n 3 h w"]:
-        """Images drawn from captions, the i-th from caption i, over and over again.
+        """Samples from captions, the i-th from caption i, cycling through them.
 
         Args:
             captions: one or more.
-            count: images to draw.
-            batch: images at once; does not change them.
-            label: a class, for models that are told classes, or a classifier.
-            second: what enlarges them.
+            count: of samples.
+            batch: samples at once; does not change them.
+            label: a class, for models conditioned on classes, or a classifier.
+            second: the upsampler, if there is one.
         """
         parts, seed = [], self.cfg.seed
         with Progress("drawing", count) as progress, self.precision():
@@ -186,19 +186,19 @@ class LoadedModel:
         batch: int,
         strength: float,
     ) -> UInt8[Tensor, "n 3 h w"]:
-        """Versions of an image, see `GenerativeModel.variations`."""
+        """Variations of an image, see `GenerativeModel.variations`."""
         parts = []
         with Progress("drawing", count) as progress, torch.no_grad(), self.precision():
             for start in range(0, count, batch):
                 numbers = range(start, min(start + batch, count))
-                versions = self.model.variations(
+                images = self.model.variations(
                     self._seen(image).expand(len(numbers), -1, -1, -1),
                     self.condition(caption, len(numbers)),
                     strength=strength,
                     noise=self.noise(*numbers),
                     guidance=self.guidance,
                 )
-                parts.append(to_uint8(versions).cpu())
+                parts.append(to_uint8(images).cpu())
                 progress.at(numbers.stop)
         return torch.cat(parts)
 
@@ -209,14 +209,14 @@ class LoadedModel:
         *,
         steps: int,
     ) -> UInt8[Tensor, "steps 3 h w"]:
-        """The way from one image to another, or without images from one caption to another.
+        """An interpolation between two images, or without images between two captions.
 
-        Both ends have the noise of picture number 0: captions alone make the difference.
+        Both endpoints have the noise of sample 0, so that captions alone make the difference.
 
         Args:
             images: two, or none.
             captions: of the first and of the last one.
-            steps: images on the way, ends included.
+            steps: images of the interpolation, endpoints included.
         """
         start, end = (
             Endpoint(
@@ -239,7 +239,7 @@ class LoadedModel:
         steps: int,
         strength: float,
     ) -> UInt8[Tensor, "steps 3 h w"]:
-        """An image changed by what one caption says and another does not, in steps."""
+        """An image edited by the difference of two captions, in steps."""
         with torch.no_grad(), self.precision():
             way = self.model.text_diff(
                 self._seen(image),
@@ -265,7 +265,7 @@ class LoadedModel:
         if not classes:
             name = self.cfg.model.name
             raise UsageError(
-                f"label={label} means nothing to model={name}, which is told no classes",
+                f"label={label} means nothing to model={name}, which has no classes",
                 "leave it away, or guide by a classifier: guidance=classifier",
             )
         if not isinstance(label, int) or not 0 <= label < classes:

@@ -1,4 +1,4 @@
-"""`genzoo.load`: from the name of a checkpoint to a model that draws."""
+"""`genzoo.load`: from the name of a checkpoint to a model that samples."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load(
     weights_dir: str | Path | None = None,
     verbose: bool = False,
 ) -> Model:
-    """A trained model, ready to draw.
+    """A trained model, ready to sample.
 
     Nothing is written and the global random generators stay as they are. Weights are fetched only
     for the word `openai`.

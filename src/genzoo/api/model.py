@@ -1,4 +1,4 @@
-"""A trained model as people who work in notebooks hold it."""
+"""A trained model as a Python object, for notebooks and scripts."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Model:
     """A trained model; `genzoo.load` gives one.
 
     Image i of a call depends on its seed, its number i and its caption alone: the same call gives
-    the same images, whatever was drawn before, and those that `python -m genzoo task=sample`
-    writes. A call with `guidance`, `sampler` or `steps` at None draws as the checkpoint says.
+    the same images, whatever was sampled before, and those that `python -m genzoo task=sample`
+    writes. A call with `guidance`, `sampler` or `steps` at None samples as the checkpoint says.
 
     Attributes:
         config: the resolved configuration of the run that made it, as plain data.
@@ -88,24 +88,24 @@ class Model:
         label: int | None = None,
         batch: int = BATCH,
     ) -> list[Image.Image]:
-        """Pictures drawn from captions.
+        """Sample images from captions.
 
         Args:
-            captions: one or several; a family that reads none draws as many pictures.
-            count: pictures to draw, the captions over and over again; None: one a caption.
-            seed: picture i depends on (seed, i) and its caption alone.
+            captions: one or several; an unconditional family samples as many images.
+            count: of samples, cycling through the captions; None: one a caption.
+            seed: sample i depends on (seed, i) and its caption alone.
             guidance: the scale of guidance, 1 for none; None: as the checkpoint says.
             steps: of the sampler, for families that take many.
             sampler: `ddim`, `ddpm`, `dpm_solver` or `heun`, for the same families.
-            label: a class, for models that are told classes.
-            batch: pictures at once, which changes memory and time alone.
+            label: a class, for models conditioned on classes.
+            batch: samples at once, which changes memory and time alone.
 
         Returns:
-            RGB pictures of `image_size` pixels a side.
+            RGB images of `image_size` pixels a side.
 
         Raises:
             Unsupported: for what the family cannot do; the message says what to do instead.
-            UsageError: for values that cannot be.
+            UsageError: for invalid values.
         """
         drawn = self.sample_tensor(
             captions,

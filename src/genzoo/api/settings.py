@@ -1,4 +1,4 @@
-"""How a call draws: the checkpoint's own guidance and sampler, but for what the caller asks."""
+"""The settings of a call: the checkpoint's guidance and sampler, or the caller's."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def chosen(
 
     Raises:
         Unsupported: for what the family cannot do.
-        UsageError: for values that cannot be.
+        UsageError: for invalid values.
     """
     own = copied(cfg)
     own.seed = seed
@@ -48,7 +48,8 @@ def chosen(
     if (sampler is not None or steps is not None) and not can.samplers:
         what = "sampler" if sampler is not None else "steps"
         raise Unsupported(
-            f"model={own.model.name} draws in one go and takes no {what}=", f"leave {what}= away"
+            f"model={own.model.name} samples in one step and takes no {what}=",
+            f"leave {what}= away",
         )
     if sampler is not None and sampler != own.sampler.name:
         own.sampler = _option("sampler", sampler)

@@ -1,6 +1,6 @@
-"""The part of a picture that is redrawn: cut out at a network's size, and put back exactly.
+"""The part of an image that is redrawn: cut out at a network's size, and put back exactly.
 
-Shape letters: h, w of the picture, s of the network's images.
+Shape letters: h, w of the image, s of the network's images.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CONTEXT = 2.0  # side of the square around the redrawn part, in multiples of tha
 class Region:
     """A square around what is to be redrawn.
 
-    It may reach beyond a picture that is not square; what lies outside is redrawn, too, and
+    It may reach beyond an image that is not square; what lies outside is redrawn, too, and
     thrown away.
 
     Attributes:
         picture: RGB, shape (h, w, 3), 8 bit.
         redraw: True where it is to be redrawn, shape (h, w).
-        top: of the square, in the picture's pixels; may be negative.
+        top: of the square, in the image's pixels; may be negative.
         left: of it.
         side: of it.
     """
@@ -75,7 +75,7 @@ class Region:
         return np.asarray(square), np.asarray(touched) == 0
 
     def put_back(self, square: np.ndarray) -> np.ndarray:
-        """The picture with the redrawn pixels of a square (s, s, 3); all others are as before."""
+        """The image with the redrawn pixels of a square (s, s, 3); all others are as before."""
         large = Image.fromarray(square).resize((self.side, self.side), Image.Resampling.BICUBIC)
         canvas = self.picture.copy()
         h, w = self.redraw.shape
@@ -102,7 +102,7 @@ class Region:
 
 
 def _placed(first: int, extent: int, side: int, available: int) -> int:
-    """Where a square begins: its middle on the part's, moved into the picture where it fits."""
+    """Where a square begins: its middle on the part's, moved into the image where it fits."""
     begin = first + extent // 2 - side // 2
     if side <= available:
         return min(max(begin, 0), available - side)

@@ -49,8 +49,8 @@ class TextImageData:
         label_names: the classes' names; empty where there are none.
         captions: one an item.
         labels: int64 class numbers, -1 for none; shape (n,).
-        attributes: what is known to be in each picture, or None.
-        judge: the source, where it can tell whether a picture shows what a caption says, or None.
+        attributes: what is known to be in each image, or None.
+        ground_truth: the source, if it can check images against captions, or None.
         keys: the items' names within the source.
         fingerprint: changes with any pixel, caption, label or split.
         skipped: images that could not be used.
@@ -157,7 +157,7 @@ class TextImageData:
         return torch.from_numpy(self._images[_numbers(indices)])
 
     def caption_attributes(self, indices: Indices) -> list[Mapping[str, Any]]:
-        """What is known to be in these items' pictures; empty where nothing is."""
+        """What is known to be in these items' images; empty where nothing is."""
         return [self.attributes[i] or {} for i in _numbers(indices).tolist()]
 
     def condition(self, indices: Indices, tokenizer: Tokenizer) -> Condition:

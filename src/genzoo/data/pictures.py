@@ -1,6 +1,6 @@
-"""Picture files of any origin, as models see them: upright, 8 bit, RGB on white.
+"""Image files of any origin, as models see them: upright, 8 bit, RGB on white.
 
-One reader for all: images of a data folder, and pictures and masks that a command is given. No
+One reader for all: images of a data folder, and images and masks that a command is given. No
 format that runs programs is decoded, and what is too large is not decoded at all.
 """
 
@@ -25,7 +25,7 @@ SAMPLE_FORMAT, SIGNED = 339, 2  # a TIFF's tag for what its numbers are
 
 
 def read(path: Path, *, max_pixels: int) -> Image.Image:
-    """A picture as its camera meant it, with 8 bits a channel and its transparency.
+    """An image as its camera meant it, with 8 bits a channel and its transparency.
 
     Raises:
         Damaged: where it is no plain file, larger than `max_pixels`, or cannot be decoded.
@@ -62,7 +62,7 @@ def read(path: Path, *, max_pixels: int) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Any mode of picture as RGB; what is transparent becomes white."""
+    """Any mode of image as RGB; what is transparent becomes white."""
     image = _eight_bits(image)
     if _transparent(image):
         image = _straight(image)
@@ -90,7 +90,7 @@ def painted(mask: Image.Image) -> Bool[np.ndarray, "h w"]:
 
 
 def square(image: Image.Image, size: int) -> Pixels:
-    """The central square of a picture at `size` x `size` pixels, antialiased."""
+    """The central square of an image at `size` x `size` pixels, antialiased."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     # Cut first: the filter of `resize(box=...)` takes in pixels from beyond the box.
@@ -108,7 +108,7 @@ def _transparent(image: Image.Image) -> bool:
 
 
 def _straight(image: Image.Image) -> Image.Image:
-    """RGBA, of a picture that has transparency."""
+    """RGBA, of an image that has transparency."""
     return (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
 
 
@@ -116,7 +116,7 @@ def _white(image: Image.Image) -> float | None:
     """The number that means white, where channels have more than 8 bits; None where they have 8.
 
     32-bit and float files do not say it: then it is 1 (floats only), 255, 65535 or the largest
-    number of 32 bits, the first that the picture's values stay below. Floats may pass it by as
+    number of 32 bits, the first that the image's values stay below. Floats may pass it by as
     much again, as resized ones do at sharp edges.
     """
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
@@ -147,7 +147,7 @@ def _signed(image: Image.Image) -> bool:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A picture with 8 bits a channel, its transparency kept."""
+    """An image with 8 bits a channel, its transparency kept."""
     white = _white(image)
     transparent = image.info.get("transparency")
     if white is not None:

@@ -31,7 +31,7 @@ def paint(marks: Sequence[Mark], size: int) -> Pixels:
 def coverage(mark: Mark, size: int) -> Float[np.ndarray, "{size} {size}"]:
     """The share of each pixel that the shape covers, from `SAMPLES` x `SAMPLES` points."""
     cover = np.zeros((size, size))
-    # Only the pixels that the shape can reach: most of a picture is white.
+    # Only the pixels that the shape can reach: most of an image is white.
     left, right = _reach(mark.x, mark.radius, size)
     top, bottom = _reach(mark.y, mark.radius, size)
     u, v = (

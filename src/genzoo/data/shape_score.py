@@ -1,6 +1,6 @@
-"""Does a picture show what its caption says? Judged from the pixels of a scene of shapes.
+"""Does an image show what its caption says? Judged from the pixels of a scene of shapes.
 
-The picture is divided into connected regions of one colour; each is compared with all shapes of
+The image is divided into connected regions of one colour; each is compared with all shapes of
 its own area and centre of mass; the regions are then matched with the things of the caption.
 """
 
@@ -47,16 +47,16 @@ class Region:
 def score(
     image: UInt8[np.ndarray, "h w 3"] | UInt8[np.ndarray, "3 h w"], attributes: Mapping[str, Any]
 ) -> dict[str, bool]:
-    """Whether a picture shows what the caption with these attributes says.
+    """Whether an image shows what the caption with these attributes says.
 
     Args:
-        image: the picture, 8 bit, on white; channels first or last.
+        image: the image, 8 bit, on white; channels first or last.
         attributes: those of the data's item.
 
     Returns:
         For each of ``count``, ``colour``, ``shape``, ``size`` and, where the caption says one,
         ``position``, whether it is right. Colours and shapes must belong together: a blue circle
-        above a red square is no red circle above a blue square. A picture is right when all are.
+        above a red square is no red circle above a blue square. An image is right when all are.
     """
     scene = Scene.of(attributes)
     wanted = [thing for thing in scene.things for _ in range(thing.count)]
@@ -76,7 +76,7 @@ def regions(image: UInt8[np.ndarray, "h w 3"]) -> list[Region]:
     for number in np.unique(numbers[covered]).tolist():
         mask = numbers == number
         if mask.sum() >= smallest:
-            # Its soft edge, two pixels wide in a blurred picture, but no other region.
+            # Its soft edge, two pixels wide in a blurred image, but no other region.
             free = _widened(_widened(mask)) & (mask | ~covered)
             soft = np.where(free, cover, 0.0)
             found.append(_describe(soft, mask, list(COLOURS)[int(colours[mask][0])]))
@@ -166,7 +166,7 @@ def _overlap(one: Float[np.ndarray, "h w"], two: Float[np.ndarray, "h w"]) -> fl
 
 
 def _softened(cover: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-    """Each pixel mixed with its neighbours by weights 1, 2, 1, as a blurred picture shows it."""
+    """Each pixel mixed with its neighbours by weights 1, 2, 1, as a blurred image shows it."""
     rows: np.ndarray = np.pad(cover, 1)
     rows = rows[:-2] + 2 * rows[1:-1] + rows[2:]
     both: np.ndarray = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]

@@ -46,7 +46,7 @@ class Shapes:
         self._patterns = [parse(text) for text in held_out]
 
     def fingerprint(self) -> str:
-        """The parameters that the pictures depend on; what is held out changes no picture."""
+        """The parameters that the images depend on; what is held out changes no picture."""
         return f"shapes-1 seed={self.seed} count={self.count}"
 
     def items(self) -> Sequence[Item]:
@@ -58,7 +58,7 @@ class Shapes:
         return paint(arrange(self._scene(i), self._rng(i, "arrange")), size)
 
     def score_caption(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
-        """Which parts of its caption a picture shows, of `caption_parts`."""
+        """Which parts of its caption an image shows, of `caption_parts`."""
         return score(image, attributes)
 
     def _item(self, i: int) -> Item:

@@ -34,7 +34,7 @@ class Item:
         label: its class as a position in the source's `label_names`, or -1 for none.
         group: items of one group lie in the same split, because they look (nearly) alike.
         split: the split that the source itself puts it into, or None to decide by hash.
-        attributes: what is known to be in the picture, as plain data, or None.
+        attributes: what is known to be in the image, as plain data, or None.
     """
 
     key: str
@@ -62,7 +62,7 @@ class Source(Protocol):
         """The classes' names; empty where there are no classes."""
 
     def fingerprint(self) -> str:
-        """Changes whenever the pictures may; cheap, since every start asks for it."""
+        """Changes whenever the images may; cheap, since every start asks for it."""
 
     def items(self) -> Sequence[Item]:
         """Every item, in an order that does not change."""
@@ -77,7 +77,7 @@ class Source(Protocol):
 
 @runtime_checkable
 class GroundTruth(Protocol):
-    """A source that can tell from a picture's pixels whether it shows what a caption says."""
+    """A source that can tell from an image's pixels whether it shows what a caption says."""
 
     @property
     def caption_parts(self) -> tuple[str, ...]:

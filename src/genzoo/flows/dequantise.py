@@ -62,7 +62,7 @@ class Variational(nn.Module):
     """u = sigmoid(A e), e standard normal, A lower triangular matrix over a pixel's channels.
 
     A network chooses A for each pixel. Where a pixel is predictable, narrow noise costs less;
-    where channels move together (grey pictures), noise that moves together does. The median of u
+    where channels move together (grey images), noise that moves together does. The median of u
     is 1/2, the centre of the grey level, whatever A is.
 
     Args:

@@ -114,7 +114,7 @@ class InvertibleConv(Transform):
 class Whitening(Transform):
     """Principal components of the first images' channels, each with mean 0 and variance 1.
 
-    Neighbouring pixels, and the colours of a grey picture above all, are nearly copies of one
+    Neighbouring pixels, and the colours of a grey image above all, are nearly copies of one
     another: in the components that tell them apart a tiny step of training would be a large one.
     So this map is not trained.
 

@@ -3,7 +3,7 @@
 Zhai et al., arXiv 2412.06329. As in STARFlow (arXiv 2506.06276), section 3.2, the map next to the
 noise may have more layers than the others. Ahead of them all stands one linear map of the pixels
 of a patch, the principal components at first: an autoregressive map alone cannot see that the
-numbers of a patch, the colours of a grey picture above all, depend on one another.
+numbers of a patch, the colours of a grey image above all, depend on one another.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What is handed on (pictures, results, pages, dashboards, cards) and says nothing of a machine.
+"""What is handed on (images, results, pages, dashboards, cards) and says nothing of a machine.
 
 A relative path stays as it is: it is part of how a run is repeated. A path below the home folder
 begins with ~, any other one is its name alone. What is secret by its name, and the values of

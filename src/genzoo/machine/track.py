@@ -102,7 +102,7 @@ class Tracker:
         self._board.tell(lambda run: run.log(record))
 
     def picture(self, name: str, path: Path, *, images: int) -> None:
-        """A picture for the dashboard."""
+        """An image for the dashboard."""
 
         def send(run: Any) -> None:
             import wandb

@@ -1,4 +1,4 @@
-"""How often a generated picture shows what its caption says, where the data can tell."""
+"""How often a generated image shows what its caption says, where the data can tell."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SHUFFLED = "shuffled"  # every part of another image's caption is right
 
 
 class CaptionAccuracy(Metric):
-    """Shares of pictures that are right, by part, from one verdict a picture.
+    """Shares of images that are right, by part, from one verdict a picture.
 
-    The same pictures are also held against each other's captions: what a model reaches that
+    The same images are also held against each other's captions: what a model reaches that
     does not look at captions.
 
     Args:
-        score_caption: says which parts of a caption a picture shows.
+        score_caption: says which parts of a caption an image shows.
         parts: that it judges; a caption need not have them all.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
     """

@@ -1,4 +1,4 @@
-"""CLIP score: how well pictures go with their captions, as a CLIP sees it."""
+"""CLIP score: how well images go with their captions, as a CLIP sees it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Similarity = Callable[[UInt8[Tensor, "b 3 h w"], Sequence[str]], Float[Tensor, "
 
 
 class CLIPScore(Metric):
-    """100 max(cos, 0) of picture and caption, on average (Hessel et al., arXiv 2104.08718).
+    """100 max(cos, 0) of image and caption, on average (Hessel et al., arXiv 2104.08718).
 
     Without that paper's factor of 2.5, as GLIDE's and most later figures have it. What it is worth
     depends on the CLIP alone: its name and weights belong into the stamp.
 
     Args:
-        similarity: the cosines of 8-bit pictures and captions.
+        similarity: the cosines of 8-bit images and captions.
         cut: which captions are too long to be read whole; they are read as far as they go, and
             their share is reported.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
@@ -51,7 +51,7 @@ class CLIPScore(Metric):
         captions: Sequence[str],
         index: Int[Tensor, " b"],
     ) -> None:
-        """Add pictures and their captions, numbered `index`.
+        """Add images and their captions, numbered `index`.
 
         A rank that has none at all must still call this once, with none.
         """
@@ -64,7 +64,7 @@ class CLIPScore(Metric):
         self.index.append(index.detach().cpu().long())
 
     def compute(self) -> dict[str, MetricValue]:
-        """The mean over all ranks' pictures, by name; each counts once."""
+        """The mean over all ranks' images, by name; each counts once."""
         scores = in_order(self.scores, self.index)
         return {NAME: MetricValue(float(scores.mean()), None, "higher")}
 

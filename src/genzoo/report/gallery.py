@@ -1,4 +1,4 @@
-"""The pictures of several runs, side by side: the same caption and the same seed in a column."""
+"""The images of several runs, side by side: the same caption and the same seed in a column."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from genzoo.report.comparison import Comparison, Entry
 from genzoo.report.runs import REMEDY, Picture, RunRecord
 
 PNG = b"\x89PNG\r\n\x1a\n"
-LARGEST = 8 * 2**20  # bytes of a picture that goes into the page
+LARGEST = 8 * 2**20  # bytes of an image that goes into the page
 COLUMNS = 16  # captions shown
 
 
@@ -38,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Row:
-    """Pictures of one kind, one an item; None where there is none.
+    """Images of one kind, one an item; None where there is none.
 
     Attributes:
         label: whose they are.

@@ -1,4 +1,4 @@
-"""The comparison as one self-contained page: styles, pictures and charts inside."""
+"""The comparison as one self-contained page: styles, images and charts inside."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def html(comparison: Comparison) -> str:
     """The page's text; everything that comes from a run is escaped.
 
     Raises:
-        GenzooError: when a picture cannot be embedded.
+        GenzooError: when an image cannot be embedded.
     """
     environment = Environment(
         loader=PackageLoader("genzoo.report"),

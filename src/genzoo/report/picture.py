@@ -1,4 +1,4 @@
-"""The samples of a comparison as one picture: real images first, then a row a model."""
+"""The samples of a comparison as one image: real images first, then a row a model."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     """Rows of images with their labels on the left and the captions beneath the columns.
 
     Raises:
-        GenzooError: when a picture cannot be read.
+        GenzooError: when an image cannot be read.
     """
     small, normal = ImageFont.load_default(size=12), ImageFont.load_default(size=14)
     captions = [

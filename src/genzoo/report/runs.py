@@ -29,7 +29,7 @@ class Picture:
 
     Attributes:
         index: the item's number in the data set.
-        caption: what the picture should show.
+        caption: what the image should show.
         split: of the data set, that the item belongs to.
         seed: of the run that drew it.
         real: file of the real image.
@@ -56,7 +56,7 @@ class RunRecord:
         results: results.json, or None if the run did not get so far.
         curves: the points of its learning curves, in order.
         gallery: its pictures.
-        interpolation: the picture of its latent space, if it has one.
+        interpolation: the image of its latent space, if it has one.
         attribution: what the images' licence wants shown.
         error: why there are no results to compare, in one line; None for a finished run.
     """

@@ -23,7 +23,7 @@ __all__ = ["print_table", "write_comparison"]
 def write_comparison(
     paths: Sequence[str | Path], out: Path, *, command: str | None = None
 ) -> Comparison:
-    """Compare runs and write comparison.html, .md, .json and, of pictures, .png into a folder.
+    """Compare runs and write comparison.html, .md, .json and, of images, .png into a folder.
 
     The same runs give the same bytes: nothing in the files tells when or where they were written.
 

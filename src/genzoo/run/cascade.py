@@ -46,5 +46,5 @@ def second_stage(cfg: DictConfig, base: Checkpoint) -> tuple[GenerativeModel, Ch
 
 
 def words(stage: tuple[GenerativeModel, Checkpoint] | None) -> dict[str, str]:
-    """What pictures say of the second stage."""
+    """What images say of the second stage."""
     return {KEY: "none" if stage is None else stage[1].mention}

@@ -111,7 +111,7 @@ def report_truncation(
         captions: by the key that was typed.
 
     Returns:
-        The tokens that are not read of each key's first caption, for a picture's metadata.
+        The tokens that are not read of each key's first caption, for an image's metadata.
     """
     cut = {}
     for key, given in captions.items():

@@ -51,8 +51,8 @@ def evaluate(
 ) -> dict[str, float]:
     """Measure a model and write results.json and the gallery into the run's folder.
 
-    Of a model that draws nothing, what it recognises is measured, and there is no gallery. Every
-    rank draws and measures its share of the images; the first one writes.
+    A scoring model has metrics of its own, and no gallery. Every
+    rank samples and measures its share of the images; the first one writes.
 
     Args:
         cfg: the prepared configuration.
@@ -95,7 +95,7 @@ def _pictures(
     entries: Mapping[str, Entry],
     guidance: Any,
 ) -> None:
-    """The gallery and the curve of retrieval; what goes wrong with them costs no results."""
+    """The gallery and the retrieval curve; an error in them does not lose the results."""
     folder = Path(cfg.run.folder)
     try:
         if model.capabilities.sampling is not None:
@@ -115,7 +115,7 @@ def _pictures(
         if cfg.debug == "traceback":
             raise
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        status(f"  the pictures could not be drawn ({why[:300]}); the results are kept")
+        status(f"  the gallery could not be made ({why[:300]}); the results are kept")
 
 
 def _samples(

@@ -93,7 +93,7 @@ def train(
         cfg: the prepared configuration.
         data: what to train on.
         tokenizer: of its captions.
-        tracker: where curves and pictures go.
+        tracker: where curves and images go.
         checkpoint: to continue from; to begin with its weights, where it has no more; or None.
 
     Raises:

@@ -36,8 +36,8 @@ def write_gallery(
 ) -> None:
     """Real images, samples, reconstructions and an interpolation, as a comparison shows them.
 
-    Held-out captions come first, then some that were trained on: the two tell a model that has
-    understood captions from one that remembers them.
+    Held-out captions come first, then some that were trained on: the two tell
+    generalisation from memorisation.
     """
     folder.mkdir(parents=True, exist_ok=True)
     chosen = {split: data.spread(split, count).tolist() for split, count in GALLERY.items()}
@@ -103,10 +103,10 @@ def _interpolation(
     guidance: Any,
     rows: int = 4,
 ) -> Tensor:
-    """Rows that lead from one image and its caption to another.
+    """Interpolations between images and their captions, one a row.
 
-    They are held-out images, which are shown outside, or, where a model takes none, drawn ones,
-    guided as the samples are. There are as many rows as there are pairs, at most `rows`.
+    Endpoints are held-out images, which are shown at the ends, or samples for a model without
+    image endpoints. There are as many rows as there are pairs, at most `rows`.
     """
     rows = min(rows, len(real) // 2)
     given = "images" in model.capabilities.interpolate

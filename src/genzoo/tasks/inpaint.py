@@ -1,4 +1,4 @@
-"""task=inpaint: redraw a part of a picture from a caption."""
+"""task=inpaint: sample a part of an image anew, given a caption."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Stage:
     """One network of the cascade.
 
     Attributes:
-        model: that redraws.
+        model: that inpaints.
         size: of its images.
         tokenizer: of its captions.
     """
@@ -45,14 +45,14 @@ class Stage:
 
     @classmethod
     def of(cls, model: GenerativeModel, checkpoint: Checkpoint, *, word: str) -> Stage:
-        """A trained model, if it can redraw.
+        """A trained model, if it can inpaint.
 
         Raises:
             Unsupported: if it cannot.
         """
         if not isinstance(model, Glide) or not model.inpainting:
             raise Unsupported(
-                f"{word} cannot redraw parts of images",
+                f"{word} cannot inpaint",
                 "train one that can: model=glide model.inpaint=true",
             )
         size = checkpoint.config["data"]["image_size"]
@@ -60,7 +60,7 @@ class Stage:
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Write `count` versions of the picture into the run's folder."""
+    """Write `count` inpainted images into the run's folder."""
     folder = Path(cfg.run.folder) / "inpainted"
     writable(folder)
     check_drawing(cfg)
@@ -75,7 +75,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
     cut = report_truncation(stages[0].tokenizer, prompt=prompt)
     region = Region.around(picture, redraw, smallest=stages[-1].size)
-    status(f"{redraw.mean():.2%} of {cfg.image} is redrawn")
+    status(f"{redraw.mean():.2%} of {cfg.image} is sampled anew")
     device, guidance = trained.device, trained.guidance
     say_cut_by_guide(guidance, [prompt])
     label = trained.checked_label(cfg.label)
@@ -108,5 +108,5 @@ def run(cfg: DictConfig) -> dict[str, float]:
             **cascade.words(enlarging),
         }
         save_png(folder / f"{k:05d}.png", channels_first(whole), text=about | text)
-    status(f"{cfg.count} version{'s' * (cfg.count != 1)}: {folder}")
+    status(f"{cfg.count} image{'s' * (cfg.count != 1)}: {folder}")
     return {}

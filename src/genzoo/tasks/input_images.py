@@ -1,4 +1,4 @@
-"""Pictures that a person hands to a command."""
+"""The image files that a command is given."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from genzoo.core.errors import UsageError
 from genzoo.data import pictures
 from genzoo.data.source import Damaged, Pixels
 
-LARGEST = 64_000_000  # pixels of a picture
+LARGEST = 64_000_000  # pixels of an image
 
 
 def open_picture(path: str | Path) -> Pixels:
-    """A picture upright on white, in its own size.
+    """An image, upright and on white, in its own size.
 
     Raises:
         UsageError: for a file that is none, or too large a one.
@@ -27,7 +27,7 @@ def open_picture(path: str | Path) -> Pixels:
 
 
 def open_mask(path: str | Path) -> Bool[np.ndarray, "h w"]:
-    """What a mask asks to be redrawn: see `pictures.painted`.
+    """The part of a mask that is to be sampled: see `pictures.painted`.
 
     Raises:
         UsageError: as `open_picture`.
@@ -36,7 +36,7 @@ def open_mask(path: str | Path) -> Bool[np.ndarray, "h w"]:
 
 
 def open_square(path: str | Path, size: int) -> UInt8[Tensor, "3 h w"]:
-    """A picture of any shape as models learn from a folder of them.
+    """An image of any shape, prepared as those of `data=folder`.
 
     Upright on white, cut to its central square and resized to `size` x `size` pixels.
 

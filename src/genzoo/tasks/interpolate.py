@@ -1,4 +1,4 @@
-"""task=interpolate: the way from one picture to another, or from one caption to another."""
+"""task=interpolate: between two images, or between two captions."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from genzoo.tasks.pictures import save_strip
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Write the pictures of the way, and a strip that has given pictures at its ends."""
+    """Write the images of the interpolation, and a strip with given images at its ends."""
     folder = Path(cfg.run.folder) / "interpolation"
     writable(folder)
     if all(cfg[name] is None for name in ("image", "end", "prompt", "end_prompt")):
         raise UsageError(
-            "task=interpolate needs two pictures or two captions",
+            "task=interpolate needs two images or two captions",
             'give image=a.png end=b.png, or prompt="a red heart" end_prompt="a blue heart"',
         )
     kind = "captions" if cfg.image is None and cfg.end is None else "images"
     check_able(
         cfg,
-        f"lead from one {'caption' if kind == 'captions' else 'picture'} to another",
+        f"interpolate between {kind}",
         lambda can: kind in can.interpolate,
     )
     check_drawing(cfg)
@@ -41,7 +41,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     size = cfg.data.image_size
     given = [open_square(path, size) for path in (cfg.image, cfg.end) if path is not None]
     trained = LoadedModel.of(cfg)
-    # What only the first picture is said to show, the second one shows as well.
+    # A prompt for the first image alone is used for both.
     captions = prompt, prompt if end_prompt is None else end_prompt
     cut = report_truncation(trained.tokenizer, prompt=prompt, end_prompt=end_prompt)
     way = trained.interpolate(given, captions, steps=cfg.steps)

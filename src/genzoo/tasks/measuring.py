@@ -86,7 +86,7 @@ class Measures:
 
     Attributes:
         features: one an extractor.
-        captions: where the data can judge an image, or None.
+        captions: if the data has a ground truth, or None.
         score: where one is asked for, or None.
     """
 
@@ -97,7 +97,7 @@ class Measures:
     def update(
         self, data: TextImageData, images: Tensor, numbers: list[int], order: Sequence[int]
     ) -> None:
-        """Add 8-bit samples: the i-th of all was drawn for the i-th caption of `order`."""
+        """Add 8-bit samples: the i-th of all is for the i-th caption of `order`."""
         index = torch.tensor(numbers, dtype=torch.long)
         own, others = _shown(order, numbers), _shown(order, [i + 1 for i in numbers])
         for measure in self.features:
@@ -120,19 +120,19 @@ def measure_samples(
     device: torch.device,
     guidance: Any,
 ) -> float:
-    """Draw this rank's images and update the measures with them.
+    """Sample this rank's images and update the measures with them.
 
     Args:
         cfg: the prepared configuration.
         model: on `device`.
-        data: whose captions are drawn for.
+        data: with the captions.
         tokenizer: of these captions.
         measures: to update.
-        device: where to draw.
+        device: of the model.
         guidance: as for `GenerativeModel.sample`.
 
     Returns:
-        The seconds that drawing one image took.
+        The seconds that sampling one image took.
     """
     order = _caption_order(cfg, data)
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
@@ -157,7 +157,7 @@ def measure_samples(
             progress.at(start + len(numbers))
     if not len(mine):  # gathering from all ranks wants an update on each
         measures.update(data, torch.empty(0, *data.shape, dtype=torch.uint8), [], order)
-    timed = times[1:] or times  # the first batch also pays for kernels being chosen
+    timed = times[1:] or times  # the first batch includes the choice of kernels
     return sum(seconds for seconds, _ in timed) / max(sum(count for _, count in timed), 1)
 
 
@@ -177,7 +177,7 @@ def _shown(order: Sequence[int], numbers: Iterable[int]) -> list[int]:
 def feature_entries(
     cfg: DictConfig, data: TextImageData, measures: Iterable[FeatureMetrics]
 ) -> dict[str, Entry]:
-    """What the measures found, each value with its stamp."""
+    """The values of the measures, each with its stamp."""
     entries: dict[str, Entry] = {}
     for measure in measures:
         about = origin(cfg, data, real=len(measure.real))
@@ -192,7 +192,7 @@ def feature_entries(
 def caption_entries(
     cfg: DictConfig, data: TextImageData, captions: CaptionAccuracy, *, real: int
 ) -> dict[str, Entry]:
-    """How often samples show what their captions say, each value with its stamp."""
+    """Caption accuracy of samples, each value with its stamp."""
     about = {
         "judge": data.name,
         **asdict(origin(cfg, data, real=real)),
@@ -232,7 +232,7 @@ def clip_entries(
     *,
     real: int,
 ) -> dict[str, Entry]:
-    """How well samples go with their captions, with the stamp of the model that says so."""
+    """The CLIP score of samples, with the stamp of its model."""
     about = {
         **image_text.about,
         "long_captions": f"cut, {100 * score.cut_share():.3g} % of them",

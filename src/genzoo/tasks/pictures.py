@@ -1,4 +1,4 @@
-"""Samples for captions, and the pictures that tasks write of them: grids and strips."""
+"""Conditions of samples, and the grids and strips that tasks write."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from genzoo.text.tokenizer import Tokenizer
 def condition_of(
     model: GenerativeModel, data: TextImageData, indices: Sequence[int], tokenizer: Tokenizer
 ) -> Condition:
-    """The captions of some images, and what else a model has to be given of them.
+    """The condition of some images of the data: captions, and what else a model needs.
 
-    One that enlarges images needs their smaller versions, a decoder alone their embeddings.
+    An upsampler needs smaller images, a decoder without prior needs embeddings.
     """
     cond = data.condition(indices, tokenizer)
     if "low_res" in model.capabilities.conditions:
@@ -32,7 +32,7 @@ def condition_of(
 
 
 def save_grid(path: Path, images: Tensor, *, columns: int) -> None:
-    """8-bit images (n, 3, h, w) in rows, small ones enlarged, as one PNG."""
+    """8-bit images (n, 3, h, w) in rows, small ones scaled up, as one PNG."""
     size = images.shape[-1]
     scale = 4 if size < 64 else 2 if size < 256 else 1
     save_png(path, grid(images, columns=columns), scale=scale)
@@ -46,14 +46,14 @@ def save_strip(
     after: Sequence[Tensor] = (),
     text: Mapping[str, str],
 ) -> None:
-    """A way of 8-bit images (steps, 3, h, w), each as a PNG, and all in one row.
+    """An interpolation of 8-bit images (steps, 3, h, w), each as a PNG, and all in one row.
 
     Args:
         folder: where they are written: 00000.png ... and strip.png.
         way: the images.
         before: given images that the row shows first.
         after: those that it shows last.
-        text: for the metadata of each image, which also say its number and the share of the way.
+        text: for the metadata of each image, with its number and its position.
     """
     for k, image in enumerate(way):
         own = {"number": str(k), "share": f"{k / (len(way) - 1):.4f}"}

@@ -1,4 +1,4 @@
-"""task=sample: draw pictures from captions with a trained model."""
+"""task=sample: sample images from captions with a trained model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from genzoo.text.length import tokens_cut
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Write `count` pictures and a grid of them into the run's folder."""
+    """Write `count` samples and a grid of them into the run's folder."""
     folder = Path(cfg.run.folder) / "samples"
     writable(folder)
     check_drawing(cfg)
@@ -53,7 +53,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     columns = cfg.columns or math.ceil(math.sqrt(cfg.count))
     save_grid(folder / "grid.png", images, columns=columns)
     status(
-        f"{cfg.count} picture{'s' * (cfg.count != 1)}, {seconds:.3g} s each: {folder / 'grid.png'}"
+        f"{cfg.count} image{'s' * (cfg.count != 1)}, {seconds:.3g} s each: {folder / 'grid.png'}"
     )
     return {"seconds_per_image": seconds}
 

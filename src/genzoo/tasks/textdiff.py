@@ -1,4 +1,4 @@
-"""task=textdiff: a picture changed by what one caption says and another does not."""
+"""task=textdiff: an image edited by the difference of two captions."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from genzoo.tasks.pictures import save_strip
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Write the pictures of the way, and a strip that begins with the given one."""
+    """Write the images of the edit, and a strip that starts with the given one."""
     folder = Path(cfg.run.folder) / "textdiff"
     writable(folder)
-    check_able(cfg, "change a picture by captions", lambda can: can.text_diff)
+    check_able(cfg, "edit an image by captions", lambda can: can.text_diff)
     check_drawing(cfg)
     check_given(cfg, image="a.png", source='"a red heart"', target='"a blue heart"')
     source, target = (caption_of(cfg[key], key=key) for key in ("source", "target"))

@@ -1,4 +1,4 @@
-"""What a training shows of itself on its way: losses and samples of held-out images."""
+"""Validation of a training: losses and samples on held-out images."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def look(
         module: in training.
         data: whose images.
         tokenizer: of their captions.
-        pause: called between the parts of the look.
+        pause: called between the parts of the validation.
     """
     draws = module.model.capabilities.sampling is not None
     with devices.precision(cfg)():
@@ -96,7 +96,7 @@ def _samples(
     if distributed.rank() == 0:
         path.parent.mkdir(exist_ok=True)
         save_png(path, grid(samples, columns=8), scale=2)
-    several = len(indices) > 1  # one alone differs from nothing
+    several = len(indices) > 1  # a single sample has no diversity
     return Samples(path, diversity(samples, data.images(indices)) if several else None)
 
 

@@ -1,4 +1,4 @@
-"""task=vary: versions of a picture."""
+"""task=vary: variations of an image."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from genzoo.tasks.pictures import save_grid
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Write `count` versions, and a grid of them that begins with the picture itself."""
+    """Write `count` variations, and a grid of them that starts with the image itself."""
     folder = Path(cfg.run.folder) / "versions"
     writable(folder)
-    check_able(cfg, "draw versions of a picture", lambda can: can.variations)
+    check_able(cfg, "sample variations of an image", lambda can: can.variations)
     check_drawing(cfg)
     check_given(cfg, image="a.png")
     if cfg.guidance.name == "classifier":  # towards what?
@@ -48,6 +48,6 @@ def run(cfg: DictConfig) -> dict[str, float]:
         save_png(folder / f"{i:05d}.png", image, text=about | own)
     shown = torch.cat([given[None], images])
     save_grid(folder / "grid.png", shown, columns=math.ceil(math.sqrt(len(shown))))
-    said = f"{cfg.count} version{'s' * (cfg.count != 1)}"
-    status(f"{said}, after the picture itself: {folder / 'grid.png'}")
+    said = f"{cfg.count} variation{'s' * (cfg.count != 1)}"
+    status(f"{said}, after the image itself: {folder / 'grid.png'}")
     return {}

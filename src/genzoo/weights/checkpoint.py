@@ -70,7 +70,7 @@ class Checkpoint:
 
     @property
     def mention(self) -> str:
-        """How pictures name it: what people know it by, and the beginning of its checksum."""
+        """How images name it: what people know it by, and the beginning of its checksum."""
         return f"{self.name} {redaction.mentioned(self.path).rpartition(' ')[2]}"
 
     @property
