@@ -212,7 +212,7 @@ def test_what_does_not_go_together_is_refused(batch: Batch) -> None:
     level = EDM().schedule(4).level(torch.zeros(6, dtype=torch.long), batch.image)
     with pytest.raises(Unsupported, match="clean images alone"):
         clean.encode_image(batch.image, level)
-    with pytest.raises(Unsupported, match="told times"):
+    with pytest.raises(Unsupported, match="times are for a noise-aware"):
         aware.image(batch.image)
     with pytest.raises(Unsupported, match="not 3 x 8 x 8"):
         aware.image(batch.image[..., :8, :8], torch.zeros(6, dtype=torch.long))
