@@ -53,7 +53,7 @@ def test_a_classifier_is_measured_and_guides(judge: Run, tmp_path: Path) -> None
     for wrong, word in (
         ((*sample, "prompt=x"), "label="),
         ((*sample, "label=24"), "0 to 23"),
-        ((*sample, "label=3", "guidance.checkpoint=guided"), "judges no images"),
+        ((*sample, "label=3", "guidance.checkpoint=guided"), "scores no images"),
         (("task=sample", "checkpoint=judge", "prompt=x"), "generates no images"),
         ((*diffusion, "data.image_size=32", *GUIDED), "16 px"),
         ((*diffusion, "guidance=classifier"), "needs a classifier"),

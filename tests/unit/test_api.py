@@ -60,7 +60,7 @@ def test_the_pictures_of_a_vae_are_those_of_the_command(shell: Shell, tmp_path: 
     model = genzoo.load(tmp_path / "vae", device="cpu")
     drawn = model.sample("a dog", count=3, seed=2)
     assert np.array_equal(pixels(drawn), written(tmp_path / "drawn" / "samples"))
-    with pytest.raises(genzoo.Unsupported, match="draws in one go"):
+    with pytest.raises(genzoo.Unsupported, match="in one step"):
         model.sample("a dog", steps=4)
 
 

@@ -317,7 +317,7 @@ def test_it_guides(tiny: Path, word: str) -> None:
     image_text = scorers.build_image_text_model(found, cfg)
     assert image_text.about["clip_sha256"] == digest
     cfg.data.image_size = 32
-    with pytest.raises(UsageError, match="judges noisy images of 16 px"):
+    with pytest.raises(UsageError, match="scores noisy images of 16 px"):
         scorers.build_guidance(cfg)
 
 

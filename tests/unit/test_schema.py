@@ -197,7 +197,7 @@ TOGETHER = [
         "model.likelihood_steps=50",
         "30",
     ),
-    (["model.text.heads=3"], "cannot be shared out to model.text.heads=3", "such as 129"),
+    (["model.text.heads=3"], "cannot be divided into model.text.heads=3", "such as 129"),
     (["model=flow", "model/arch=tarflow", "model.arch.heads=5"], "arch.heads=5", "5"),
     (["model=clip", "model.image.heads=7"], "model.image.heads=7", "such as 126"),
     (["model.text.context=8"], "model.text.context=8 is not text.context=32", "text.context=8"),

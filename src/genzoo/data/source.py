@@ -77,11 +77,11 @@ class Source(Protocol):
 
 @runtime_checkable
 class GroundTruth(Protocol):
-    """A source that can tell from an image's pixels whether it shows what a caption says."""
+    """A source that can check an image against a caption from its pixels."""
 
     @property
     def caption_parts(self) -> tuple[str, ...]:
-        """The parts of a caption that are judged."""
+        """The parts of a caption that are checked."""
 
     def score_caption(self, image: Pixels, attributes: Mapping[str, Any]) -> dict[str, bool]:
         """Whether each part that the caption has is right.

@@ -24,8 +24,8 @@ SHUFFLED = "shuffled"  # every part of another image's caption is right
 class CaptionAccuracy(Metric):
     """Shares of images that are right, by part, from one verdict a picture.
 
-    The same images are also held against each other's captions: what a model reaches that
-    does not look at captions.
+    The same images are also checked against each other's captions, for the level of a model that
+    ignores captions.
 
     Args:
         score_caption: says which parts of a caption an image shows.

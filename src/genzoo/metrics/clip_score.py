@@ -1,4 +1,4 @@
-"""CLIP score: how well images go with their captions, as a CLIP sees it."""
+"""CLIP score: the similarity of images and captions in a CLIP."""
 
 from __future__ import annotations
 

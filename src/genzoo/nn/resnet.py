@@ -1,4 +1,4 @@
-"""Residual blocks whose normalisation follows time and condition, and changes of resolution.
+"""Residual blocks conditioned by their normalisation, and changes of resolution.
 
 As in ADM (Dhariwal & Nichol, arXiv 2105.05233, section 3).
 
@@ -45,7 +45,7 @@ class Resample(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Two convolutions beside a shortcut, the second one after a normalisation that is steered.
+    """Two convolutions beside a shortcut, the second one after a conditioned normalisation.
 
     Args:
         channels: in.

@@ -51,19 +51,19 @@ class UNetShape:
         width: channels of the first map.
         multiples: channels of each level, in multiples of `width`; each level has half the size
             of the one before.
-        blocks: residual blocks a level, one number or one a level; the way up has one more.
+        blocks: residual blocks a level, one number or one a level; the decoder half has one more.
         attention: levels with attention after each block, by how much smaller than the image
             their maps are (1: as large). The middle always has it.
         head_channels: of one head of the attention; None to count `heads` instead.
-        heads: of the attention, on the way down and in the middle.
-        heads_up: of the attention on the way up; None for as many.
+        heads: of the attention, in the encoder half and in the middle.
+        heads_up: of the attention in the decoder half; None for as many.
         scale_shift: as for `ResBlock`.
         resample: whether resolutions change inside a residual block or in a convolution.
         dropout: as for `ResBlock`.
         groups: of all normalisations; divides all numbers of channels.
-        patch: pixels along a side that one position of the largest map stands for.
-        recompute: keep no activations inside blocks but compute them again in the backward pass,
-            which takes a third more time and much less memory.
+        patch: pixels along a side of one position of the largest map.
+        recompute: recompute activations inside blocks in the backward pass, for a third more
+            time and much less memory.
     """
 
     width: int
@@ -95,11 +95,11 @@ class UNetShape:
 
     @property
     def embedding(self) -> int:
-        """Numbers in the embedding of the time."""
+        """Size of the time embedding."""
         return 4 * self.width
 
     def blocks_at(self, level: int) -> int:
-        """Residual blocks of one level on the way down."""
+        """Residual blocks of one level of the encoder half."""
         return self.blocks if isinstance(self.blocks, int) else self.blocks[level]
 
     def heads_of(self, channels: int, *, up: bool = False) -> int:
@@ -109,9 +109,9 @@ class UNetShape:
             heads = channels // self.head_channels
         if not heads or channels % (self.head_channels or heads):
             raise UsageError(
-                f"{channels} channels cannot be shared out to heads of {self.head_channels}"
+                f"{channels} channels cannot be divided into heads of {self.head_channels}"
                 if self.head_channels
-                else f"{channels} channels cannot be shared out to {heads} heads",
+                else f"{channels} channels cannot be divided into {heads} heads",
                 "choose a number that divides them",
             )
         return heads
@@ -123,10 +123,10 @@ def unet_size_unit(shape: Mapping[str, Any]) -> int:
 
 
 class _Levels(nn.Module):
-    """The way down through the levels and the middle, in which both networks below begin.
+    """The encoder half and the middle, which both networks below start with.
 
     Attributes:
-        kept: channels of each map on the way down.
+        kept: channels of each map of the encoder half.
     """
 
     def __init__(self, shape: UNetShape, *, channels: int, context: int) -> None:
@@ -146,7 +146,7 @@ class _Levels(nn.Module):
         )
 
     def _condition(self, times: Shaped[Tensor, " b"], embedding: Tensor | None = None) -> Tensor:
-        """What every block is told of the time and of whatever else is embedded."""
+        """The conditioning of every block: time and other embeddings."""
         weight = self.time[0].weight
         assert isinstance(weight, Tensor)
         conditioning = self.time(time_features(times, self.shape.width).to(weight.dtype))
@@ -155,7 +155,7 @@ class _Levels(nn.Module):
     def _descend(
         self, x: Float[Tensor, "b c h w"], conditioning: Tensor, context: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """The map in the middle, and those on the way to it."""
+        """The map in the middle, and those of the encoder half."""
         h = F.pixel_unshuffle(x, self.shape.patch)
         maps: list[Tensor] = []
         for layers in self.down:
@@ -221,7 +221,7 @@ class _Levels(nn.Module):
 
 
 class Classifier(_Levels):
-    """The way down, a mean over positions and a linear layer: classes of maps, given a time.
+    """The encoder half, a mean over positions and a linear layer: a classifier given a time.
 
     As ADM's classifier (section 4.1), which has attention in place of the mean.
 
@@ -240,7 +240,7 @@ class Classifier(_Levels):
     def forward(
         self, x: Float[Tensor, "b c h w"], times: Shaped[Tensor, " b"]
     ) -> Float[Tensor, "b k"]:
-        """A number a class, the larger the likelier; arguments as for `UNet`."""
+        """Logits of the classes; arguments as for `UNet`."""
         h, _ = self._descend(x, self._condition(times), None)
         logits: Tensor = self.out(F.silu(self.norm(h)).mean(dim=(2, 3)))
         return logits
@@ -277,7 +277,7 @@ class UNet(_Levels):
         Args:
             x: height and width divisible by patch * 2 ** (levels - 1).
             times: steps of the process.
-            embedding: added to that of the time.
+            embedding: added to the time embedding.
             context: features of a text's tokens.
         """
         conditioning = self._condition(times, embedding)
@@ -289,7 +289,7 @@ class UNet(_Levels):
         return F.pixel_shuffle(h, self.shape.patch)
 
     def _up(self, width: int, kept: Sequence[int]) -> tuple[nn.ModuleList, int]:
-        """Groups of layers, each of which takes one more kept map, and the channels at the end."""
+        """Groups of layers, each with one more skip connection, and the channels at the end."""
         shape, waiting = self.shape, list(kept)
         groups = []
         for level, multiple in reversed(list(enumerate(shape.multiples))):

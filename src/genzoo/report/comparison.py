@@ -16,7 +16,7 @@ Rank = Literal["best", "close"]
 # Numbers that are worth reading and not worth ranking, and why.
 DOUBTFUL = {
     "inception_score/efficientnet_lite0": "it asks how surely an ImageNet classifier names what "
-    "it sees; on pictures unlike photographs that says little, and a higher one is no better",
+    "it sees; on images unlike photographs that says little, and a higher one is no better",
     "caption_accuracy/shuffled": "the level that a model reaches by chance, for comparison",
 }
 

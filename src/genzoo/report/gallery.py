@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is drawn side by side for one seed.
+    """The images of one seed, side by side.
 
     Attributes:
         seed: of every sample on the sheet.

@@ -85,11 +85,11 @@ def breakable(words: str) -> Markup:
 
 
 def drawn_by(entry: Entry) -> str:
-    """How a model's samples come about, and whether it reads the caption."""
+    """How a model samples, and whether it is conditioned on the caption."""
     how = entry.first.get("model", "sampling")
     can = entry.first.get("model", "capabilities")
     reads = not isinstance(can, dict) or "text" in (can.get("conditions") or ())
-    return "; ".join(filter(None, [str(how or ""), "" if reads else "does not see the caption"]))
+    return "; ".join(filter(None, [str(how or ""), "" if reads else "ignores the caption"]))
 
 
 def _heading(comparison: Comparison, metric: Metric) -> str:

@@ -1,7 +1,7 @@
 """Retrieval by a noise-aware CLIP against the step of its process, as a picture.
 
-It answers what people ask of GLIDE's noisy CLIP (glide-text2im issue 44): how much is left to see
-in a noisy image, and what a CLIP can learn from pure noise.
+It answers what people ask of GLIDE's noisy CLIP (glide-text2im issue 44): how much is left
+of a noisy image, and what a CLIP can learn from pure noise.
 """
 
 from __future__ import annotations

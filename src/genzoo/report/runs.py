@@ -31,10 +31,10 @@ class Picture:
         index: the item's number in the data set.
         caption: what the image should show.
         split: of the data set, that the item belongs to.
-        seed: of the run that drew it.
+        seed: of the run.
         real: file of the real image.
         sample: file of the model's image for this caption and seed.
-        reconstruction: file of the real image sent through the model; None without one.
+        reconstruction: file of the reconstructed real image; None without one.
     """
 
     index: int

@@ -32,7 +32,7 @@ def one_sentence(comparison: Comparison) -> str:
     text += f" at {size}" if size else ""
     text += f" {budget}" if budget else ""
     if len(comparison.entries) > 1:
-        text += ", then asked to draw the same captions with the same seeds"
+        text += ", then sampled from the same captions with the same seeds"
     return f"{text}."
 
 

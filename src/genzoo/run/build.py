@@ -32,7 +32,7 @@ NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
 
 
 def build_data(cfg: DictConfig) -> TextImageData:
-    """The captioned images, drawn into the cache if they are not there yet."""
+    """The captioned images, rendered into the cache if they are not there yet."""
     node = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(node, dict)
     with Progress("drawing the images", None) as progress:
@@ -127,7 +127,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 
 def build_sampler(cfg: DictConfig) -> Any:
-    """How samples are drawn, for models that take many steps; None for the others."""
+    """The sampler, for models that sample in many steps; None for the others."""
     return _chosen(cfg.sampler, None)
 
 

@@ -1,4 +1,4 @@
-"""The second stage of a cascade: what enlarges the samples of a trained model."""
+"""The upsampler of a cascade."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from genzoo.weights.checkpoint import Checkpoint, find, read
 
 
 def second_stage(cfg: DictConfig, base: Checkpoint) -> tuple[GenerativeModel, Checkpoint] | None:
-    """What enlarges the base's samples, if the command asks for it.
+    """The upsampler of the base's samples, if the command asks for one.
 
     Raises:
-        UsageError: where it enlarges nothing, or images of another size.
+        UsageError: for a model that is no upsampler, or one of images of another size.
     """
     word = cfg[KEY]
     if word is None:
@@ -38,7 +38,7 @@ def second_stage(cfg: DictConfig, base: Checkpoint) -> tuple[GenerativeModel, Ch
         raise UsageError(f"{KEY}={word} is no {KEY}", f"train one: {released.SECOND_STAGE}")
     if model.low_size != size:
         raise UsageError(
-            f"{KEY}={word} enlarges {model.low_size} px, and the base draws {size} px",
+            f"{KEY}={word} upsamples {model.low_size} px, and the base samples {size} px",
             f"train one with model.low_size={size}",
         )
     compiled(own, model)
@@ -46,5 +46,5 @@ def second_stage(cfg: DictConfig, base: Checkpoint) -> tuple[GenerativeModel, Ch
 
 
 def words(stage: tuple[GenerativeModel, Checkpoint] | None) -> dict[str, str]:
-    """What images say of the second stage."""
+    """The metadata of the upsampler, for images."""
     return {KEY: "none" if stage is None else stage[1].mention}

@@ -144,13 +144,13 @@ def check_drawing(cfg: DictConfig) -> None:
         raise UsageError(f"model={cfg.model.name} has no guidance={name}", f"it can do: {can}")
     if name == "classifier" and cfg.guidance.checkpoint is None:
         raise UsageError(
-            "guidance=classifier needs a classifier of images, or what else scores them",
+            "guidance=classifier needs a scorer: a classifier, or a CLIP",
             f"train one ({' or '.join(guiding())}) and name it: "
             "guidance.checkpoint=<its run folder>",
         )
     if cfg.sampler.name != "none" and not capabilities.samplers:
         raise UsageError(
-            f"model={cfg.model.name} draws in one go and has no sampler={cfg.sampler.name}",
+            f"model={cfg.model.name} samples in one step and has no sampler={cfg.sampler.name}",
             "leave sampler= away",
         )
     steps, process = cfg.sampler.get("steps"), cfg.model.get("process")

@@ -1,4 +1,4 @@
-"""What guides samples and scores them, whoever trained it."""
+"""Scorers, for guidance and for metrics, whoever trained them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from genzoo.weights.scorer_sources import check_whole, source_of
 
 
 def build_guidance(cfg: DictConfig) -> Any:
-    """What steers the samples, for the argument `guidance` of `GenerativeModel.sample`.
+    """The guidance, for the argument `guidance` of `GenerativeModel.sample`.
 
     Raises:
-        UsageError: for a scorer that is none, another one than was asked for, or a noise-aware one
-            of images of another size.
+        UsageError: for a model that is no scorer, another one than was asked for, or a noise-aware
+            one of images of another size.
     """
     if cfg.guidance.name != "classifier":
         return _chosen(cfg.guidance, identity)
@@ -38,7 +38,7 @@ def build_guidance(cfg: DictConfig) -> Any:
     scorer = as_scorer(model)
     if not isinstance(scorer, Scorer):
         raise UsageError(
-            f"guidance.checkpoint={word} judges no images",
+            f"guidance.checkpoint={word} scores no images",
             f"train one that does: {' or '.join(check.guiding())}",
         )
     found = getattr(scorer, "kind", type(scorer).__name__)
@@ -50,8 +50,8 @@ def build_guidance(cfg: DictConfig) -> Any:
     own = model.image_size  # type: ignore[attr-defined]
     if scorer.noise_aware and own != size:
         raise UsageError(
-            f"guidance.checkpoint={word} judges noisy images of {own} px, "
-            f"and the model draws {size} px",
+            f"guidance.checkpoint={word} scores noisy images of {own} px, "
+            f"and the model samples {size} px",
             f"train one with data.image_size={size}",
         )
     model.to(device(cfg))  # type: ignore[attr-defined]
@@ -59,21 +59,21 @@ def build_guidance(cfg: DictConfig) -> Any:
 
 
 def build_image_text_model(word: str, cfg: DictConfig) -> ImageTextModel:
-    """What compares captions and images, as a configuration names it, on the device to use.
+    """The model of images and text that a configuration names, on the device to use.
 
     Args:
         word: as for `find_scorer`.
         cfg: the prepared configuration.
 
     Raises:
-        UsageError: for something that compares none.
+        UsageError: for a model of another kind.
     """
     model = load_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
     return as_image_text_model(model, word=word).to(device(cfg))
 
 
 def find_scorer(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
-    """What a word for a scorer means: a file, a folder, or the word where it lasts.
+    """Resolve a word for a scorer: to a file, a folder, or the word itself.
 
     Args:
         word: as for `checkpoint.find`, or as `weights.scorer_sources` know it.
@@ -93,7 +93,7 @@ def find_scorer(word: str, *, output: str | Path, weights_dir: str | Path | None
 def load_scorer(
     word: str, *, output: str | Path, weights_dir: str | Path | None
 ) -> ImageTextModel | GenerativeModel:
-    """What scores images, or whatever other model a checkpoint holds, on the CPU.
+    """The scorer, or any other model that a checkpoint holds, on the CPU.
 
     Raises:
         UsageError, GenzooError: where there is none, or it cannot be read.
@@ -117,7 +117,7 @@ def load_scorer(
 
 
 def scorer_sha256(word: str, *, output: str | Path, weights_dir: str | Path | None) -> str:
-    """What tells the weights of a scorer from all others, in hexadecimal.
+    """The SHA-256 of a scorer's weights, in hexadecimal.
 
     Raises:
         UsageError, GenzooError: where there is none, or it cannot be read.

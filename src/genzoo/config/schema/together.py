@@ -46,7 +46,7 @@ def _heads(key: str, node: Tree) -> Iterator[Conflict]:
     width, heads = node.get("width"), node.get("heads")
     if width is not None and heads is not None and "multiples" not in node and width % heads:
         yield (
-            f"{key}.width={width} cannot be shared out to {key}.heads={heads}",
+            f"{key}.width={width} cannot be divided into {key}.heads={heads}",
             f"write a width that {heads} divides, such as {_nearest(width, heads)}",
         )
 
@@ -74,7 +74,7 @@ def _unet(key: str, node: Tree) -> Iterator[Conflict]:
     odd = [count for count in attending if per_head and count % per_head]
     if per_head and odd:
         yield (
-            f"{key}.width={width} gives {odd[0]} channels, which cannot be shared out to heads "
+            f"{key}.width={width} gives {odd[0]} channels, which cannot be divided into heads "
             f"of {key}.head_channels={per_head}",
             f"write a width that {per_head} divides, such as {_nearest(width, per_head)}",
         )
