@@ -54,18 +54,22 @@ optimizer:
 """
 
 BUILT = '''
-"""A family that is built on a VAE of genzoo's, whose colours it corrects."""
+"""A family that is built on a VAE of genzoo's, whose colours it corrects.
+
+What the VAE makes of the images is computed once.
+"""
 
 import torch
 from torch import nn
 
 from genzoo.core.types import Capabilities, Losses
 from genzoo.models.base import GenerativeModel, Objective, identity
+from genzoo.models.frozen import FrozenEncoder, HasFrozenEncoder
 from genzoo.models.parent import HasParent, Parent, below
 from genzoo.models.vae import VAE
 
 
-class Corrected(GenerativeModel, HasParent):
+class Corrected(GenerativeModel, HasParent, HasFrozenEncoder):
     capabilities = Capabilities(
         sampling="a VAE's, corrected", conditions=frozenset({"text"}), reconstruct=True
     )
@@ -91,18 +95,26 @@ class Corrected(GenerativeModel, HasParent):
         self.vae = VAE(**vae).requires_grad_(False)
         self.gain = nn.Parameter(torch.ones(3, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3, 1, 1))
+        self.known = None
+
+    @property
+    def frozen_encoder(self):
+        return FrozenEncoder(self.vae, self.vae.encode)
 
     def objectives(self):
         return {"model": Objective(self.losses, (self.gain, self.bias))}
 
     def losses(self, batch, *, noise):
-        rebuilt = self.reconstruct(batch.image, batch.condition)
+        rebuilt = self.corrected(self.known[batch.index].float(), batch.condition)
         error = (batch.image - rebuilt).square().flatten(1).mean(1)
         return Losses(error, {"error": error})
 
     def reconstruct(self, images, cond):
+        return self.corrected(self.vae.encode(images), cond)
+
+    def corrected(self, codes, cond):
         with torch.no_grad():
-            rebuilt = self.vae.reconstruct(images, cond)
+            rebuilt = self.vae.decode(codes, cond)
         return self.gain * rebuilt + self.bias
 
     def sample(self, cond, shape, *, noise, guidance=identity):
@@ -198,13 +210,16 @@ def test_one_that_stands_alone(genzoo: Run, done: Run, own: str, tmp_path: Path)
     assert out.count("pixels") >= 2
 
 
-def test_one_that_is_built_on_another(genzoo: Run, done: Run, own: str, tmp_path: Path) -> None:
+def test_one_that_is_built_on_another(
+    genzoo: Run, done: Run, own: str, own_cache: Path, tmp_path: Path
+) -> None:
     refused(genzoo, own, "model=corrected", *SMALL, words=("a VAE, and none is named", "base=<"))
     done("model=vae", *MODEL, *SMALL, "hydra.run.dir=vae", "model.latent=4")
     done(own, "model=pixels", *SMALL, "hydra.run.dir=pixels")
     wrong = (own, "model=corrected", *SMALL, "base=pixels")
     refused(genzoo, *wrong, words=("holds model=pixels", "built on a VAE", "name a model=vae"))
     train = (own, "model=corrected", *SMALL, "base=vae")
+    before = set(own_cache.rglob("embeddings/*.safetensors"))  # of other tests
     done(*train, "hydra.run.dir=run", "text.vocab_size=300")
     trained = torch.load(tmp_path / "run/checkpoints/last.ckpt", weights_only=True)
     parent = torch.load(tmp_path / "vae/checkpoints/last.ckpt", weights_only=True)
@@ -216,6 +231,8 @@ def test_one_that_is_built_on_another(genzoo: Run, done: Run, own: str, tmp_path
             inner = name.removeprefix("model.vae.")
             assert torch.equal(value, parent["state_dict"][f"ema.model.{inner}"])
     assert trained["state_dict"]["model.gain"].ne(1).any()
+    (file,) = set(own_cache.rglob("embeddings/*.safetensors")) - before
+    assert load_file(file)["vectors"].shape[1] == 4
     out = done(own, *AGAIN, "checkpoint=run", "hydra.run.dir=run", "budget.images=192")
     assert "after 96 images" in out
     done(*train[:-1], "base=run", "hydra.run.dir=grandchild")  # on one of its own kind
