@@ -15,7 +15,7 @@ from PIL import Image
 
 import genzoo
 from genzoo import Model
-from tests.shell import Result
+from tests.shell import Command, Result
 from tests.small import SMALL
 
 Shell = Callable[..., Result]
@@ -50,18 +50,110 @@ def test_the_pictures_of_a_diffusion_model_are_those_of_the_command(
     assert drawn[0].size == (16, 16)
 
 
-def test_the_pictures_of_a_vae_are_those_of_the_command(shell: Shell, tmp_path: Path) -> None:
-    shell("model=vae", *SMALL, "hydra.run.dir=vae")
+@pytest.fixture(scope="module")
+def vae_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("vae")
+    ended = Command("model=vae", *SMALL, "hydra.run.dir=run", cwd=folder).wait(timeout=240)
+    assert ended.status == 0, ended.stderr
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def vae(vae_folder: Path) -> Model:
+    return genzoo.load(vae_folder, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def picture() -> Image.Image:
+    gradient = np.linspace(0, 255, 20 * 30 * 3).reshape(20, 30, 3)
+    return Image.fromarray(gradient.astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call", "folder"),
+    [
+        (
+            ("task=sample", "prompt=a dog", "count=3"),
+            lambda model, image: model.sample("a dog", count=3, seed=2),
+            "samples",
+        ),
+        (
+            ("task=vary", "image=a.png", "count=3", "strength=0.7"),
+            lambda model, image: model.vary(image, count=3, strength=0.7, seed=2),
+            "versions",
+        ),
+        (
+            ("task=interpolate", "image=a.png", "end=a.png", "prompt=a dog", "steps=3"),
+            lambda model, image: model.interpolate(
+                image, image, captions=("a dog", "a dog"), steps=3, seed=2
+            ),
+            "interpolation",
+        ),
+        (
+            ("task=interpolate", "prompt=a dog", "end_prompt=a cat", "steps=3"),
+            lambda model, image: model.interpolate("a dog", "a cat", steps=3, seed=2),
+            "interpolation",
+        ),
+        (
+            ("task=textdiff", "image=a.png", "source=a dog", "target=a cat", "steps=3"),
+            lambda model, image: model.text_diff(image, "a dog", "a cat", steps=3, seed=2),
+            "textdiff",
+        ),
+    ],
+)
+def test_the_pictures_of_a_vae_are_those_of_the_commands(
+    arguments: tuple[str, ...],
+    call: Callable[[Model, Image.Image], list[Image.Image]],
+    folder: str,
+    shell: Shell,
+    tmp_path: Path,
+    vae_folder: Path,
+    vae: Model,
+    picture: Image.Image,
+) -> None:
+    picture.save(tmp_path / "a.png")
     ended = shell(
-        "task=sample", "checkpoint=vae", "prompt=a dog", "count=3", "seed=2", "trainer.gpus=0",
-        "hydra.run.dir=drawn",
+        *arguments, f"checkpoint={vae_folder}", "seed=2", "trainer.gpus=0", "hydra.run.dir=drawn"
+    )
+    assert ended.status == 0, ended.stderr
+    assert np.array_equal(pixels(call(vae, picture)), written(tmp_path / "drawn" / folder))
+
+
+def test_redrawn_parts_are_those_of_the_command(
+    shell: Shell, tmp_path: Path, picture: Image.Image
+) -> None:
+    mask = np.zeros((20, 30), dtype=bool)
+    mask[5:15, 10:20] = True
+    picture.save(tmp_path / "a.png")
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    ended = shell(
+        "task=inpaint", "checkpoint=zoo/glide", "image=a.png", "mask=m.png", "prompt=a dog",
+        "count=2", "seed=3", "sampler.steps=3", "trainer.gpus=0", "hydra.run.dir=drawn",
     )  # fmt: skip
     assert ended.status == 0, ended.stderr
-    model = genzoo.load(tmp_path / "vae", device="cpu")
-    drawn = model.sample("a dog", count=3, seed=2)
-    assert np.array_equal(pixels(drawn), written(tmp_path / "drawn" / "samples"))
-    with pytest.raises(genzoo.Unsupported, match="in one step"):
-        model.sample("a dog", steps=4)
+    model = genzoo.load("zoo/glide", device="cpu")
+    drawn = pixels(model.inpaint(picture, mask, "a dog", count=2, seed=3, steps=3))
+    assert np.array_equal(drawn, written(tmp_path / "drawn" / "inpainted"))
+    assert np.array_equal(drawn[0][~mask], np.asarray(picture)[~mask])
+
+
+def test_pictures_are_reconstructed_and_likely(vae: Model, picture: Image.Image) -> None:
+    seen = np.array(picture)
+    handed = [picture, seen, torch.from_numpy(seen).movedim(-1, 0)]
+    first, *others = pixels(vae.reconstruct(handed))
+    assert first.shape == (16, 16, 3)
+    assert all(np.array_equal(first, other) for other in others)
+    found = vae.log_prob(handed[:2], seed=1)
+    assert not found.exact
+    assert found.nats.shape == (2,)
+    assert 0 < found.bits_per_dim[0] < 30
+    torch.testing.assert_close(found.nats, vae.log_prob(handed[:2], seed=1).nats)
+
+
+def test_a_card_says_where_a_model_comes_from(vae: Model, diffusion: Model) -> None:
+    assert diffusion.card.startswith("# diffusion_16\n")
+    assert "| images seen | 96 |" in vae.card
+    assert "bits_per_dim" in vae.card
 
 
 def test_the_same_call_gives_the_same_pictures_whatever_came_before(diffusion: Model) -> None:
@@ -108,6 +200,16 @@ def test_a_model_says_what_it_is(diffusion: Model) -> None:
         (lambda model: model.sample("a", label=3), "has no classes"),
         (lambda model: model.sample([]), "captions: 0 is too few"),
         (lambda model: model.sample("a", batch=0), "batch: 0 is too few"),
+        (lambda model: model.vary("nowhere.png"), "cannot read nowhere.png"),
+        (lambda model: model.vary(np.zeros((4, 4))), "array of float64"),
+        (lambda model: model.vary(torch.zeros(3, 4, 4) + 9), "lies in"),
+        (lambda model: model.vary(np.zeros((8, 8, 3), np.uint8)), "no versions"),
+        (lambda model: model.interpolate("a", np.zeros((8, 8, 3), np.uint8)), "one endpoint is a"),
+        (lambda model: model.interpolate("a", "b"), "from no captions"),
+        (lambda model: model.reconstruct([]), "images: 0 is too few"),
+        (lambda model: model.reconstruct("nowhere"), "no images in nowhere"),
+        (lambda model: model.inpaint("a.png", "m.png", "a"), "cannot redraw"),
+        (lambda model: model.log_prob(np.zeros((1, 8, 8, 3), np.uint8)), "no variational bound"),
         (lambda model: genzoo.load("zoo/none"), "there is no checkpoint zoo/none"),
         (lambda model: genzoo.load("zoo/glide", device="abacus"), "no device 'abacus'"),
         (lambda model: genzoo.load("zoo/glide", precision="half"), "precision"),
@@ -119,6 +221,11 @@ def test_what_cannot_be_is_told_in_one_line(
     with pytest.raises(genzoo.UsageError, match=said) as error:
         call(diffusion)
     assert "\n" not in str(error.value)
+
+
+def test_what_draws_in_one_go_takes_no_steps(vae: Model) -> None:
+    with pytest.raises(genzoo.Unsupported, match="samples in one step"):
+        vae.sample("a dog", steps=4)
 
 
 def test_what_draws_nothing_says_so() -> None:

@@ -14,9 +14,9 @@ from PIL import Image, ImageCms
 
 from genzoo.core.errors import UsageError
 from genzoo.data.folder import Folder
+from genzoo.data.input_images import open_mask, open_picture, open_square
 from genzoo.data.pictures import on_white, painted, read
 from genzoo.data.source import Damaged
-from genzoo.tasks.input_images import open_mask, open_picture, open_square
 
 LIMIT = 10_000
 GREEN, WHITE = (0, 255, 0), (255, 255, 255)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -16,7 +16,7 @@ from genzoo.core.errors import UsageError
 from genzoo.core.image import to_float, to_uint8
 from genzoo.core.noise import Noise, split_seed
 from genzoo.core.precision import Precision
-from genzoo.core.types import Condition
+from genzoo.core.types import Batch, Condition
 from genzoo.machine.console import Progress
 from genzoo.models.base import Endpoint, GenerativeModel
 from genzoo.run import devices, loading, scorers
@@ -251,6 +251,19 @@ class LoadedModel:
                 guidance=self.guidance,
             )
         return to_uint8(way[0]).cpu()
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Batch) -> UInt8[Tensor, "b 3 h w"]:
+        """Images, encoded and decoded."""
+        with self.precision():
+            return to_uint8(self.model.reconstruct(batch.image, batch.condition)).cpu()
+
+    @torch.no_grad()
+    def log_prob(self, batch: Batch) -> Float[Tensor, " b"]:
+        """Log-likelihoods in nats, float64, with the noise that task=evaluate has for an index."""
+        noise = Noise.of(self.cfg.seed, batch.index, "likelihood", device=self.device)
+        with self.precision():
+            return self.model.log_prob(batch, noise=noise).cpu().double()
 
     def checked_label(self, label: Any) -> int | None:
         """The class that is asked for, if any.

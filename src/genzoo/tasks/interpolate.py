@@ -8,11 +8,11 @@ from omegaconf import DictConfig
 
 from genzoo.api.loaded_model import LoadedModel
 from genzoo.core.errors import UsageError
+from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation
-from genzoo.tasks.input_images import open_square
 from genzoo.tasks.pictures import save_strip
 
 

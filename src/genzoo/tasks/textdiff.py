@@ -7,11 +7,11 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from genzoo.api.loaded_model import LoadedModel
+from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run.check import check_able, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation
-from genzoo.tasks.input_images import open_square
 from genzoo.tasks.pictures import save_strip
 
 

@@ -10,11 +10,11 @@ from omegaconf import DictConfig
 
 from genzoo.api.loaded_model import LoadedModel
 from genzoo.core.image import save_png
+from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
 from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
-from genzoo.tasks.input_images import open_square
 from genzoo.tasks.pictures import save_grid
 
 

@@ -1,0 +1,136 @@
+"""Images that a command or a call is given: files, PIL images, arrays and tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Bool, UInt8
+from PIL import Image
+from torch import Tensor
+
+from genzoo.core.errors import UsageError
+from genzoo.core.image import to_uint8
+from genzoo.data import pictures
+from genzoo.data.folder import ENDINGS
+from genzoo.data.source import Damaged, Pixels
+
+LARGEST = 64_000_000  # pixels of an image
+
+# A file; a PIL image of any mode; an array (h, w, 3) or (h, w) of 8-bit pixels; a tensor (3, h, w)
+# of 8-bit pixels or of numbers in [-1, 1].
+Picture: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
+# Several of them, in a list, as one array (n, h, w, 3) or tensor (n, 3, h, w), or in a folder.
+Pictures: TypeAlias = str | Path | np.ndarray | Tensor | Iterable[Picture]
+
+
+def open_picture(image: Picture) -> Pixels:
+    """An image, upright and on white, in its own size.
+
+    Raises:
+        UsageError: for what is none, or too large a one.
+    """
+    return np.array(pictures.on_white(_opened(image)))
+
+
+def open_mask(mask: Picture) -> Bool[np.ndarray, "h w"]:
+    """The part of a mask that is to be sampled: see `pictures.painted`; or the booleans given.
+
+    Raises:
+        UsageError: as `open_picture`.
+    """
+    if isinstance(mask, np.ndarray | Tensor):
+        said = np.asarray(mask)
+        if said.dtype == np.bool_ and said.ndim == 2:
+            return said
+    return pictures.painted(_opened(mask))
+
+
+def open_square(image: Picture, size: int) -> UInt8[Tensor, "3 h w"]:
+    """An image of any shape, prepared as those of `data=folder`.
+
+    Upright on white, cut to its central square and resized to `size` x `size` pixels.
+
+    Raises:
+        UsageError: as `open_picture`.
+    """
+    return channels_first(pictures.square(pictures.on_white(_opened(image)), size))
+
+
+def each(images: Pictures) -> Iterator[Picture]:
+    """The images of a list, an array, a tensor or a folder, in the order of its files' names.
+
+    Raises:
+        UsageError: for a folder without images, or a single image.
+    """
+    if isinstance(images, str | Path):
+        folder = Path(images).expanduser()
+        files = [file for file in sorted(folder.glob("*")) if file.suffix.lower() in ENDINGS]
+        if not files:
+            raise UsageError(f"there are no images in {folder}", "name a folder of PNG files")
+        yield from files
+    elif isinstance(images, np.ndarray | Tensor):
+        if images.ndim != 4:
+            raise UsageError(
+                f"one array of shape {tuple(images.shape)} is no list of images",
+                "give (n, h, w, 3) as an array, (n, 3, h, w) as a tensor, or a list",
+            )
+        yield from images
+    elif isinstance(images, Image.Image) or not isinstance(images, Iterable):
+        raise UsageError(
+            f"{type(images).__name__} is no list of images", "put it in a list: [image]"
+        )
+    else:
+        yield from images
+
+
+def channels_first(pixels: np.ndarray) -> UInt8[Tensor, "3 h w"]:
+    """Pixels (h, w, 3) as a tensor."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+def _opened(image: Picture) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, np.ndarray):
+        return _of_array(image)
+    if isinstance(image, Tensor):
+        return _of_array(_channels_last(image))
+    if not isinstance(image, str | Path):
+        raise UsageError(
+            f"{type(image).__name__} is no image", "give a file, a PIL image, array or tensor"
+        )
+    return _read(image)
+
+
+def _channels_last(image: Tensor) -> np.ndarray:
+    image = image.detach().cpu()
+    if image.is_floating_point():
+        if not image.isfinite().all() or image.abs().max() > 1.5:
+            raise UsageError("an image of floats lies in [-1, 1]", "or give 8-bit pixels (uint8)")
+        image = to_uint8(image)
+    return np.asarray(image.movedim(0, -1) if image.ndim == 3 else image)
+
+
+def _of_array(pixels: np.ndarray) -> Image.Image:
+    fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
+    if pixels.dtype != np.uint8 or not fits or not pixels.size:
+        raise UsageError(
+            f"an array of {pixels.dtype} of shape {pixels.shape} is no image",
+            "give 8-bit pixels (uint8): (h, w, 3) as an array, (3, h, w) as a tensor",
+        )
+    plane = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    return Image.fromarray(np.ascontiguousarray(plane))
+
+
+def _read(path: str | Path) -> Image.Image:
+    try:
+        return pictures.read(Path(str(path)).expanduser(), max_pixels=LARGEST)
+    except Damaged as damage:
+        raise UsageError(
+            f"cannot read {path} ({damage.reason})",
+            f"name a PNG or JPEG file of at most {LARGEST // 10**6} million pixels",
+        ) from damage
