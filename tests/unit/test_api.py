@@ -203,9 +203,9 @@ def test_a_model_says_what_it_is(diffusion: Model) -> None:
         (lambda model: model.vary("nowhere.png"), "cannot read nowhere.png"),
         (lambda model: model.vary(np.zeros((4, 4))), "array of float64"),
         (lambda model: model.vary(torch.zeros(3, 4, 4) + 9), "lies in"),
-        (lambda model: model.vary(np.zeros((8, 8, 3), np.uint8)), "no versions"),
+        (lambda model: model.vary(np.zeros((8, 8, 3), np.uint8)), "no variations"),
         (lambda model: model.interpolate("a", np.zeros((8, 8, 3), np.uint8)), "one endpoint is a"),
-        (lambda model: model.interpolate("a", "b"), "from no captions"),
+        (lambda model: model.interpolate("a", "b"), "between captions"),
         (lambda model: model.reconstruct([]), "images: 0 is too few"),
         (lambda model: model.reconstruct("nowhere"), "no images in nowhere"),
         (lambda model: model.inpaint("a.png", "m.png", "a"), "cannot redraw"),
@@ -229,7 +229,7 @@ def test_what_draws_in_one_go_takes_no_steps(vae: Model) -> None:
 
 
 def test_what_draws_nothing_says_so() -> None:
-    with pytest.raises(genzoo.Unsupported, match="draws nothing"):
+    with pytest.raises(genzoo.Unsupported, match="CLIP generates no images"):
         genzoo.load("zoo/clip_16").sample("a dog")
 
 
