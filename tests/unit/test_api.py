@@ -208,7 +208,7 @@ def test_a_model_says_what_it_is(diffusion: Model) -> None:
         (lambda model: model.interpolate("a", "b"), "between captions"),
         (lambda model: model.reconstruct([]), "images: 0 is too few"),
         (lambda model: model.reconstruct("nowhere"), "no images in nowhere"),
-        (lambda model: model.inpaint("a.png", "m.png", "a"), "cannot redraw"),
+        (lambda model: model.inpaint("a.png", "m.png", "a"), "cannot inpaint"),
         (lambda model: model.log_prob(np.zeros((1, 8, 8, 3), np.uint8)), "no variational bound"),
         (lambda model: genzoo.load("zoo/none"), "there is no checkpoint zoo/none"),
         (lambda model: genzoo.load("zoo/glide", device="abacus"), "no device 'abacus'"),
