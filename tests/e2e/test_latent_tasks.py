@@ -150,7 +150,7 @@ MISTAKES = [
     ),
     (["task=vary", "model=glide", "image=a.png"], ["model=glide cannot"]),
     (["task=vary", "model=clip", "image=a.png"], ["model=clip cannot"]),
-    (["task=interpolate", "model=vae"], ["two pictures or two captions", "image=a.png end=b.png"]),
+    (["task=interpolate", "model=vae"], ["two images or two captions", "image=a.png end=b.png"]),
     (["task=interpolate", "model=vae", "image=a.png"], ["needs end="]),
     (["task=interpolate", "model=vae", "prompt=a"], ["needs end_prompt="]),
     (["task=textdiff", "model=flow", "image=a.png", "source=a"], ["needs target="]),

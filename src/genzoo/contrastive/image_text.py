@@ -94,7 +94,7 @@ class CLIPScorer:
 
 
 def as_scorer(found: object) -> object:
-    """What guides: a matcher by its similarity, anything else by itself."""
+    """What guides: a model of images and text by its similarity, anything else by itself."""
     return CLIPScorer(found) if isinstance(found, ImageTextModel) else found
 
 

@@ -139,12 +139,12 @@ class Autoregressive(Transform):
         guided = cond if isinstance(cond, Guided) else None
         features = cond.both if isinstance(cond, Guided) else cond
         copies = 1 if guided is None else 2
-        memories = [KVCache() for _ in self.transformer.blocks]
+        caches = [KVCache() for _ in self.transformer.blocks]
         tokens: list[Tensor] = []
         for at, token in enumerate(self._tokens(z).unbind(1)):
             before = tokens[-1].repeat(copies, 1) if tokens else None
             context = self.transformer.step(
-                before, features, at=at, memories=memories, rows=copies * len(z)
+                before, features, at=at, caches=caches, rows=copies * len(z)
             )
             for affine in reversed(self.affines):
                 assert isinstance(affine, TokenAffine)

@@ -1,4 +1,4 @@
-"""A Transformer whose every position sees the earlier ones, and its memory of what it has seen.
+"""A Transformer whose every position sees the earlier ones, and its cache of what it has seen.
 
 Shape letters: b batch, n tokens, c channels of a token, d width.
 """
@@ -64,22 +64,22 @@ class CausalTransformer(nn.Module):
         cond: Float[Tensor, "b f"] | None,
         *,
         at: int,
-        memories: list[KVCache],
+        caches: list[KVCache],
         rows: int,
     ) -> Float[Tensor, "b d"]:
-        """The vector of position `at` from the token before it and what is remembered.
+        """The vector of position `at` from the token before it and the cached ones.
 
         Args:
             x_bc: token `at` - 1, or None at the beginning.
             cond: features of the condition.
             at: the position.
-            memories: one a block, each having seen the positions before `at`.
+            caches: one a block, each having seen the positions before `at`.
             rows: b.
         """
         token = self.start.expand(rows, -1) if x_bc is None else self.embed(x_bc)
         h_bnd = self._conditioned((token + self.position[at])[:, None], cond)
-        for block, memory in zip(self.blocks, memories, strict=True):
-            h_bnd = block(h_bnd, memory)
+        for block, cache in zip(self.blocks, caches, strict=True):
+            h_bnd = block(h_bnd, cache)
         out: Tensor = self.norm(h_bnd)[:, 0]
         return out
 

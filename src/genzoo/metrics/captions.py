@@ -51,7 +51,7 @@ class CaptionAccuracy(Metric):
         attributes: Sequence[Attributes],
         others: Sequence[Attributes],
     ) -> None:
-        """Judge pictures.
+        """Check images against captions.
 
         Args:
             images: 8 bit.

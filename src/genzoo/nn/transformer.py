@@ -48,15 +48,15 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x_bld: Float[Tensor, "b l d"], memory: KVCache | None = None
+        self, x_bld: Float[Tensor, "b l d"], cache: KVCache | None = None
     ) -> Float[Tensor, "b l d"]:
-        """All positions at once, or with a memory the next one alone."""
+        """All positions at once, or with a cache the next one alone."""
         b, length, d = x_bld.shape
         qkv = self.qkv(self.norm1(x_bld)).view(b, length, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        if memory is not None:
-            k, v = memory.add(k, v)
-        causal = self.causal and memory is None
+        if cache is not None:
+            k, v = cache.add(k, v)
+        causal = self.causal and cache is None
         attended = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
         x_bld = x_bld + self.proj(attended.transpose(1, 2).reshape(b, length, d))
         mixed: Tensor = x_bld + self.mlp(self.norm2(x_bld))
