@@ -27,7 +27,8 @@ NAMES = re.compile("unclip|glide|clip|openai|upsampl", re.IGNORECASE)
 ALIKE = [
     ("lit/*", r"clip_grad\w*|gradient_clip\w*|\b[Cc]lip(s|ped)?\b"),  # of gradients
     ("*", r"metrics\.clip\b"),  # a settled key
-    ("*", r"clip_score|clip_entries|CLIPScore\b"),  # the metric's name in the field
+    ("*", r"clip_score|clip_entries|CLIPScore\b|CLIP score\b"),  # the metric's name in the field
+    ("run/cascade.py", r"upsampl\w+"),  # the field's word for what the second stage does
     ("config/second_stage.py", r'"upsampler"'),  # the one home of a settled key
     ("config/typed.py", r'"(clip|upsampler)"|\bopenai\b'),  # the table of keys that hold paths
     ("config/schema/keys.py", r'"(optimizer\.)?clip"|"upsample(r(_steps)?)?"'),  # that of all keys

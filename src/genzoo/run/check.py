@@ -144,7 +144,7 @@ def check_drawing(cfg: DictConfig) -> None:
         raise UsageError(f"model={cfg.model.name} has no guidance={name}", f"it can do: {can}")
     if name == "classifier" and cfg.guidance.checkpoint is None:
         raise UsageError(
-            "guidance=classifier needs a scorer: a classifier, or a CLIP",
+            "guidance=classifier needs a classifier or another scorer, and none is named",
             f"train one ({' or '.join(guiding())}) and name it: "
             "guidance.checkpoint=<its run folder>",
         )

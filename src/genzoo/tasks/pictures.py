@@ -20,7 +20,7 @@ def condition_of(
 ) -> Condition:
     """The condition of some images of the data: captions, and what else a model needs.
 
-    An upsampler needs smaller images, a decoder without prior needs embeddings.
+    What enlarges images needs smaller ones, a decoder without prior needs embeddings.
     """
     cond = data.condition(indices, tokenizer)
     if "low_res" in model.capabilities.conditions:
