@@ -9,12 +9,13 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from genzoo.core.errors import GenzooError
+from genzoo.core.noise import split_seed
 from genzoo.machine.console import status
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.files import atomic_write
@@ -59,6 +60,14 @@ def extract(images: Iterable[UInt8[Tensor, "b 3 h w"]], extractor: FeatureExtrac
     return Features(
         torch.cat([part.pooled.cpu() for part in parts]), torch.cat(logits) if logits else None
     )
+
+
+def subset(indices: Int[Tensor, " n"], count: int | None, *, seed: int) -> Int[Tensor, " m"]:
+    """At most `count` of a split's indices, ascending; None for all."""
+    if count is None or count >= len(indices):
+        return indices
+    generator = torch.Generator().manual_seed(split_seed(seed, "real images"))
+    return indices[torch.randperm(len(indices), generator=generator)[:count].sort().values]
 
 
 def real_features(

@@ -78,6 +78,31 @@ def stamp(
         settings: the numbers of the metric itself (splits, subsets, neighbours).
         origin: the rest.
     """
+    return {
+        **measurement(
+            metric,
+            extractor=extractor,
+            settings=settings,
+            real=origin.real_images,
+            fake=origin.generated_images,
+        ),
+        **asdict(origin),
+        "version": genzoo.__version__,
+    }
+
+
+def measurement(
+    metric: str, *, extractor: FeatureExtractor, settings: MetricSettings, real: int, fake: int
+) -> dict[str, Plain]:
+    """The part of a stamp that says how a number is computed, whatever the images are.
+
+    Args:
+        metric: its name.
+        extractor: of the features.
+        settings: of the metric.
+        real: how many real images.
+        fake: how many generated ones.
+    """
     kind = metric.partition("/")[0]
     return {
         "metric": metric,
@@ -86,11 +111,7 @@ def stamp(
         "input_size": extractor.input_size,
         "resizing": extractor.resizing,
         "quantisation": extractor.quantisation,
-        "settings": settings.of(
-            KINDS.get(kind, kind), real=origin.real_images, fake=origin.generated_images
-        ),
-        **asdict(origin),
-        "version": genzoo.__version__,
+        "settings": settings.of(KINDS.get(kind, kind), real=real, fake=fake),
     }
 
 

@@ -26,7 +26,7 @@ from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
-from genzoo.metrics.real import RealFeatures, real_features
+from genzoo.metrics.real import RealFeatures, real_features, subset
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
@@ -292,11 +292,7 @@ def _first(make: Any) -> Any:
 def real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
     """Which real images samples are compared with, ascending."""
     indices = torch.as_tensor(data.split(cfg.metrics.real_split))
-    wanted = cfg.metrics.real_images
-    if wanted is None or wanted >= len(indices):
-        return indices
-    generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "real images"))
-    return indices[torch.randperm(len(indices), generator=generator)[:wanted].sort().values]
+    return subset(indices, cfg.metrics.real_images, seed=cfg.metrics.seed)
 
 
 def _real_batches(data: TextImageData, indices: Tensor, what: str) -> Iterator[Tensor]:
