@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from genzoo.command.parser import Parser
 from tools import rooms
 from tools.picture import svg
 
@@ -51,6 +52,10 @@ def outdated() -> list[Path]:
 
 
 if __name__ == "__main__":
+    Parser(
+        prog="python -m tools.plan",
+        description="Draw docs/rooms.svg from the imports, and write the table of CONTRIBUTING.",
+    ).parse_args()
     PICTURE.parent.mkdir(exist_ok=True)
     PICTURE.write_text(picture(), encoding="utf-8")
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

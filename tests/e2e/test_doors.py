@@ -12,7 +12,11 @@ from tests.shell import Result
 
 Shell = Callable[..., Result]
 ROOT = Path(__file__).parents[2]
-TREES = {"src": ROOT / "src", "bench": ROOT, "experiments": ROOT, "tests": ROOT}
+TREES = {
+    "src": ROOT / "src", "bench": ROOT, "experiments": ROOT, "tests": ROOT, "tools": ROOT
+}  # fmt: skip
+# What tests start in a process of its own, and nobody types.
+OF_TESTS = ("tests.study", "tests.ranks")
 # Those that need something to begin with: what a stray word stands for is checked, too.
 STRAY = {"genzoo": "nonsense=1", "genzoo.command.rank": "nowhere.yaml"}
 
@@ -28,7 +32,7 @@ def doors() -> list[str]:
             if (run or (parses and "\ndef " not in text)) and not path.name.startswith("test_"):
                 module = ".".join(path.relative_to(base).with_suffix("").parts)
                 found.append(module.removesuffix(".__main__"))
-    return found
+    return [module for module in found if module not in OF_TESTS]
 
 
 def test_the_doors_are_found() -> None:
@@ -36,7 +40,7 @@ def test_the_doors_are_found() -> None:
     for known in (
         "genzoo", "genzoo.command.rank", "bench", "bench.one", "bench.cpu_worker", "bench.unets",
         "bench.gpu", "bench.peers", "bench.peers.one", "experiments", "experiments.guidance",
-        "experiments.gan_balance", "tests.wheel_check",
+        "experiments.gan_balance", "tests.wheel_check", "tools.plan",
     ):  # fmt: skip
         assert known in found
 
