@@ -56,8 +56,8 @@ def test_a_classifier_is_measured_and_guides(judge: Run, tmp_path: Path) -> None
         ((*sample, "label=3", "guidance.checkpoint=guided"), "scores no images"),
         (("task=sample", "checkpoint=judge", "prompt=x"), "generates no images"),
         ((*diffusion, "data.image_size=32", *GUIDED), "16 px"),
-        ((*diffusion, "guidance=classifier"), "needs a scorer"),
-        ((*sample, "label=3", "guidance=classifier"), "needs a scorer"),
+        ((*diffusion, "guidance=classifier"), "needs a classifier or another scorer"),
+        ((*sample, "label=3", "guidance=classifier"), "needs a classifier or another scorer"),
     ):
         status, _, error = judge(*wrong)
         assert status == 2, wrong
