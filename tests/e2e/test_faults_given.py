@@ -45,7 +45,7 @@ def test_a_16_bit_picture_keeps_what_a_mask_on_clear_ground_leaves(
     result = shell(*INPAINT, "image=a.png", "mask=m.png", "hydra.run.dir=out",
                    "sampler=ddim", "sampler.steps=2")  # fmt: skip
     assert result.status == 0, result
-    assert "9.38% of a.png is redrawn" in result.out
+    assert "9.38% of a.png is sampled anew" in result.out
     before = np.asarray(Image.open(tmp_path / "a.png")).astype(float) / 257
     after = np.asarray(Image.open(tmp_path / "out/inpainted/00000.png")).astype(float)
     kept = np.ones((32, 48), dtype=bool)

@@ -261,7 +261,7 @@ def test_there_is_one_door() -> None:
     assert made == {"values.py", "typed.py"}  # the latter reads what was typed
     text = "".join(file.read_text() for file in Path(genzoo.__file__).parent.rglob("*.py"))
     assert len(re.findall(r"\bAdmitted\(", text)) == 1
-    assert len(re.findall(r"\bcomposed\(", text)) == 5  # its definition, and four of one's own
+    assert len(re.findall(r"\bcomposed\(", text)) == 6  # its definition, and five of one's own
 
 
 OWN = """
@@ -446,3 +446,50 @@ def test_what_holds_no_weights_is_refused(
     del content["state_dict"]
     torch.save(content if state is None else {**content, entry: state}, file)
     refused(shell(*DRAWN, f"checkpoint={file}"), "odd.ckpt holds no weights")
+
+
+TOOL = """
+from pathlib import Path
+
+def run(**arguments):
+    Path(arguments["out"]).write_text("called")
+"""
+
+
+def test_what_lies_in_a_folder_of_ones_own_is_not_a_strangers_to_call(
+    shell: Shell, tmp_path: Path
+) -> None:
+    """A class counts for a file only where the command chooses it, whatever the folder holds."""
+    for name, text in {
+        "mypkg/__init__.py": "",
+        "mypkg/tool.py": TOOL,
+        "own/sampler/tool.yaml": "name: tool\n_target_: mypkg.tool.run\n",
+        "own/model/process/tool.yaml": "_target_: mypkg.tool.run\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    written = tmp_path / "written"
+    evil = {"name": "none", "_target_": "mypkg.tool.run", "out": str(written)}
+    arguments = ("--config-dir=own", "task=sample", 'prompt="a"', "count=1", "trainer.gpus=0")
+    for number, change in enumerate(({"sampler": evil}, {"model__process": evil})):
+        file = checkpoint(tmp_path / f"{number}.ckpt", **change)
+        result = shell(*arguments, f"checkpoint={file}", env={"PYTHONPATH": str(tmp_path)})
+        refused(result, "mypkg.tool.run", "not one of genzoo's")
+        assert not written.exists()
+
+
+@pytest.mark.parametrize("text", ["- a list\n", "a: [\n"])
+def test_an_odd_file_in_a_folder_of_ones_own(shell: Shell, tmp_path: Path, text: str) -> None:
+    (tmp_path / "own" / "model").mkdir(parents=True)
+    (tmp_path / "own" / "model" / "odd.yaml").write_text(text)
+    file = checkpoint(tmp_path / "a.ckpt")
+    result = shell("--config-dir=own", "task=sample", f"checkpoint={file}", *DRAWN)
+    if text.startswith("-"):  # names no class, and is nobody's model
+        assert result.status == 0, result
+    else:
+        refused(result, "odd.yaml")
+
+
+def test_a_key_of_any_length_is_no_place_for_a_class(shell: Shell, tmp_path: Path) -> None:
+    file = checkpoint(tmp_path / "a.ckpt", **{f"model__{'k' * 300}": {"_target_": "a.B"}})
+    refused(shell("task=sample", f"checkpoint={file}", *DRAWN), "where none belongs")

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from genzoo.config.objects import target
 from genzoo.config.paths import config_dir
 from genzoo.config.schema import check_values
-from genzoo.config.values import copied
+from genzoo.config.values import copied, wrapped
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.types import Capabilities
 from genzoo.run.check import check_drawing
@@ -72,4 +72,4 @@ def _option(group: str, name: str) -> Any:
     found: dict[str, Path] = {file.stem: file for file in files}
     if name not in found:
         raise UsageError(f"there is no {group} {name!r}", f"choose one of {', '.join(found)}")
-    return OmegaConf.create(yaml.safe_load(found[name].read_text(encoding="utf-8")))
+    return wrapped(yaml.safe_load(found[name].read_text(encoding="utf-8")))

@@ -3,8 +3,8 @@
 There are two kinds of configuration. What a person types, and the YAML files that they or genzoo
 keep, are the person's own: interpolations in them are resolved, and they may name any class. What
 is read out of a checkpoint is data: no `${...}` in it is resolved (`values.wrapped`), it names
-classes of genzoo alone and those only where one belongs, and it decides neither where anything is
-written nor what is fetched.
+classes of genzoo, models of the person's own folders and what the command itself chooses, each
+only where one belongs, and it decides neither where anything is written nor what is fetched.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from genzoo.config.keys import typed_keys
 from genzoo.config.merge import FROM_CHECKPOINT, Admitted
-from genzoo.config.paths import config_dirs
+from genzoo.config.paths import config_dir, own_dirs
 from genzoo.config.values import wrapped
 from genzoo.core.errors import UsageError
 from genzoo.machine.console import status
@@ -42,24 +42,44 @@ DEEPEST, MOST = 32, 100_000  # levels and values of a configuration
 def classes(place: str) -> frozenset[str]:
     """The classes that a saved configuration may name there; none where no class belongs.
 
-    Those of the files in configs/, and of the person's own folders that the command names.
+    Those of the files in genzoo's configs/; of models also those in the person's own folders,
+    which the command names. Every other class of one's own has to be chosen by the command: one
+    that merely lies in a folder is not a stranger's to call.
     """
     group, within = SLOTS.get(place), WITHIN.get(place)
     if group is None and place.startswith("model."):
-        group = f"model/{place.rpartition('.')[2]}"
+        part = place.rpartition(".")[2]
+        group = f"model/{part}" if part in _parts() else None
     if group is None:
         return frozenset()
-    return frozenset().union(*(_classes(root / group, within) for root in config_dirs()))
+    folders = [config_dir(), *(own_dirs() if place == "model" else [])]
+    return frozenset().union(*(_classes(folder / group, within) for folder in folders))
+
+
+@cache
+def _parts() -> frozenset[str]:
+    """Groups of parts of models: `process`, `arch` ..."""
+    return frozenset(entry.name for entry in (config_dir() / "model").iterdir() if entry.is_dir())
 
 
 @cache
 def _classes(folder: Path, within: str | None) -> frozenset[str]:
-    files = folder.glob("*.yaml")
-    nodes = [yaml.safe_load(file.read_text(encoding="utf-8")) or {} for file in files]
-    inner = [node if within is None else node.get(within) for node in nodes]
-    return frozenset(
-        str(node["_target_"]) for node in inner if isinstance(node, dict) and "_target_" in node
-    )
+    found = set()
+    for file in folder.glob("*.yaml"):
+        try:
+            node = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise UsageError(
+                f"{file} is no YAML file ({' '.join(str(error).split())[:200]})",
+                "mend it, or move it out of the folder",
+            ) from error
+        section = node
+        if isinstance(node, dict) and within is not None:
+            # A file of a model may be the section `model` itself (Hydra's default package).
+            section = node.get(within, node if within == "model" else None)
+        if isinstance(section, dict) and "_target_" in section:
+            found.add(str(section["_target_"]))
+    return frozenset(found)
 
 
 def examined(config: object, *, path: Path) -> dict[str, Any]:
@@ -121,10 +141,11 @@ def admitted(
             )
         mine = None if own is None else OmegaConf.select(own, f"{place}._target_")
         if named != mine and (not isinstance(named, str) or named not in known):
+            folder = ", or the folder of its YAML file: --config-dir=..."
+            folder = folder if place == "model" else ""
             raise UsageError(
                 f"{path} names the class {named!r} at {place}, which is not one of genzoo's",
-                f"if it is yours, name it as well: {place}._target_=..., or the folder of "
-                "its YAML file: --config-dir=...",
+                f"if it is yours, name it as well: {place}._target_=...{folder}",
             )
     _nothing_fetched(kept, typed, path)
     return Admitted(_written_elsewhere(kept, typed))
