@@ -99,7 +99,7 @@ class Corrected(GenerativeModel, HasParent, HasFrozenEncoder):
 
     @property
     def frozen_encoder(self):
-        return FrozenEncoder(self.vae, self.vae.encode)
+        return FrozenEncoder(self.vae, "codes", self.vae.encode)
 
     def objectives(self):
         return {"model": Objective(self.losses, (self.gain, self.bias))}
@@ -266,4 +266,18 @@ def test_the_command_line_knows_them(genzoo: Run, done: Run, own: str, tmp_path:
     table = (tmp_path / "s" / "comparison.md").read_text()
     assert "pixels" in table
     assert "vae" in table
+    use_own([])
+
+
+def test_a_folder_of_the_search_path_counts_in_messages(
+    genzoo: Run, done: Run, own: str, tmp_path: Path
+) -> None:
+    odd = tmp_path / "own (1)"
+    (tmp_path / "own").rename(odd)
+    path = f"hydra.searchpath=['file://{odd}']"
+    done(path, "model=pixels", *SMALL, "hydra.run.dir=run")
+    vary = ("task=vary", "checkpoint=run", "image=a.png", "trainer.gpus=0")
+    refused(genzoo, path, *vary, words=("model=pixels cannot",))
+    refused(genzoo, path, "model=pixels", "+model.x=1", *SMALL, words=("cannot be made of",))
+    refused(genzoo, path, "model=pixels", "model.spred=1", words=("did you mean model.spread?",))
     use_own([])

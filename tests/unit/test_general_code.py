@@ -25,7 +25,9 @@ SHARED = {"base", "parent", "frozen", "latent"}  # modules of models/ that are n
 NAMES = re.compile("unclip|glide|clip|openai|upsampl", re.IGNORECASE)
 # What is called alike and names no family, with where it may stand.
 ALIKE = [
-    ("lit/*", r"clip_grad\w*|gradient_clip\w*|\b[Cc]lip(s|ped)?\b"),  # of gradients
+    # Of gradients: what is called, the key, and the sentences that say so.
+    ("lit/*", r"clip_grad\w*|gradient_clip\w*|optimizer\.clip\b|\[\"clip\"\]"),
+    ("lit/*", r"unscales nor clips|neither clips|which clips and|are clipped|Clip unscaled"),
     ("*", r"metrics\.clip\b"),  # a settled key
     ("*", r"clip_score|clip_entries|CLIPScore\b|CLIP score\b"),  # the metric's name in the field
     ("run/cascade.py", r"upsampl\w+"),  # the field's word for what the second stage does
@@ -72,6 +74,7 @@ def test_it_names_no_family(file: Path) -> None:
         ('if cfg.model.name == "unclip":', "command/prepare.py"),
         ("from genzoo.weights import openai_clip", "run/build.py"),
         ('if cfg.get("upsampler") == "auto":', "command/prepare.py"),
+        ('if cfg.model.name == "clip":', "lit/module.py"),
         ("# CLIP tells images from so many others", "tasks/fit.py"),
         ('if model.get("stage") == "upsample":', "config/schema/together.py"),
     ],

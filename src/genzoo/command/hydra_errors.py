@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import sys
 
+from genzoo.config.composition import search_path
 from genzoo.config.keys import closest
 from genzoo.config.merge import FROM_CHECKPOINT
-from genzoo.config.paths import config_dir, groups, own_dirs
+from genzoo.config.paths import config_dir, groups
 from genzoo.core.errors import UsageError
 
 
@@ -90,12 +91,10 @@ def _unknown_key(key: str) -> UsageError:
     section = key.rpartition(".")[0]
     searched = [section.partition(".")[0]] if section.partition(".")[0] in found else []
     of: dict[str, list[str]] = {}
-    own_path = ",".join(f"file://{folder}" for folder in own_dirs())
-    searched_too = [f"hydra.searchpath=[{own_path}]"] if own_path else []
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
 
         def known(*choices: str) -> list[str]:
-            composed = compose("config", [*choices, *searched_too])
+            composed = compose("config", [*choices, *search_path()])
             tree = OmegaConf.to_container(composed, resolve=False)
             return list(keys(tree))  # type: ignore[arg-type]
 

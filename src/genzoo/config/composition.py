@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo.config.paths import config_dir
+from genzoo.config.paths import config_dir, own_dirs
+from genzoo.config.typed import quoted
 from genzoo.config.values import copied
 
 SIZE = "model/size@model"  # what Hydra calls model.size=
-
-
 ENCODERS = "model/encoders@model"  # ... and model/encoders=
 
 
@@ -23,11 +22,18 @@ def _label(task: str, model: str, checkpoint: str | None) -> str:
 OmegaConf.register_new_resolver("label", _label, replace=True)
 
 
+def search_path() -> list[str]:
+    """The override that lets Hydra find the person's own folders; empty without any."""
+    places = ",".join(quoted(f"file://{folder}") for folder in own_dirs())
+    return [f"hydra.searchpath=[{places}]"] if places else []
+
+
 def compose(*overrides: str) -> DictConfig:
     """The configuration that a command line would give, interpolations unresolved."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
+    overrides = (*overrides, *search_path())
     if GlobalHydra.instance().is_initialized():  # inside a running command
         cfg: DictConfig = hydra.compose("config", list(overrides))
         return cfg

@@ -46,7 +46,7 @@ def searched(word: str) -> Path | None:
         return None
     try:
         found = importlib.util.find_spec(place.replace("/", "."))
-    except (ImportError, ValueError):
+    except Exception:  # whatever the package above it raises: Hydra tells of it in one line
         return None
     folders = (found.submodule_search_locations if found is not None else None) or []
     return next(map(Path, folders), None)

@@ -16,10 +16,13 @@ class FrozenEncoder:
 
     Attributes:
         network: whose weights decide the features.
+        name: tells it from other encoders of the same network; another one whenever `encode`
+            changes.
         encode: images in [-1, 1] to features.
     """
 
     network: nn.Module
+    name: str
     encode: Callable[[Float[Tensor, "b c h w"]], Float[Tensor, "b k"]]
 
 

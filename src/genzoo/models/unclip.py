@@ -195,7 +195,7 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
 
     @property
     def frozen_encoder(self) -> FrozenEncoder:
-        return FrozenEncoder(self.clip, self.clip.encode_image)
+        return FrozenEncoder(self.clip, "clip", self.clip.encode_image)
 
     @torch.no_grad()
     def embed(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b k"]:

@@ -17,7 +17,7 @@ from genzoo.core.errors import UsageError
 from genzoo.core.noise import split_seed
 from genzoo.machine.console import Progress, status
 from genzoo.models.base import GenerativeModel
-from genzoo.run.parent import parent_of
+from genzoo.run.parent import about_parent
 from genzoo.text.bpe import BPETokenizer
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
@@ -51,9 +51,9 @@ def build_tokenizer(
     cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
 ) -> Tokenizer:
     """The checkpoint's tokenizer, that of the model to build on, or one of the training's own."""
-    source = parent_of(cfg) if checkpoint is None else checkpoint
-    if source is not None:
-        return read_tokenizer(source.about["tokenizer"])
+    about = about_parent(cfg) if checkpoint is None else checkpoint.about
+    if about is not None:
+        return read_tokenizer(about["tokenizer"])
     return BPETokenizer.train(
         data.texts("train"), vocab_size=cfg.text.vocab_size, context=cfg.text.context
     )
@@ -128,10 +128,11 @@ def _leaves(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
 
 def build_sampler(cfg: DictConfig) -> Any:
     """The sampler, for models that sample in many steps; None for the others."""
-    return _chosen(cfg.sampler, None)
+    return build_chosen(cfg.sampler, None)
 
 
-def _chosen(section: DictConfig, nothing: Any) -> Any:
+def build_chosen(section: DictConfig, nothing: Any) -> Any:
+    """What a section names by its `_target_`; `nothing` where it names none."""
     node = OmegaConf.to_container(section, resolve=True)
     assert isinstance(node, dict)
     return build({str(k): v for k, v in node.items()}) if "_target_" in node else nothing

@@ -13,7 +13,7 @@ from genzoo.core.errors import UsageError
 from genzoo.models.base import GenerativeModel
 from genzoo.models.parent import HasParent
 from genzoo.weights import checkpoint, released, saved
-from genzoo.weights.checkpoint import Checkpoint, load_into
+from genzoo.weights.checkpoint import load_into
 from genzoo.weights.scorer_sources import source_of
 
 
@@ -60,12 +60,13 @@ def with_inherited(cfg: DictConfig, family: type[HasParent]) -> DictConfig:
     return composed(values)
 
 
-def parent_of(cfg: DictConfig) -> Checkpoint | None:
-    """The model that a prepared configuration's is built on; None where it stands alone."""
-    family = family_of(cfg)
-    if family is None or cfg.get(family.parent.key) is None:
-        return None
-    return checkpoint.read(_file(cfg, family))
+def about_parent(cfg: DictConfig) -> dict[str, Any] | None:
+    """What the model says of itself that a prepared configuration's is built on.
+
+    None where it stands alone. No weights are converted.
+    """
+    file = _parent_file(cfg)
+    return None if file is None else checkpoint.about(file)
 
 
 def load_parent(cfg: DictConfig, model: GenerativeModel) -> str | None:
@@ -77,14 +78,22 @@ def load_parent(cfg: DictConfig, model: GenerativeModel) -> str | None:
     Raises:
         UsageError: where their shapes differ.
     """
-    source = parent_of(cfg)
-    if source is None:
+    file = _parent_file(cfg)
+    if file is None:
         return None
+    source = checkpoint.read(file)
     assert isinstance(model, HasParent)
     weights = model.inherited_weights(source.config["model"], source.ema)
     for part, values in weights.items():
         load_into(model.get_submodule(part), values, path=source.path)
     return source.origin if source.released else source.name
+
+
+def _parent_file(cfg: DictConfig) -> Path | None:
+    family = family_of(cfg)
+    if family is None or cfg.get(family.parent.key) is None:
+        return None
+    return _file(cfg, family)
 
 
 def _file(cfg: DictConfig, family: type[HasParent]) -> Path:

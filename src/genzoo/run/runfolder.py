@@ -26,7 +26,6 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from genzoo.config.objects import target
 from genzoo.config.paths import CONFIG, LAST
 from genzoo.config.renamed import with_new_names
 from genzoo.config.typed import PATHS, escaped
@@ -236,8 +235,10 @@ def _needed(folder: Path, cfg: DictConfig) -> bool:
     """Whether the command reads something in its folder that would be removed."""
     if cfg.task.name == "compare":
         return _of_a_run(folder) and (_saved(folder).get("task") or {}).get("name") != "compare"
-    parent = getattr(target(cfg.model._target_), "parent", None)
-    read = READ if parent is None else (*READ, parent.key)
+    from genzoo.run.parent import family_of  # which imports torch
+
+    family = family_of(cfg)
+    read = READ if family is None else (*READ, family.parent.key)
     return any(_overlap(OmegaConf.select(cfg, key), folder) for key in read)
 
 

@@ -15,7 +15,7 @@ from genzoo.diffusion.guidance import Classifier, Scorer
 from genzoo.machine.download import sha256_of
 from genzoo.models.base import GenerativeModel, ScoringModel, identity
 from genzoo.run import check
-from genzoo.run.build import _chosen
+from genzoo.run.build import build_chosen
 from genzoo.run.devices import device
 from genzoo.run.loading import with_averaged_weights
 from genzoo.text.stored import read_tokenizer
@@ -32,7 +32,7 @@ def build_guidance(cfg: DictConfig) -> Any:
             one of images of another size.
     """
     if cfg.guidance.name != "classifier":
-        return _chosen(cfg.guidance, identity)
+        return build_chosen(cfg.guidance, identity)
     word, asked, size = cfg.guidance.checkpoint, cfg.guidance.scorer, cfg.data.image_size
     model: object = load_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
     scorer = as_scorer(model)

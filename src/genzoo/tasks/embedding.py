@@ -28,10 +28,11 @@ WAY = 1  # how images are embedded; another number whenever that changes, for ot
 def cache_embeddings(
     cfg: DictConfig, models: Sequence[GenerativeModel], data: TextImageData
 ) -> None:
-    """Let models that are trained on embeddings know those of all images; others need none.
+    """Give models that are trained on embeddings those of all images; others need none.
 
-    They are kept in half precision in a file that is named by the data and by the encoder's
-    weights, which have to be the final ones by now. On each machine the first process makes it.
+    They are kept in half precision in a file that is named by the encoder, the data and the
+    encoder's weights, which have to be the final ones by now. On each machine the first
+    process makes it.
 
     Args:
         cfg: the prepared configuration.
@@ -43,7 +44,7 @@ def cache_embeddings(
         return
     encoder = knowing[0].frozen_encoder
     home = cache_home(cfg.data.get("cache")) / "embeddings"
-    file = home / f"{WAY}-{data.fingerprint}-{_digest(encoder.network)}.safetensors"
+    file = home / f"{WAY}-{encoder.name}-{data.fingerprint}-{_digest(encoder.network)}.safetensors"
     if not file.is_file() and distributed.local_rank() == 0:
         with atomic_write(file) as part:
             save_file({"vectors": _embedded(encoder, data, devices.device(cfg))}, part)
@@ -56,7 +57,7 @@ def cache_embeddings(
 
 @torch.no_grad()
 def _embedded(encoder: FrozenEncoder, data: TextImageData, device: torch.device) -> Tensor:
-    """Unit vectors of shape (images, features), in half precision."""
+    """The features of all images, shape (images, features), in half precision."""
     encoder.network.to(device)
     parts = []
     with Progress("embedding the images", len(data)) as progress, exact(device):

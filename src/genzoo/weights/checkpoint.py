@@ -166,9 +166,14 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
     return state
 
 
+def about(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself, without converting any weights; raises as `read`."""
+    return _about(read_content(path), path)
+
+
 def configuration(path: Path) -> dict[str, Any]:
-    """The configuration in a checkpoint alone, without converting anything; raises as `read`."""
-    config: dict[str, Any] = _about(read_content(path), path)["config"]
+    """The configuration in a checkpoint alone; raises as `read`."""
+    config: dict[str, Any] = about(path)["config"]
     return config
 
 
