@@ -239,16 +239,16 @@ GUIDANCE = {
     "interval": ClassifierFree(3.0, interval=(0.2, 0.8)),
     "scale one": ClassifierFree(1.0),
 }
-JUDGES = {
+SCORERS = {
     "classifier": "noisy_classifier",
     "clip": "clip",
     "clip noise aware": "clip noise aware",
 }
 
 
-def by(judge: GenerativeModel) -> Classifier:
+def by(scorer: GenerativeModel) -> Classifier:
     """Guidance by a model."""
-    return Classifier(CLIPScorer(image_text(judge)) if isinstance(judge, CLIP) else judge, 2.0)  # type: ignore[arg-type]
+    return Classifier(CLIPScorer(image_text(scorer)) if isinstance(scorer, CLIP) else scorer, 2.0)  # type: ignore[arg-type]
 
 
 def image_text(model: CLIP) -> CLIPWithTokenizer:
@@ -259,15 +259,15 @@ def image_text(model: CLIP) -> CLIPWithTokenizer:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("guidance", [*GUIDANCE, *JUDGES])
+@pytest.mark.parametrize("guidance", [*GUIDANCE, *SCORERS])
 def test_samplers_and_guidance(guidance: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Classes are looked at once a draw, on the way in.
     monkeypatch.setattr(NoisyClassifier, "check_labels", lambda self, label: None)
-    judge = built(JUDGES[guidance]).eval() if guidance in JUDGES else None
+    scorer = built(SCORERS[guidance]).eval() if guidance in SCORERS else None
     model = built("glide inpaint").eval()
     with fake_cuda():
         on_fake_cuda(model)
-        asked = GUIDANCE[guidance] if judge is None else by(on_fake_cuda(judge))
+        asked = GUIDANCE[guidance] if scorer is None else by(on_fake_cuda(scorer))
         batch = batch_there()
         # Methods differ in what a score does to a step, and else in nothing that guides.
         all_ways = guidance in ("none", "classifier")

@@ -10,7 +10,7 @@ import torch
 import yaml
 from omegaconf import DictConfig
 
-from genzoo.api.manners import undisturbed
+from genzoo.api.isolation import undisturbed
 from genzoo.api.model import Model
 from genzoo.config.paths import config_dir
 from genzoo.config.schema import check_values

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from genzoo.api.card import card_text
 from genzoo.api.drawing import condition
+from genzoo.api.inpainting import Stage, redrawn
+from genzoo.api.isolation import undisturbed
 from genzoo.api.loaded_model import LoadedModel
-from genzoo.api.manners import undisturbed
 from genzoo.api.pictures import as_pictures
-from genzoo.api.redrawing import Stage, redrawn
 from genzoo.api.settings import chosen
 from genzoo.core.errors import UsageError
 from genzoo.core.image import to_float

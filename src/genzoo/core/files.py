@@ -99,7 +99,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def full(path: str | Path) -> GenzooError:
-    """What a person is told when there is no room for a file."""
+    """The error for a file that there is no room for."""
     return GenzooError(
         f"cannot write {path}: no space left there",
         "free some space, or choose another place with output=... or hydra.run.dir=...",

@@ -82,10 +82,10 @@ class Checkpointer(AfterStep):
         assert isinstance(pl_module, GenerativeModule)
         sharded = isinstance(trainer.strategy, ModelParallelStrategy)
         newer = not pl_module.stepping and pl_module.kept_images() > self._kept
-        told = isinstance(
+        explained = isinstance(
             exception, (Unhealthy, WriteError)
         )  # a second attempt would fail as well
-        if told or not newer or sharded or distributed.rank() > 0:
+        if explained or not newer or sharded or distributed.rank() > 0:
             return
         try:
             self.health.check_weights(pl_module.model, images=pl_module.kept_images())
@@ -107,7 +107,7 @@ class Checkpointer(AfterStep):
     ) -> None:
         """Fit the sampling prior of the moving average and write the file atomically.
 
-        Called by all processes together; all are told whether it could be written.
+        Called by all processes together; all learn whether it could be written.
 
         Raises:
             WriteError: for a full disk and the like; the earlier file is kept.

@@ -1,1 +1,1 @@
-"""What the machine, the terminal, the network and the dashboards are told."""
+"""The machine below: processors, processes, signals, terminal, network and dashboards."""

@@ -58,7 +58,7 @@ def fetch(
         path: where it is kept; its folder is made.
         sha256: that it must have, where that is known.
         remedy: what to do when it cannot be had.
-        report: told how far it has come.
+        report: called with the bytes received and, where known, their total.
         schemes: of addresses that are opened; a redirection leads to no other one, but for
             https instead of http.
 

@@ -76,7 +76,7 @@ def build_model(cfg: DictConfig) -> GenerativeModel:
 
 @contextlib.contextmanager
 def _memory_enough(name: str) -> Iterator[None]:
-    """Networks that no memory holds, told in one line."""
+    """Turn running out of memory, while networks are built, into an error of one line."""
     try:
         yield
     except (RuntimeError, TypeError, MemoryError) as error:
@@ -139,7 +139,7 @@ def build_chosen(section: DictConfig, nothing: Any) -> Any:
 
 
 def seed_everything(seed: int) -> None:
-    """Seed the global generators, for what draws without being told from where."""
+    """Seed the global random generators, for code that takes no `Noise`."""
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one is what is meant
     torch.manual_seed(seed)

@@ -123,7 +123,7 @@ def report_truncation(
     return cut
 
 
-def say_cut_by_guide(guidance: Any, captions: Sequence[str]) -> None:
+def report_truncation_by_scorer(guidance: Any, captions: Sequence[str]) -> None:
     """Say how many captions are too long for what guides, if it reads them."""
     image_text = getattr(getattr(guidance, "scorer", None), "image_text", None)
     if image_text is not None:
@@ -132,7 +132,9 @@ def say_cut_by_guide(guidance: Any, captions: Sequence[str]) -> None:
             status(f"guidance: {cut} of {len(captions)} captions are too long for it, and cut")
 
 
-def say_cut_of(model: GenerativeModel, data: TextImageData, tokenizer: Tokenizer) -> None:
+def report_truncation_in(
+    model: GenerativeModel, data: TextImageData, tokenizer: Tokenizer
+) -> None:
     """Say how many captions of the data are too long for a model, if it reads captions."""
     cut = data.cut(tokenizer)
     if cut.captions and model.reads_captions:

@@ -17,7 +17,7 @@ from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
 from genzoo.tasks import measuring
-from genzoo.tasks.captions import say_cut_of
+from genzoo.tasks.captions import report_truncation_in
 from genzoo.tasks.gallery import write_gallery
 from genzoo.tasks.held_out import held_out
 from genzoo.tasks.measurable import check_measurable
@@ -36,7 +36,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     with Tracker(cfg) as tracker:
         tracker.continue_from(checkpoint.run_folder / "curves.jsonl", images=cost.images_seen)
         model = model.to(devices.device(cfg))
-        say_cut_of(model, data, tokenizer)
+        report_truncation_in(model, data, tokenizer)
         return evaluate(cfg, model, data=data, tokenizer=tokenizer, cost=cost, tracker=tracker)
 
 

@@ -34,7 +34,7 @@ from genzoo.machine.track import Tracker
 from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
 from genzoo.run import build, devices, loading, parent, scorers
 from genzoo.tasks import embedding, validation
-from genzoo.tasks.captions import say_cut_of
+from genzoo.tasks.captions import report_truncation_in
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.results import Cost
@@ -106,7 +106,7 @@ def train(
     module = _module(cfg, model, about)
     loading.compiled(cfg, module.model, module.ema.model)
     embedding.cache_embeddings(cfg, (module.model, module.ema.model), data)
-    say_cut_of(module.model, data, tokenizer)
+    report_truncation_in(module.model, data, tokenizer)
     status(f"{cfg.model.name}: {parameter_count(module.model):,} parameters; {cfg.run.folder}")
     budget = Budget(images=cfg.budget.images, minutes=cfg.budget.minutes)
     if checkpoint is None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from genzoo.api.inpainting import Stage, redrawn
 from genzoo.api.loaded_model import LoadedModel
-from genzoo.api.redrawing import Stage, redrawn
 from genzoo.core.image import save_png
 from genzoo.core.region import Region
 from genzoo.data.input_images import channels_first, open_mask, open_picture
@@ -15,7 +15,7 @@ from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run import cascade
 from genzoo.run.check import check_drawing, check_given, writable
-from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
+from genzoo.tasks.captions import caption_of, report_truncation, report_truncation_by_scorer
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -35,7 +35,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     cut = report_truncation(stages[0].tokenizer, prompt=prompt)
     region = Region.around(picture, redraw, smallest=stages[-1].size)
     status(f"{redraw.mean():.2%} of {cfg.image} is sampled anew")
-    say_cut_by_guide(trained.guidance, [prompt])
+    report_truncation_by_scorer(trained.guidance, [prompt])
     label = trained.checked_label(cfg.label)
     versions = redrawn(trained, stages, region, prompt, count=cfg.count, label=label)
     about = trained.about(sampler=base.sampler)

@@ -14,7 +14,7 @@ from genzoo.core.image import save_png
 from genzoo.machine.console import status
 from genzoo.run import build, cascade
 from genzoo.run.check import check_drawing, writable
-from genzoo.tasks.captions import captions_of, report_truncation, say_cut_by_guide
+from genzoo.tasks.captions import captions_of, report_truncation, report_truncation_by_scorer
 from genzoo.tasks.pictures import save_grid
 from genzoo.text.length import tokens_cut
 
@@ -34,7 +34,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         report_truncation(trained.tokenizer, prompt=captions[: cfg.count])
     elif cfg.prompt is not None:
         status(f"model={cfg.model.name} reads no captions: prompt= changes nothing")
-    say_cut_by_guide(trained.guidance, captions[: cfg.count])
+    report_truncation_by_scorer(trained.guidance, captions[: cfg.count])
     if second is not None and second.tokenizer.context < trained.tokenizer.context:
         report_truncation(second.tokenizer, **{KEY: captions[: cfg.count]})
     begin = time.perf_counter()

@@ -14,7 +14,7 @@ from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
-from genzoo.tasks.captions import caption_of, report_truncation, say_cut_by_guide
+from genzoo.tasks.captions import caption_of, report_truncation, report_truncation_by_scorer
 from genzoo.tasks.pictures import save_grid
 
 
@@ -32,7 +32,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     given = open_square(cfg.image, cfg.data.image_size)
     trained = LoadedModel.of(cfg)
     cut = report_truncation(trained.tokenizer, prompt=prompt)
-    say_cut_by_guide(trained.guidance, [prompt or ""])
+    report_truncation_by_scorer(trained.guidance, [prompt or ""])
     images = trained.variations(
         given, prompt, count=cfg.count, batch=cfg.batch, strength=float(cfg.strength)
     )

@@ -1,7 +1,8 @@
 """CLIP's tokenizer, as the released CLIPs read captions (arXiv 2103.00020, section 2.4).
 
 Text is mended (ftfy), freed of HTML, lower-cased and split into words, digits and runs of signs;
-the bytes of each piece are paired, and its last byte is told from the others.
+the bytes of each piece are paired, and its last byte counts as another symbol than the same byte
+elsewhere.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Where weights come from, and how a file of them is told by its content."""
+"""Where weights come from, and how the format of a file is detected by its content."""

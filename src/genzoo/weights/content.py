@@ -1,7 +1,7 @@
 """What lies in a file of weights, whoever wrote it; nothing in it is executed.
 
-Its kind is told by how it begins, never by its name: files are renamed, and hubs keep them under
-their checksums.
+Its format is detected by its first bytes, never by its name: files are renamed, and hubs keep them
+under their checksums.
 """
 
 from __future__ import annotations

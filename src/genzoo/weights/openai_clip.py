@@ -1,6 +1,6 @@
 """OpenAI's noise-aware CLIP of GLIDE, and whatever was fine-tuned from it, as an `ImageTextModel`.
 
-Image and text encoder lie in a file each, which are told apart by their content. Both state dicts
+Image and text encoder lie in a file each, which are recognised by their content. Both state dicts
 carry neither sizes nor the temperature: these are those of the reference's config.yaml. Nothing
 in a file is executed.
 """
@@ -151,7 +151,7 @@ def published(weights_dir: str | Path | None, *, address: str = openai_glide.WEI
 
 
 def in_folder(folder: Path) -> Files:
-    """The two files of a folder, told by their content alone.
+    """The two files of a folder, recognised by their content alone.
 
     Raises:
         UsageError: unless there is exactly one of each kind.

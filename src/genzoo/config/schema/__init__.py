@@ -33,10 +33,10 @@ def check_values(cfg: DictConfig) -> None:
             continue
         if repr(read) != repr(value):
             OmegaConf.update(cfg, key, read, merge=False)
-    # What other keys take over by interpolation is told once, where it comes from.
+    # A value that other keys take over by interpolation is reported once, where it stands.
     first = {(reason, remedy): key for key, reason, remedy in reversed(wrong)}
-    told = [entry for entry in wrong if first[entry[1:]] == entry[0]]
-    _refuse([(f"{key}={reason}", remedy) for key, reason, remedy in told])
+    reported = [entry for entry in wrong if first[entry[1:]] == entry[0]]
+    _refuse([(f"{key}={reason}", remedy) for key, reason, remedy in reported])
 
 
 def check_together(cfg: DictConfig, *, samples: bool = True) -> None:

@@ -1,7 +1,7 @@
 """What goes with what: conditions on several keys at once, each with its remedy.
 
-No family is named here. Networks are told by their keys: what has a width and heads shares the one
-out to the other, wherever in a model it stands.
+No family is named here. Networks are recognised by their keys: what has a width and heads shares
+the one out to the other, wherever in a model it stands.
 """
 
 from __future__ import annotations

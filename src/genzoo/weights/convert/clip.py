@@ -19,7 +19,7 @@ from genzoo.weights.convert.fit import check_fit
 
 StateDict = Mapping[str, Tensor]
 
-# What every encoder of the reference has, by which its files are told apart.
+# What every encoder of the reference has, by which its files are recognised.
 KEYS = {"image": "blocks.input.patch_proj", "text": "blocks.input.w_voc"}
 CLEAN = "blocks.input.pred_state"  # the first position where there are no steps: one row, flat
 
