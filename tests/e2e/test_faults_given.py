@@ -106,7 +106,7 @@ def test_long_captions_are_said_and_recorded(shell: Shell, tmp_path: Path) -> No
     result = shell(*SAMPLE, "prompt=captions.txt", "hydra.run.dir=out")
     assert result.status == 0, result
     assert "prompt= reads 3 captions from captions.txt" in result.out
-    assert "count=2 draws the first 2 of 3 captions" in result.out
+    assert "count=2 samples the first 2 of 3 captions" in result.out
     assert result.out.count("prompt: 1 of 2 captions are longer than the") == 1
     texts = [Image.open(tmp_path / f"out/samples/0000{k}.png").text for k in (0, 1)]  # type: ignore[attr-defined]
     assert [text["caption"] for text in texts] == [long, "a cat"]

@@ -73,23 +73,23 @@ def redrawn(
         count: of samples.
         label: a class, for models conditioned on classes.
     """
-    device, drawn = loaded.device, None
+    device, sampled = loaded.device, None
     with torch.no_grad(), loaded.precision():
         for stage in stages:
             square, known = region.seen(stage.size)
             cond = condition([caption] * count, stage.tokenizer, label=label).to(device)
-            if drawn is not None:
-                cond = replace(cond, low_res=requantised(drawn))
+            if sampled is not None:
+                cond = replace(cond, low_res=requantised(sampled))
             seed, names = loaded.cfg.seed, ("inpaint", stage.size)
-            drawn = stage.model.to(device).inpaint(
+            sampled = stage.model.to(device).inpaint(
                 cond,
                 to_float(channels_first(square)).to(device).expand(count, -1, -1, -1),
                 torch.from_numpy(known).float().to(device).expand(count, 1, -1, -1),
                 noise=Noise.of(seed, range(count), *names, device=device),
                 guidance=loaded.guidance if stage is stages[0] else identity,
             )
-    assert isinstance(drawn, Tensor)
+    assert isinstance(sampled, Tensor)
     return [
         region.put_back(np.ascontiguousarray(image.permute(1, 2, 0).numpy()))
-        for image in to_uint8(drawn).cpu()
+        for image in to_uint8(sampled).cpu()
     ]

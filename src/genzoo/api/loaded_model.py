@@ -162,7 +162,7 @@ class LoadedModel:
                 numbers = list(range(start, min(start + batch, count)))
                 own = [captions[i % len(captions)] for i in numbers]
                 cond = condition(own, self.tokenizer, label=label)
-                drawn = sample_images(
+                sampled = sample_images(
                     self.model,
                     cond,
                     self.shape,
@@ -172,8 +172,8 @@ class LoadedModel:
                     guidance=self.guidance,
                 )
                 if second is not None:
-                    drawn = second.enlarged(drawn, cond, seed=seed, indices=numbers)
-                parts.append(drawn)
+                    sampled = second.enlarged(sampled, cond, seed=seed, indices=numbers)
+                parts.append(sampled)
                 progress.at(numbers[-1] + 1)
         return torch.cat(parts)
 

@@ -145,7 +145,7 @@ class Model:
             Unsupported: for what the family cannot do; the message says what to do instead.
             UsageError: for invalid values.
         """
-        drawn = self.sample_tensor(
+        sampled = self.sample_tensor(
             captions,
             count=count,
             seed=seed,
@@ -155,7 +155,7 @@ class Model:
             label=label,
             batch=batch,
         )
-        return as_pictures(drawn)
+        return as_pictures(sampled)
 
     def sample_tensor(
         self,
@@ -214,10 +214,10 @@ class Model:
         with undisturbed(verbose=self._verbose):
             loaded = self._loaded(seed, guidance=guidance, steps=steps, sampler=sampler)
             given = open_square(image, self.image_size)
-            drawn = loaded.variations(
+            sampled = loaded.variations(
                 given, caption, count=count, batch=batch, strength=float(strength)
             )
-        return as_pictures(drawn)
+        return as_pictures(sampled)
 
     def interpolate(
         self,
@@ -394,7 +394,7 @@ class Model:
             ).to(self._device)
 
     def _loaded(self, seed: int, **asked: Any) -> LoadedModel:
-        """What draws in one call."""
+        """What samples in one call."""
         cfg = chosen(self._cfg, seed=seed, **asked)
         # A copy that shares the weights: another call keeps its own sampler.
         network = copy.copy(self._network)

@@ -84,7 +84,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
 
 
 def _samples(cfg: DictConfig) -> bool:
-    """Whether what a command measures draws images; what it does not measure is not loaded."""
+    """Whether what a command measures generates images; what it does not measure is not loaded."""
     if cfg.task.name not in ("fit", "evaluate"):
         return True
     capabilities: Capabilities = target(cfg.model._target_).capabilities

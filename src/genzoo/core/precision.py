@@ -3,9 +3,9 @@
 Three choices are offered, by Lightning's names: `32-true`, `bf16-mixed` and `16-mixed`. In the
 mixed ones weights stay float32 and autocast rounds the operands of convolutions and matrix
 products. Beside that, GPUs from Ampere on can round float32 operands to 10 bits of mantissa
-(TF32). Both are stated for each part, by contexts: `Precision` for networks that train and draw,
-`full` for the last layers of networks, losses and arithmetic on what networks say, `exact` for
-what TF32 would spoil as well (the maps of flows, the features of metrics).
+(TF32). Both are stated for each part, by contexts: `Precision` for networks that are trained or
+sampled from, `full` for the last layers of networks, losses and arithmetic on what networks
+predict, `exact` for what TF32 would spoil as well (the maps of flows, the features of metrics).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DTYPES = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.float
 
 @dataclass(frozen=True)
 class Precision:
-    """How the networks of a run compute, in training and when they draw.
+    """How the networks of a run compute, in training and in sampling.
 
     Attributes:
         name: one of `DTYPES`.

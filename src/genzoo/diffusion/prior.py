@@ -88,13 +88,13 @@ class Prior(nn.Module):
             schedule=schedule,
         )
         features = condition.embedding.shape[1]
-        drawn = self.sampler.sample(
+        sampled = self.sampler.sample(
             denoise,
             start=noise.child("start").normal(features, 1, 1),
             schedule=schedule,
             noise=noise.child("steps"),
         )
-        return F.normalize(drawn.flatten(1).float(), dim=1) * math.sqrt(features)
+        return F.normalize(sampled.flatten(1).float(), dim=1) * math.sqrt(features)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Origin:
         sample_seed: of the generated images.
         guidance: mode and scale, in words.
         sampler: name and steps, in words; None where a model has none.
-        precision: in which the model drew; features are float32 always.
+        precision: in which the model sampled; features are float32 always.
         ema: whether the averaged weights were used.
         data: the data set's name.
         data_fingerprint: of its content.

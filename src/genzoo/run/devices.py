@@ -89,7 +89,7 @@ def check_precision(cfg: DictConfig) -> None:
 
 
 def precision(cfg: DictConfig) -> Precision:
-    """How the networks of a command compute, in training and when they draw.
+    """How the networks of a command compute, in training and in sampling.
 
     Raises:
         UsageError: for a precision that cannot be.
@@ -108,6 +108,6 @@ def stated_precision(cfg: DictConfig) -> str:
         UsageError: for a precision that cannot be.
     """
     chosen = precision(cfg)
-    alone = not second_stage.asked_for(cfg)  # which draws as chosen, whatever its base does
+    alone = not second_stage.asked_for(cfg)  # which samples as chosen, whatever its base does
     exact = getattr(target(cfg.model._target_), "exact", False)
     return "32-true" if exact and alone else str(chosen)

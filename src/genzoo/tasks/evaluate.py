@@ -68,11 +68,11 @@ def evaluate(
     distributed.join(gpu=devices.device(cfg).type == "cuda")
     device = devices.device(cfg)
     model = model.to(device).eval()
-    draws = model.capabilities.sampling is not None
+    generates = model.capabilities.sampling is not None
     guidance = scorers.build_guidance(cfg)
     seconds: float | None = None
     entries: dict[str, Entry] = {}
-    if draws:
+    if generates:
         seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
     with devices.precision(cfg)():
         entries |= held_out(cfg, model, data, tokenizer, device)

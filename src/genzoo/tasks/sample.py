@@ -59,11 +59,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
 
 
 def _captions(cfg: DictConfig) -> list[str]:
-    """The captions to draw: what was typed, the lines of a file, or held-out ones."""
+    """The captions to sample from: what was typed, the lines of a file, or held-out ones."""
     if cfg.prompt is None:
         data = build.build_data(cfg)
         return [data.captions[int(i)] for i in data.split("validation")]
     captions = captions_of(cfg.prompt, key="prompt")
     if len(captions) > cfg.count:
-        status(f"count={cfg.count} draws the first {cfg.count} of {len(captions):,} captions")
+        status(f"count={cfg.count} samples the first {cfg.count} of {len(captions):,} captions")
     return captions

@@ -42,9 +42,9 @@ def look(
         tokenizer: of their captions.
         pause: called between the parts of the validation.
     """
-    draws = module.model.capabilities.sampling is not None
+    generates = module.model.capabilities.sampling is not None
     with devices.precision(cfg)():
-        samples = _samples(cfg, module, data, tokenizer, pause) if draws else None
+        samples = _samples(cfg, module, data, tokenizer, pause) if generates else None
         return ValidationResult(_losses(cfg, module, data, tokenizer, pause), samples)
 
 
@@ -83,15 +83,15 @@ def _samples(
     shown = "validation" if len(data.split("validation")) > 1 else "train"
     indices = data.spread(shown, MONITOR_SAMPLES).tolist()
     model, device = module.ema.model, module.device
-    drawn = []
+    sampled = []
     for start in range(0, len(indices), MONITOR_BATCH):
         pause()
         part = indices[start : start + MONITOR_BATCH]
         cond = condition_of(model, data, part, tokenizer)
-        drawn.append(
+        sampled.append(
             sample_images(model, cond, data.shape, seed=cfg.seed, indices=part, device=device)
         )
-    samples = torch.cat(drawn)
+    samples = torch.cat(sampled)
     path = Path(cfg.run.folder) / "progress" / f"{module.images_seen:09d}.png"
     if distributed.rank() == 0:
         path.parent.mkdir(exist_ok=True)

@@ -44,7 +44,7 @@ def check_together(cfg: DictConfig, *, samples: bool = True) -> None:
 
     Args:
         cfg: of the job.
-        samples: whether its model draws images.
+        samples: whether its model generates images.
 
     Raises:
         UsageError: with all that does not go together.

@@ -18,7 +18,7 @@ def conflicts(cfg: Tree, *, samples: bool) -> Iterator[Conflict]:
 
     Args:
         cfg: as plain data.
-        samples: whether the model draws images, which are what most metrics measure.
+        samples: whether the model generates images, which are what most metrics measure.
     """
     for key, node in _nodes(cfg["model"], "model"):
         yield from _heads(key, node)
