@@ -15,6 +15,7 @@ from PIL import Image
 
 import genzoo
 from genzoo import Model
+from genzoo.data.input_images import each, open_mask
 from tests.shell import Command, Result
 from tests.small import SMALL
 
@@ -195,6 +196,7 @@ def test_a_model_says_what_it_is(diffusion: Model) -> None:
     ("call", "said"),
     [
         (lambda model: model.sample("a", sampler="euler"), "no sampler 'euler'"),
+        (lambda model: model.sample("a", sampler="none"), "no sampler 'none'"),
         (lambda model: model.sample("a", steps=0), "sampler.steps=0"),
         (lambda model: model.sample("a", guidance=float("nan")), "guidance.scale"),
         (lambda model: model.sample("a", label=3), "has no classes"),
@@ -238,3 +240,46 @@ def test_importing_genzoo_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", f"{code}; assert 'load' in dir(genzoo)"], check=True)
     with pytest.raises(AttributeError, match="no attribute 'lead'"):
         genzoo.lead  # noqa: B018
+
+
+def test_numpys_numbers_are_numbers(diffusion: Model) -> None:
+    own = diffusion.sample_tensor("a dog", seed=2, steps=3, guidance=2.0)
+    asked = {"seed": np.int64(2), "steps": np.int64(3), "guidance": np.float32(2)}
+    assert torch.equal(diffusion.sample_tensor("a dog", **asked), own)  # type: ignore[arg-type]
+
+
+def test_the_configuration_is_a_copy(diffusion: Model) -> None:
+    diffusion.config["data"]["image_size"] = 8
+    assert diffusion.sample("a dog", steps=2)[0].size == (16, 16)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda mask: mask,
+        lambda mask: mask[None],
+        lambda mask: mask[..., None],
+        lambda mask: mask.astype(np.uint8),
+        lambda mask: torch.from_numpy(mask).float(),
+        lambda mask: torch.from_numpy(mask)[None],
+    ],
+)
+def test_a_mask_of_zeros_and_ones(form: Callable[[np.ndarray], np.ndarray]) -> None:
+    mask = np.zeros((6, 4), dtype=bool)
+    mask[2:, 1:3] = True
+    assert np.array_equal(open_mask(form(mask)), mask)
+    with pytest.raises(genzoo.UsageError, match="other numbers than 0 and 1"):
+        open_mask(mask * 0.5)
+
+
+def test_overviews_in_a_folder_are_no_images_of_their_own(tmp_path: Path) -> None:
+    for name in ("00000.png", "00001.png", "grid.png", "strip.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert [Path(str(file)).name for file in each(tmp_path)] == ["00000.png", "00001.png"]
+
+
+def test_notebooks_complete_the_public_names() -> None:
+    assert {"load", "Model", "UsageError"} <= set(dir(genzoo))
+    assert "importlib" not in dir(genzoo)
+    assert {"score", "Score"} <= set(dir(genzoo.metrics))
+    assert "open" in dir(genzoo.data)

@@ -73,7 +73,7 @@ class Model:
         *,
         verbose: bool = False,
     ) -> None:
-        self.config: dict[str, Any] = checkpoint.config
+        self.config: dict[str, Any] = copy.deepcopy(checkpoint.config)
         self.name = checkpoint.name
         self._cfg = cfg
         self._device = devices.device(cfg)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from omegaconf import DictConfig
 
@@ -38,6 +39,7 @@ def chosen(
         Unsupported: for what the family cannot do.
         UsageError: for invalid values.
     """
+    seed, guidance, steps = (_plain(value) for value in (seed, guidance, steps))
     own = copied(cfg)
     own.seed = seed
     if guidance is not None:
@@ -62,6 +64,11 @@ def chosen(
     return own
 
 
+def _plain(value: Any) -> Any:
+    """NumPy's numbers as Python's, which configurations hold."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _option(group: str, name: str) -> Any:
     """A section as its file in configs/ has it.
 
@@ -69,7 +76,7 @@ def _option(group: str, name: str) -> Any:
         UsageError: where there is none of this name.
     """
     files = sorted((config_dir() / group).glob("*.yaml"))
-    found: dict[str, Path] = {file.stem: file for file in files}
+    found: dict[str, Path] = {file.stem: file for file in files if file.stem != "none"}
     if name not in found:
         raise UsageError(f"there is no {group} {name!r}", f"choose one of {', '.join(found)}")
     return wrapped(yaml.safe_load(found[name].read_text(encoding="utf-8")))

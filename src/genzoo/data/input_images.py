@@ -23,6 +23,7 @@ LARGEST = 64_000_000  # pixels of an image
 # A file; a PIL image of any mode; an array (h, w, 3) or (h, w) of 8-bit pixels; a tensor (3, h, w)
 # of 8-bit pixels or of numbers in [-1, 1].
 Picture: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
+OVERVIEWS = ("grid.png", "strip.png")  # of all images, which tasks write beside them
 # Several of them, in a list, as one array (n, h, w, 3) or tensor (n, 3, h, w), or in a folder.
 Pictures: TypeAlias = str | Path | np.ndarray | Tensor | Iterable[Picture]
 
@@ -37,15 +38,23 @@ def open_picture(image: Picture) -> Pixels:
 
 
 def open_mask(mask: Picture) -> Bool[np.ndarray, "h w"]:
-    """The part of a mask that is to be sampled: see `pictures.painted`; or the booleans given.
+    """The part of a mask that is to be sampled: see `pictures.painted`.
+
+    Arrays and tensors may hold booleans, or 0 and 1 alone, with or without a channel.
 
     Raises:
         UsageError: as `open_picture`.
     """
     if isinstance(mask, np.ndarray | Tensor):
-        said = np.asarray(mask)
-        if said.dtype == np.bool_ and said.ndim == 2:
-            return said
+        plane = np.asarray(mask.detach().cpu() if isinstance(mask, Tensor) else mask)
+        if plane.ndim == 3 and 1 in (plane.shape[0], plane.shape[2]):
+            plane = plane[0] if plane.shape[0] == 1 else plane[..., 0]
+        if plane.ndim == 2 and np.isin(plane, (0, 1)).all():
+            return plane.astype(bool)
+        if plane.dtype.kind == "f":
+            raise UsageError(
+                "a mask of floats holds other numbers than 0 and 1", "give booleans: mask > 0.5"
+            )
     return pictures.painted(_opened(mask))
 
 
@@ -63,12 +72,18 @@ def open_square(image: Picture, size: int) -> UInt8[Tensor, "3 h w"]:
 def each(images: Pictures) -> Iterator[Picture]:
     """The images of a list, an array, a tensor or a folder, in the order of its files' names.
 
+    The overviews that tasks write beside their images (grid.png, strip.png) are left out.
+
     Raises:
         UsageError: for a folder without images, or a single image.
     """
     if isinstance(images, str | Path):
         folder = Path(images).expanduser()
-        files = [file for file in sorted(folder.glob("*")) if file.suffix.lower() in ENDINGS]
+        files = [
+            file
+            for file in sorted(folder.glob("*"))
+            if file.suffix.lower() in ENDINGS and file.name not in OVERVIEWS
+        ]
         if not files:
             raise UsageError(f"there are no images in {folder}", "name a folder of PNG files")
         yield from files
