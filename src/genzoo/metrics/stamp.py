@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import genzoo
+from genzoo.metrics.revisions import kind_of
 from genzoo.metrics.settings import MetricSettings
 
 if TYPE_CHECKING:  # comparing runs needs stamps, and no torch
@@ -29,7 +30,6 @@ REPORTED_ONLY = frozenset(
 )
 # What held for every number before its stamp began to say so.
 ASSUMED: Mapping[str, Plain] = {"precision": "32-true"}
-KINDS = {"fid": "frechet_distance", "kid": "kernel_distance"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,6 @@ def measurement(
         real: how many real images.
         fake: how many generated ones.
     """
-    kind = metric.partition("/")[0]
     return {
         "metric": metric,
         "extractor": extractor.name,
@@ -111,7 +110,7 @@ def measurement(
         "input_size": extractor.input_size,
         "resizing": extractor.resizing,
         "quantisation": extractor.quantisation,
-        "settings": settings.of(KINDS.get(kind, kind), real=real, fake=fake),
+        "settings": settings.of(kind_of(metric), real=real, fake=fake),
     }
 
 

@@ -17,18 +17,12 @@ from genzoo.metrics.inception_score import inception_score
 from genzoo.metrics.kid import kernel_distance
 from genzoo.metrics.prdc import neighbour_metrics
 from genzoo.metrics.real import RealFeatures
+from genzoo.metrics.revisions import PUBLISHED
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stats import feature_statistics
 
 DISTANCES = ("frechet_distance", "kernel_distance")
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
-
-# The names that mean one network with one set of weights, and no other.
-PUBLISHED = {
-    "frechet_distance": "fid",
-    "inception_score": "inception_score",
-    "kernel_distance": "kid",
-}
 
 
 class MetricValue(NamedTuple):
@@ -49,9 +43,8 @@ class MetricValue(NamedTuple):
 
 def metric_name(kind: str, extractor: FeatureExtractor) -> str:
     """What a metric of this extractor may be called: ``fid`` or ``frechet_distance/...``."""
-    if extractor.published and kind in PUBLISHED:
-        return PUBLISHED[kind]
-    return f"{kind}/{extractor.name}"
+    names = PUBLISHED.get(extractor.name, {}) if extractor.published else {}
+    return names.get(kind, f"{kind}/{extractor.name}")
 
 
 def too_few(real: int, settings: MetricSettings) -> tuple[str, ...]:
