@@ -110,7 +110,7 @@ def test_the_same_command_goes_on_with_a_killed_run(shell: Shell, tmp_path: Path
     )  # fmt: skip
     again = shell(*training, "hydra.run.dir=a")
     assert again.status == 0, again.err
-    assert again.out.count("it goes on from its last checkpoint") == 1
+    assert again.out.count("it resumes from its last checkpoint") == 1
     same(tmp_path / "whole", tmp_path / "a")
     lines = (tmp_path / "a" / "curves.jsonl").read_text().splitlines()
     points = [json.loads(line)["images"] for line in lines]
@@ -134,7 +134,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(
     (tmp_path / "a" / "config.yaml").write_text(yaml.safe_dump(config))
     again = shell(*TRAINING)
     assert again.status == 0, again.err
-    assert again.out.count("it begins anew") == 1
+    assert again.out.count("it starts anew") == 1
 
 
 def test_a_run_that_continues_another_goes_on_from_its_own_checkpoint(
@@ -146,7 +146,7 @@ def test_a_run_that_continues_another_goes_on_from_its_own_checkpoint(
     unfinish(tmp_path / "b")
     again = shell(*second)
     assert again.status == 0, again.err
-    assert "it goes on from its last checkpoint" in again.out
+    assert "it resumes from its last checkpoint" in again.out
     unfinish(tmp_path / "b")
     own = shell("checkpoint=b", "budget.images=224", *AGAIN, "hydra.run.dir=b")
     assert own.status == 0, own.err
@@ -177,7 +177,7 @@ def test_a_sweep_given_again_does_what_is_left(shell: Shell, tmp_path: Path) -> 
     again = shell(*sweep)
     assert again.status == 0, again.err
     assert "0-vae-seed0 has finished before and is left alone" in again.out
-    assert "it goes on from its last checkpoint" in again.out
+    assert "it resumes from its last checkpoint" in again.out
     assert content(first) == before
     page = (tmp_path / "s" / "comparison.html").read_text()
     assert "autoencoder" in page

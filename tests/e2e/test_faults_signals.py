@@ -212,7 +212,7 @@ def test_a_full_disk_does_not_end_a_training_before_its_end(
         once(patched, checkpointer, "write", fail(full), at=2)
         status, out, _ = training("hydra.run.dir=a", "trainer.checkpoint_minutes=1e-9")
     assert status == 0
-    assert out.count("No space left on device; the training goes on") == 1
+    assert out.count("No space left on device; the training continues") == 1
     assert images(tmp_path / "a") == 96
     once(monkeypatch, checkpointer, "write", fail(full), at=1)
     status, _, error = training("hydra.run.dir=b")

@@ -88,5 +88,5 @@ def test_it_is_read_and_named_by_its_word(
 def test_a_word_of_several_formats_wants_a_family(genzoo: Run) -> None:
     status, _, error = genzoo(*DRAW, "checkpoint=openai", "model=vae")
     assert status == 2
-    assert "nobody released a model=vae under checkpoint=openai" in error
+    assert "there is no released model=vae for checkpoint=openai" in error
     assert "write model=glide or model=clip checkpoint=openai" in error

@@ -272,7 +272,7 @@ def test_what_wandb_raises_after_its_start_ends_no_run(
         if first == "log":
             tracker.curve({"train/total": 2.0}, images=10, seconds=1.0)
         if first == "picture":
-            tracker.picture("samples", tmp_path / "nowhere.png", images=10)
+            tracker.image("samples", tmp_path / "nowhere.png", images=10)
         if first != "finish":
             tracker.summary({"fid": 1.0})
         if first == "summary":

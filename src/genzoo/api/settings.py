@@ -15,7 +15,7 @@ from genzoo.config.schema import check_values
 from genzoo.config.values import copied, wrapped
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.types import Capabilities
-from genzoo.run.check import check_drawing
+from genzoo.run.check import check_sampling
 
 
 def chosen(
@@ -60,7 +60,7 @@ def chosen(
             raise UsageError("steps= needs a sampler", "name one as well: sampler='dpm_solver'")
         own.sampler.steps = steps
     check_values(own)
-    check_drawing(own)
+    check_sampling(own)
     return own
 
 

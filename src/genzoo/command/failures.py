@@ -1,4 +1,4 @@
-"""What became of the processes of a run: noted by each, made one error by who started them."""
+"""Failures of a run's processes: noted by each, and made one error by the parent process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genzoo.machine import distributed
 RANK_ERRORS = "rank_errors.jsonl"
 
 
-# What gloo and NCCL say when another rank is gone.
+# Messages of gloo and NCCL when another rank has ended.
 LOST = ("connection closed", "connection reset", "connection refused", "broken pipe",
         "remote process exited", "nccl communicator was aborted")  # fmt: skip
 
@@ -33,42 +33,42 @@ def note_failure(error: BaseException, status: int, file: Path) -> None:
 
 
 def rank_errors(file: Path) -> list[dict[str, Any]]:
-    """What the ranks wrote of their failures, in the order of time."""
+    """The failures that the ranks noted, in the order of time."""
     if not file.exists():
         return []
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line]
 
 
 def failure(
-    codes: Mapping[int, int], said: list[dict[str, Any]], first: int, processes: int
+    codes: Mapping[int, int], noted: list[dict[str, Any]], first: int, processes: int
 ) -> GenzooError:
-    """One error for what ended the ranks: a kill, before what others suffered from it.
+    """One error for all ranks: the cause, such as a kill, rather than its consequences.
 
     Args:
         codes: exit codes of the ranks that failed; negative: the signal that killed it.
-        said: by `rank_errors`.
+        noted: by `rank_errors`.
         first: the rank whose failure was noticed first.
         processes: how many ranks there were.
     """
     for rank, code in codes.items():
-        if code < 0 and -code != signal.SIGTERM:  # with which those that are left are ended
+        if code < 0 and -code != signal.SIGTERM:  # which ends the remaining ranks
             out_of_memory = (
-                "the system does so when memory runs out: lower optimizer.batch_size= or "
-                "trainer.processes=; the same command goes on from the last checkpoint"
+                "the system does this when memory runs out: lower optimizer.batch_size= or "
+                "trainer.processes=; the same command resumes from the last checkpoint"
             )
             return GenzooError(
                 f"process {rank} of {processes} was killed by {signal.Signals(-code).name}",
                 out_of_memory if code == -signal.SIGKILL else "all were ended",
             )
-    # Of one that is gone the others lose the connection; that is nobody's mistake.
-    own = [entry for entry in said if not entry["lost"]] or said
+    # When a rank ends, the others lose the connection; that is not the cause.
+    own = [entry for entry in noted if not entry["lost"]] or noted
     if not own:
         return GenzooError(
             f"process {first} of {processes} ended with exit status {codes[first]}",
             "all were ended",
         )
     entry = own[0]
-    if entry["remedy"] is not None:  # what is wrong with the command is so for each of them
+    if entry["remedy"] is not None:  # a wrong command fails in every rank
         kind = UsageError if entry["status"] == UsageError.status else GenzooError
         return kind(entry["problem"], entry["remedy"])
     return GenzooError(

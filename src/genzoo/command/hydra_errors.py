@@ -1,4 +1,4 @@
-"""What Hydra and OmegaConf say of a mistyped command, in one line with a remedy."""
+"""Errors of Hydra and OmegaConf about a mistyped command, in one line with a remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from genzoo.core.errors import UsageError
 
 
 def usage_error(error: Exception) -> UsageError | None:
-    """Hydra's and OmegaConf's complaints about what was typed, in one line with a remedy."""
+    """An error of Hydra or OmegaConf about the command line, in one line with a remedy."""
     text = re.sub(rf"\+\+(?=({'|'.join(FROM_CHECKPOINT)})\.)", "", str(error))  # see `cli.literal`
     if match := re.search(r"Ambiguous value for argument '([^']*)'", text):
         return UsageError(
@@ -42,7 +42,7 @@ def usage_error(error: Exception) -> UsageError | None:
         return UsageError(f"{match.group(1)}= has a value already", "leave the + away")
     if match := re.search(r"Error merging override (.*)", text):
         return UsageError(
-            f"{match.group(1)} is not what Hydra takes there",
+            f"{match.group(1)} is not accepted by Hydra there",
             "see its keys with: python -m genzoo --cfg hydra",
         )
     if match := re.search(r"Missing mandatory value: (\S+)", text):
@@ -57,7 +57,7 @@ def usage_error(error: Exception) -> UsageError | None:
         first = next((line.strip() for line in text.splitlines() if line.strip()), name)
         return UsageError(
             first,
-            "write key=value; text with spaces or commas wants quotes here: 'key=\"a, b\"'",
+            "write key=value; text with spaces or commas needs quotes: 'key=\"a, b\"'",
         )
     if isinstance(error, OSError) and error.filename:
         return UsageError(
@@ -84,7 +84,7 @@ def _unknown_key(key: str) -> UsageError:
     found = groups()
     if key in found:
         return UsageError(
-            f"{key}= is no part of what else is chosen",
+            f"{key}= does not belong to the other choices",
             f"choose the {key.split('/')[0]}= it is for",
         )
     GlobalHydra.instance().clear()
@@ -107,7 +107,7 @@ def _unknown_key(key: str) -> UsageError:
         there = [k.rpartition(".")[2] for k in own if k.rpartition(".")[0] == section and section]
         there = [word for word in there if word not in ("_target_", "name")]
         return UsageError(
-            f"{key} is a key of {', '.join(of[key])}, and not of what is chosen here",
+            f"{key} is a key of {', '.join(of[key])}, and not of the choices here",
             f"choose one of these, or write one of {section}.*: {', '.join(there)}"
             if there
             else "choose one of these",

@@ -28,10 +28,10 @@ ERROR = "error.txt"  # in the folder of a job that failed in a sweep
 
 
 class Failures:
-    """What went wrong in the jobs of this command.
+    """The failures of this command's jobs.
 
-    Hydra prints a line of its own for a job that raises; so no job does, and the command line
-    looks here afterwards.
+    Hydra prints a line of its own for a job that raises; so jobs do not raise, and the command
+    line reads their failures here afterwards.
     """
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Failures:
         self.status = 0
 
     def clear(self) -> None:
-        """Forget what an earlier command in this process left."""
+        """Forget the failures of an earlier command in this process."""
         self.error, self.status = None, 0
 
     def add(self, error: Exception, *, folder: Path) -> None:
-        """A job of a sweep failed: say so, keep the line in its folder, go on with the next."""
+        """Report a failed job of a sweep, and write the line into its folder."""
         known = isinstance(error, GenzooError)
         line = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
         line = printable(line)
@@ -54,11 +54,11 @@ class Failures:
         self.status = max(self.status, error.status if isinstance(error, GenzooError) else 1)
 
     def collect(self, sweep: Path, *, since: float) -> None:
-        """Jobs that a launcher ran in other processes: their folders say how they ended.
+        """Add the failures of jobs that a launcher ran in other processes, from their folders.
 
         Args:
             sweep: the sweep's folder.
-            since: when it began, as files' times count; what failed before was another command's.
+            since: when it began, as file times; earlier failures are another command's.
         """
         if any(file.stat().st_mtime >= since for file in sweep.rglob(ERROR)):
             self.status = max(self.status, 1)
@@ -69,14 +69,14 @@ failures = Failures()
 
 def job(cfg: DictConfig) -> dict[str, float] | None:
     """Run one job of a single run or of a sweep; a failed job does not end the sweep."""
-    # Unresolved: it has been resolved once, and may hold ${ since.
+    # Unresolved: it has been resolved once, and its text may contain ${.
     runtime = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
     assert isinstance(runtime, dict)
     folder = Path(runtime["output_dir"])
-    paths.use_own(_own_folders(runtime["config_sources"]))  # also where a launcher began this
+    paths.use_own(_own_folders(runtime["config_sources"]))  # also in a launcher's process
     sweep = HydraConfig.get().mode.name == "MULTIRUN"
     if sweep and not HydraConfig.get().launcher._target_.endswith("BasicLauncher"):
-        label(folder.name)  # others may speak at the same time
+        label(folder.name)  # others may print at the same time
     try:
         with _held(folder):
             _keep_composed(cfg, folder)
@@ -99,12 +99,12 @@ def _own_folders(sources: list[dict[str, str]]) -> list[Path]:
 
 
 def _held(folder: Path) -> contextlib.AbstractContextManager[None]:
-    """The run's folder, held by the process that starts the others, or by the first of them."""
+    """A lock on the run's folder, for the parent process or the first rank."""
     return contextlib.nullcontext() if distributed.rank() else locked(folder)
 
 
 def _keep_composed(cfg: DictConfig, folder: Path) -> None:
-    """What Hydra composed, for a job that comes no further than this; nothing in a used folder."""
+    """Write Hydra's configuration, for a job that fails before its own; not in a used folder."""
     if distributed.rank() or (folder / paths.CONFIG).exists():
         return
     place = folder / ".hydra"
@@ -118,7 +118,7 @@ class CompareAfterSweep(Callback):  # type: ignore[misc]
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra before the first job."""
-        self.began = time.time() - 1  # file systems keep time less exactly
+        self.began = time.time() - 1  # file times are less precise
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra once every job of the sweep has ended."""

@@ -24,14 +24,14 @@ from genzoo.machine.signals import ENDING, Interrupted
 from genzoo.run import runfolder
 from genzoo.run.devices import gpus, process_count
 
-# Seconds that ranks have after a signal to write their checkpoint. Schedulers, who give less, end
-# them by themselves. Torch 2.11 knows of no such setting and gives 30, which is enough for most:
-# the checkpoint is written first of all.
+# Seconds that ranks have after a signal to write their checkpoint. Schedulers give less, and end
+# them themselves. Torch 2.11 has no such setting and gives 30, which is enough for most: the
+# checkpoint is written first.
 ENOUGH = "300"
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
-    """Carry out a prepared job, in as many processes as it asks for.
+    """Run a prepared job, in as many processes as its configuration asks for.
 
     Returns:
         Its metrics by name.
@@ -46,7 +46,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
 def _run(cfg: DictConfig) -> dict[str, float]:
     first = distributed.rank() == 0
     begun = runfolder.begin(cfg) if first else True
-    if distributed.launched():  # by torchrun: each rank composed its own folder, the first counts
+    if distributed.launched():  # by torchrun: the ranks use the first one's folder
         distributed.join(gpu=gpus(cfg) > 0)
         begun, cfg.run = distributed.from_first((begun, OmegaConf.to_container(cfg.run)))
     if not begun:
@@ -62,7 +62,7 @@ def _run(cfg: DictConfig) -> dict[str, float]:
 
 
 def _spawn(config: Path, processes: int) -> dict[str, float]:
-    """Start the ranks, wait for them, and turn the death of one into its own error.
+    """Start the ranks, wait for them, and turn a failed rank into its own error.
 
     A signal raises `Interrupted` in the agent, which then ends the ranks by SIGTERM and waits for
     their checkpoint; a second Ctrl-C ends this process at once, and with it the ranks.
@@ -72,7 +72,7 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
 
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", ENOUGH)
     for name in list(logging.root.manager.loggerDict):
-        if name.startswith("torch.distributed.elastic"):  # what it has to say is said below
+        if name.startswith("torch.distributed.elastic"):  # its failures are reported below
             logging.getLogger(name).setLevel(logging.CRITICAL)
     settings = LaunchConfig(
         min_nodes=1,
@@ -84,12 +84,12 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
         local_addr="localhost",
         run_id=str(os.getpid()),
         monitor_interval=0.2,
-        signals_to_handle="",  # of an agent's handlers the second Ctrl-C would be one too few
+        signals_to_handle="",  # the agent's handlers would ignore the second Ctrl-C
     )
     error_file = config.parent / RANK_ERRORS
     error_file.unlink(missing_ok=True)
     os.environ[distributed.PARENT] = str(os.getpid())
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # of a lost rank the others tell much
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # the ranks log a lost one at length
     try:
         elastic_launch(settings, sys.executable)("-m", "genzoo.command.rank", str(config))
     except ChildFailedError as error:
@@ -107,7 +107,7 @@ def _spawn(config: Path, processes: int) -> dict[str, float]:
 def _numbers(results: Path) -> dict[str, float]:
     import json
 
-    if not results.exists():  # of a task that measures nothing
+    if not results.exists():  # a task that measures nothing
         return {}
     metrics: dict[str, Any] = json.loads(results.read_text())["metrics"]
     return {name: entry["value"] for name, entry in metrics.items()}

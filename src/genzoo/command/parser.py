@@ -1,4 +1,4 @@
-"""Parsers of smaller command lines than genzoo's own: what is wrong with one is one line, too."""
+"""Parsers of the smaller command lines, whose errors are one line, too."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, which complains in one line (exit status 2) instead of printing its usage."""
+    """argparse's, with errors in one line (exit status 2) instead of the usage."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
+        """Print the error, and exit."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 

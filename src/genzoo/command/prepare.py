@@ -1,4 +1,4 @@
-"""From what Hydra composed to a job's whole configuration."""
+"""From Hydra's configuration to a job's complete one."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
-    """The job's configuration, resolved, checked, and completed by what only this job knows.
+    """The job's configuration, resolved, checked, and completed with the job's own values.
 
     Besides the configuration it has the section `run`: `folder`, `command`, `group` (the sweep's
-    folder name, or None), `config_dirs` (of the person's own), and what `genzoo.run.runfolder`
+    folder name, or None), `config_dirs` (the user's own), and what `genzoo.run.runfolder`
     adds.
     """
     cfg = with_literal_captions(cfg)
@@ -59,7 +59,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
     elif cfg.task.distributed:
         cfg = _on_parent(cfg)
     _find_scorers(cfg)
-    if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others take what was trained
+    if cfg.model.get("size") == "auto" and cfg.task.distributed:  # others keep the trained size
         from genzoo.run.devices import gpu_count
 
         cfg = with_size(cfg, gpus=gpu_count(cfg.trainer.gpus), typed=overrides)
@@ -84,7 +84,7 @@ def prepare(cfg: DictConfig, folder: Path, *, sweep: bool) -> DictConfig:
 
 
 def _samples(cfg: DictConfig) -> bool:
-    """Whether what a command measures generates images; what it does not measure is not loaded."""
+    """Whether the command's metrics need samples; otherwise nothing for sampling is loaded."""
     if cfg.task.name not in ("fit", "evaluate"):
         return True
     capabilities: Capabilities = target(cfg.model._target_).capabilities
@@ -92,7 +92,7 @@ def _samples(cfg: DictConfig) -> bool:
 
 
 def _check_launch(cfg: DictConfig) -> None:
-    """Whether as many processes were started as the configuration asks for, if any were."""
+    """Check that a launcher, if any, started as many processes as the configuration asks for."""
     if not distributed.launched():
         return
     if not cfg.task.distributed:
@@ -107,7 +107,7 @@ def _check_launch(cfg: DictConfig) -> None:
 
 
 def _on_checkpoint(cfg: DictConfig, overrides: list[str]) -> DictConfig:
-    """The configuration of a command that names a checkpoint, which is found, or fetched."""
+    """The configuration of a command with a checkpoint, which is found or fetched."""
     from genzoo.weights import checkpoint, released
 
     if released.claimed(cfg.checkpoint):
@@ -141,7 +141,7 @@ def _on_parent(cfg: DictConfig) -> DictConfig:
 
 
 def _find_scorers(cfg: DictConfig) -> None:
-    """Put down what the words for scorers mean; what has to be fetched for them is fetched."""
+    """Replace the words for scorers by what they resolve to; missing files are fetched."""
     for key in SCORERS:
         word = OmegaConf.select(cfg, key)
         if word is not None:

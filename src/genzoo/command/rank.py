@@ -18,7 +18,7 @@ from genzoo.run.devices import gpus
 
 
 def carry_out(config: Path) -> None:
-    """One rank: read the job's configuration and carry it out."""
+    """One rank: read the job's configuration and run it."""
     distributed.end_with_parent()
     cfg = read(config)
     use_own(map(Path, cfg.run.config_dirs))

@@ -1,16 +1,16 @@
-"""The errors a person sees: one line that says what is wrong and what to type instead."""
+"""The errors a user sees: one line with the problem and what to type instead."""
 
 from __future__ import annotations
 
 import unicodedata
 
-JOINERS = "\u200c\u200d"  # without a shape of their own, and part of words and emoji
+JOINERS = "\u200c\u200d"  # invisible, but part of words and emoji
 
 
 def printable(text: str) -> str:
-    """Text as one line that a terminal shows and does not obey: other characters as escapes.
+    """Text as one line without control characters, which are shown as escapes.
 
-    Messages quote file names, and what files say, which may be a stranger's.
+    Messages quote names and contents of files from others, which could control the terminal.
     """
     return "".join(
         char
@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 class GenzooError(Exception):
-    """Something went wrong that the person at the keyboard can mend; shown without a traceback.
+    """An error that the user can fix; shown without a traceback.
 
     Args:
         problem: what is wrong, without a full stop.
@@ -49,7 +49,7 @@ class Unsupported(UsageError):
     """A model is asked for something that it cannot do.
 
     Args:
-        what: the thing asked for, e.g. ``"autoencoder has no likelihood"``.
+        what: the problem, e.g. ``"autoencoder has no likelihood"``.
         instead: what to use.
     """
 

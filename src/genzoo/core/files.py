@@ -14,7 +14,7 @@ from pathlib import Path
 from genzoo.core.errors import GenzooError
 
 NOBODY = "no home of this user is known"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # what a full disk, a quota and a limit say
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a full disk, a quota, a limit
 
 
 def user_cache() -> Path:
@@ -24,7 +24,7 @@ def user_cache() -> Path:
     asks. A user without a home, as in many containers, has a folder among the temporary files.
 
     Raises:
-        GenzooError: where that folder is somebody else's.
+        GenzooError: where that folder belongs to another user.
     """
     own = os.environ.get("GENZOO_CACHE")
     if own:
@@ -39,7 +39,7 @@ def user_cache() -> Path:
 
 
 def _temporary_cache() -> Path:
-    """One that no other user can have prepared: what lies there is trusted."""
+    """A folder that no other user can have prepared: its contents are trusted."""
     folder = Path(tempfile.gettempdir()) / f"genzoo-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     state = folder.lstat()
@@ -53,13 +53,13 @@ def _temporary_cache() -> Path:
 
 @contextlib.contextmanager
 def whole(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """A file beside `path` to write to, which takes its place when it is complete.
+    """A file beside `path` to write to, which replaces it when it is complete.
 
-    Until then, and where writing fails, what lay at `path` stays as it was.
+    Until then, and where writing fails, `path` stays as it was.
 
     Args:
-        path: of the file in the end.
-        sync: wait until it lies on the disk, so that it survives a power cut as well.
+        path: of the complete file.
+        sync: wait until it is on the disk, so that it survives a power cut as well.
 
     Raises:
         GenzooError: where the disk is full.
@@ -92,14 +92,14 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error says that there is no room; safetensors' own hide the number in words."""
+    """Whether an error means a full disk; safetensors' own have the number in their text."""
     if isinstance(error, OSError):
         return error.errno in FULL
     return any(f"(os error {number})" in str(error) for number in FULL)
 
 
 def full(path: str | Path) -> GenzooError:
-    """The error for a file that there is no room for."""
+    """The error for a file that does not fit on the disk."""
     return GenzooError(
         f"cannot write {path}: no space left there",
         "free some space, or choose another place with output=... or hydra.run.dir=...",

@@ -21,12 +21,12 @@ def to_float(pixels: UInt8[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
 
 
 def to_uint8(image: Float[Tensor, "... h w"]) -> UInt8[Tensor, "... h w"]:
-    """[-1, 1] to the nearest 8-bit value; what lies outside is clipped."""
+    """[-1, 1] to the nearest 8-bit value; values outside are clipped."""
     return image.float().add(1.0).mul(127.5).round().clamp_(0, 255).to(torch.uint8)
 
 
 def requantised(image: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
-    """[-1, 1] moved to the nearest 8-bit value, as a saved image has it; nothing is clipped.
+    """[-1, 1] rounded to the nearest 8-bit value, as in a saved image; nothing is clipped.
 
     GLIDE's upsampler begins with such images; halves are rounded to even numbers.
     """
@@ -60,13 +60,11 @@ def save_png(
     Raises:
         GenzooError: where the disk is full; no part of the file is left then.
     """
-    picture = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()))
+    saved = Image.fromarray(np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy()))
     if scale > 1:
-        picture = picture.resize(
-            (picture.width * scale, picture.height * scale), Image.Resampling.NEAREST
-        )
+        saved = saved.resize((saved.width * scale, saved.height * scale), Image.Resampling.NEAREST)
     info = PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
     with whole(Path(path), sync=False) as fresh:
-        picture.save(fresh, format="PNG", pnginfo=info)
+        saved.save(fresh, format="PNG", pnginfo=info)

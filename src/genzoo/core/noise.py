@@ -1,7 +1,7 @@
 """Randomness as an argument: a stream of random numbers for each sample.
 
 The i-th image of a run depends on (seed, i) alone: not on the batch it happens to be in, the
-number of processes, the device, or what was drawn before it. No other module draws random numbers
+number of processes, the device, or earlier random numbers. No other module takes random numbers
 without a `Noise` (or a generator seeded by `split_seed`).
 
 Numbers come from Philox 4x32-10 (`genzoo.core.philox`; Salmon et al. 2011), so there is no state
@@ -11,8 +11,8 @@ but a position. A stream is a key of 64 bits. Its counter, of 64 bits:
     upper bit 1: the other 63 are a hash of names, which gives the key of a child
 
 The keys of a run's samples are what the key made of its seed and names gives at the samples'
-indices. All of it is arithmetic on whole batches where the numbers are wanted; nothing waits for
-the device.
+indices. All of it is arithmetic on whole batches on the device that needs the numbers; nothing
+waits for the device.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import Tensor
 from genzoo.core.philox import LOW, keys, places, words_
 
 CHILDREN = -(2**63)  # as int64 has it: the counter's upper bit alone
-BLOCK = 2**18  # words drawn at once on the CPU: 2 MB with their numbers, which a cache holds
+BLOCK = 2**18  # words computed at once on the CPU: 2 MB with their numbers, which fits its cache
 
 
 def split_seed(seed: int, *names: str | int) -> int:
@@ -43,12 +43,12 @@ def split_seed(seed: int, *names: str | int) -> int:
 class Noise:
     """A stream of random numbers for each sample of a batch.
 
-    Numbers are drawn where they are wanted. Whole numbers and uniform ones are the same on every
-    device, normal ones up to the last digits of its logarithm, sine and cosine (below 1e-5).
+    Numbers are computed on the device that needs them. Whole numbers and uniform ones are the same
+    on every device, normal ones up to the last digits of logarithm, sine and cosine (below 1e-5).
 
     Args:
         seeds: one seed a sample, a whole number that int64 can hold: the key of its stream.
-        device: where the numbers are wanted. Seeds in a tensor elsewhere are moved there.
+        device: of the numbers. Seeds in a tensor elsewhere are moved there.
     """
 
     def __init__(
@@ -85,8 +85,8 @@ class Noise:
     def normal(self, *shape: int) -> Float[Tensor, "b ..."]:
         """Standard normal numbers of shape (b, *shape), float32, below 6.7 in size.
 
-        Box and Muller (1958): a word of the draw's first half gives a radius, one of its second
-        half an angle, and they give a number of either half.
+        Box and Muller (1958): a word of the first half gives a radius, one of the second half an
+        angle, and they give a number of either half.
         """
         half = 4 * math.ceil(math.prod(shape) / 8)
         out = torch.empty(len(self), 2, half, device=self.device, dtype=torch.float32)
@@ -130,14 +130,14 @@ class Noise:
         return self._taken(out, shape)
 
     def _taken(self, numbers: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """What was asked for of `numbers`, rounded up to whole counters; the stream goes on."""
+        """The requested part of `numbers`, rounded up to whole counters; the stream advances."""
         self._position += numbers.shape[1] // 4
         return numbers[:, : math.prod(shape)].reshape(len(self), *shape)
 
     def _blocks(
         self, parts: int, columns: int
     ) -> Iterator[tuple[slice, slice, Int32[Tensor, "parts r c"]]]:
-        """The words of a draw of (b, parts, columns), by blocks that stay in the CPU's cache.
+        """The words of shape (b, parts, columns), in blocks that stay in the CPU's cache.
 
         Many rows, or a part of one; elsewhere than on the CPU, all of them. The memory is used
         again for the next block.

@@ -21,7 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensor
 Words = Int64[Tensor, "..."]
 LOW = 0xFFFFFFFF
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-WEYL = (0x9E3779B9, 0xBB67AE85)  # what the two halves of the key grow by each round
+WEYL = (0x9E3779B9, 0xBB67AE85)  # increments of the two halves of the key in each round
 ROUNDS = 10
 KERNEL_DEVICES = ("cpu", "cuda")
 
@@ -65,7 +65,7 @@ def words_(
     """Fill rows of `out` with words, four a counter, from the row's key and first counter on.
 
     Args:
-        out: contiguous; what it holds are the 32 bits of each word, so numbers may be negative.
+        out: contiguous; holds the 32 bits of each word, so numbers may be negative.
         at: `places`.
         kernel: by torch's kernel where there is one (False: never).
     """
@@ -92,9 +92,9 @@ def _words(at: Int64[Tensor, "b 2"], count: int) -> Int64[Tensor, "b n"]:
 
 
 def look(device: torch.device) -> None:
-    """Look now at the words of a device's kernel, for which the host waits; once a kind of device.
+    """Check the words of a device's kernel now, which the host waits for; once a type of device.
 
-    Without it the first words that are drawn there are preceded by the look.
+    Otherwise the check precedes the first words that are computed there.
     """
     like = torch.empty(0, device=device)
     _has_kernel(device.type, fake=isinstance(like, FakeTensor))
@@ -103,17 +103,17 @@ def look(device: torch.device) -> None:
 def _has_kernel(kind: str, *, fake: bool) -> bool:
     if not KERNEL or kind not in KERNEL_DEVICES:
         return False
-    # The CPU's was looked at on import; a fake tensor has no words to look at.
-    return kind == "cpu" or fake or _looked_at(kind)
+    # The CPU's was checked on import; a fake tensor has no words to check.
+    return kind == "cpu" or fake or _checked(kind)
 
 
 @cache
-def _looked_at(kind: str) -> bool:
+def _checked(kind: str) -> bool:
     return _kernel_is_right(kind)
 
 
 def _kernel_is_right(kind: str = "cpu") -> bool:
-    """Whether torch has a kernel, on whose answers one can rely: it is not a public function."""
+    """Whether torch has the kernel and its words are right: it is not a public function."""
     at = torch.tensor([[0, 0], [2**40 + 3, 2**33 - 1]], device="cpu")
     try:
         there = at.to(kind)

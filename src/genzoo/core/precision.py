@@ -1,11 +1,11 @@
-"""In which precision networks compute, and the parts that must not lose any of it.
+"""The precision in which networks compute, and the parts that need full precision.
 
 Three choices are offered, by Lightning's names: `32-true`, `bf16-mixed` and `16-mixed`. In the
 mixed ones weights stay float32 and autocast rounds the operands of convolutions and matrix
 products. Beside that, GPUs from Ampere on can round float32 operands to 10 bits of mantissa
 (TF32). Both are stated for each part, by contexts: `Precision` for networks that are trained or
-sampled from, `full` for the last layers of networks, losses and arithmetic on what networks
-predict, `exact` for what TF32 would spoil as well (the maps of flows, the features of metrics).
+sampled from, `full` for the last layers of networks, losses and arithmetic on
+predictions, `exact` for parts that even TF32 would spoil (flows, features of metrics).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Precision:
 
     @classmethod
     def choose(cls, name: str, *, gpu: bool, tf32: bool) -> Precision:
-        """`auto` decided: bf16-mixed on a GPU that computes in bfloat16 itself."""
+        """Resolve `auto`: bf16-mixed on a GPU with native bfloat16, else 32-true."""
         if name == "auto":
             name = "bf16-mixed" if gpu and native_bf16() else "32-true"
         able = gpu and torch.cuda.get_device_capability() >= (8, 0)
@@ -49,7 +49,7 @@ class Precision:
         return DTYPES[self.name]
 
     def __str__(self) -> str:
-        """The choice as stamps and results name it: `bf16-mixed`, `32-true with TF32`."""
+        """The precision as stamps and results name it: `bf16-mixed`, `32-true with TF32`."""
         return f"{self.name} with TF32" if self.tf32 and self.dtype is None else self.name
 
     @contextmanager
@@ -66,7 +66,7 @@ class Precision:
 
 
 def native_bf16() -> bool:
-    """Whether the GPU computes in bfloat16 itself; others only emulate it, slowly."""
+    """Whether the GPU has native bfloat16; others emulate it, slowly."""
     return bool(torch.cuda.is_bf16_supported(including_emulation=False))
 
 
@@ -87,17 +87,17 @@ def rounding(*, tf32: bool) -> Iterator[None]:
 
 
 def full(like: Tensor) -> torch.autocast:
-    """Without autocast, on a tensor's device; what came out of autocast before has to be cast.
+    """Without autocast, on a tensor's device; earlier results of autocast have to be cast.
 
-    Bfloat16 has 8 bits: pixels lose a quarter of a grey level, a tangent near its end all slope.
+    Bfloat16 has 8 bits: pixels lose a quarter of a grey level, a tanh near 1 all its slope.
     """
     return torch.autocast(like.device.type, enabled=False)
 
 
 def unscaled(like: Tensor) -> torch.autocast:
-    """For gradients that nobody scales: in float16 small ones would be zeros, so float32 instead.
+    """For unscaled gradients: small ones would underflow in float16, so float32 instead.
 
-    Bfloat16 reaches as far as float32, and stays.
+    Bfloat16 has the range of float32, and stays.
     """
     kind = like.device.type
     chosen = torch.get_autocast_dtype(kind)

@@ -126,7 +126,7 @@ class Losses:
 
     Attributes:
         total: what is minimised.
-        parts: its terms, and other values for the curves.
+        parts: its terms, and other values for the learning curves.
     """
 
     total: Float[Tensor, " b"]

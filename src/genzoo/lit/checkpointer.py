@@ -69,7 +69,7 @@ class Checkpointer(AfterStep):
                 self.save(trainer, module)
             except WriteError as error:
                 self._rest()
-                status(f"{error.problem}; the training goes on, and it is tried again later")
+                status(f"{error.problem}; the training continues, and saving is tried again later")
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException

@@ -26,11 +26,11 @@ class Samples:
     """Samples of the moving average.
 
     Attributes:
-        picture: an image file of them.
+        image: the file of their grid.
         diversity: of them, relative to real images; None for a single one.
     """
 
-    picture: Path
+    image: Path
     diversity: float | None
 
 
@@ -123,7 +123,7 @@ class Monitor(AfterStep):
             seconds=module.seconds,
         )
         if look.samples is not None:
-            self.tracker.picture("samples", look.samples.picture, images=seen)
+            self.tracker.image("samples", look.samples.image, images=seen)
         if spread is not None:
             self.health.check_samples(spread, images=seen)
 

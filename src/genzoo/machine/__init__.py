@@ -1,1 +1,1 @@
-"""The machine below: processors, processes, signals, terminal, network and dashboards."""
+"""The machine: processors, processes, signals, terminal, network and dashboards."""

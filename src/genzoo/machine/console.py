@@ -1,4 +1,4 @@
-"""What a run says on the terminal: one line at a time, from the first process alone."""
+"""A run's output on the terminal: one line at a time, from the first process only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _silent: ContextVar[bool] = ContextVar("silent", default=False)
 
 @contextlib.contextmanager
 def silence(on: bool = True) -> Iterator[None]:
-    """Say nothing within the block, for who calls genzoo from Python and did not ask."""
+    """Print nothing within the block, for callers of the Python interface."""
     token = _silent.set(on)
     try:
         yield
@@ -28,7 +28,7 @@ def silence(on: bool = True) -> Iterator[None]:
 
 
 def label(name: str) -> None:
-    """Begin every line with a name: several jobs write to one terminal, which then has no bars."""
+    """Prefix every line with a name: several jobs write to one terminal, without progress bars."""
     os.environ[LABEL] = name
 
 
@@ -40,11 +40,11 @@ def status(line: str) -> None:
 
 
 class Progress:
-    """Progress of a countable thing: a moving bar on a terminal, now and then a line elsewhere.
+    """Progress of a loop: a bar on a terminal, a line now and then elsewhere.
 
     Args:
-        what: what is counted, e.g. ``"drawing"``.
-        total: how many there will be, or None where nobody knows.
+        what: what is counted, e.g. ``"sampling"``.
+        total: how many there will be, or None if unknown.
         every: seconds between two lines where there is no terminal.
     """
 
@@ -92,7 +92,7 @@ class Progress:
             self._bar.stop()
 
     def at(self, done: int, *, note: str = "") -> None:
-        """So many are done."""
+        """Show that so many are done."""
         if self._bar is not None:
             self._bar.update(self._task, completed=done, note=note)
             return

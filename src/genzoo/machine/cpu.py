@@ -1,10 +1,9 @@
 """CPU switches that must be set before torch is imported.
 
 Convolutional networks on CPUs spend much of their time in page faults: glibc's malloc maps every
-large tensor afresh and gives it back. And idle OpenMP threads spin, so that one other busy process
-slows two threads down many times; where they sleep at once instead, waking them takes a good part
-of a small network's time, so they spin for a moment first. `make bench` measures all on the
-machine at hand.
+large tensor anew and unmaps it. And idle OpenMP threads spin, so that one other busy process slows
+two threads down many times; if they sleep at once instead, waking them takes much of a small
+network's time, so they spin for a moment first. `make bench` measures all of this.
 """
 
 from __future__ import annotations
@@ -18,32 +17,32 @@ from typing import Any
 # Parameters of mallopt, from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
-# Variables that OpenMP reads when torch is imported, and the settings that stand for them.
+# Variables that OpenMP reads when torch is imported, and their settings here.
 OPENMP = {
     "OMP_WAIT_POLICY": "wait_policy",
     "GOMP_SPINCOUNT": "spin",
     "OMP_NUM_THREADS": "threads",
 }
-# What this process has set itself, and what stood there before: a later job of a sweep is not held
-# to an earlier one's choice.
+# Variables that this process has set, and their earlier values: a later job of a sweep does not
+# inherit an earlier one's choice.
 _ours: dict[str, tuple[str, str | None]] = {}
 
 
 def apply(
     settings: Mapping[str, Any], *, processes: int = 1, typed: Collection[str] = ()
 ) -> list[str]:
-    """Set what the section `cpu` of the configuration asks for.
+    """Apply the section `cpu` of the configuration.
 
-    A variable that the environment has already stays as it is, unless the setting was typed.
+    A variable of the environment takes precedence, unless the setting was typed.
 
     Args:
         settings: `keep_memory`, `wait_policy`, `spin` and `threads` of the configuration.
         processes: how many processes share this machine's cores.
-        typed: keys of `settings` that a person gave a value for; `threads` counts whenever it has
-            one.
+        typed: keys of `settings` that the user typed; `threads` counts as typed whenever it has
+            a value.
 
     Returns:
-        What was done, in words, one entry a switch.
+        A description of each applied switch.
     """
     done, before = [], {name: os.environ.get(name) for name in OPENMP}
     if settings["keep_memory"] and keep_freed_memory():
@@ -75,7 +74,7 @@ def apply(
 
 
 def _given(name: str) -> str | None:
-    """What the environment says, whatever an earlier job of this process has set."""
+    """The environment's value, without what an earlier job of this process has set."""
     now = os.environ.get(name)
     ours, before = _ours.get(name, (None, None))
     return before if name in _ours and now == ours else now
@@ -93,7 +92,7 @@ def keep_freed_memory() -> bool:
     """Let glibc keep freed blocks instead of returning each to the kernel.
 
     Returns:
-        Whether it was done: False where the C library has no `mallopt`, or where the person has
+        Whether it was done: False where the C library has no `mallopt`, or where the user has
         already chosen through GLIBC_TUNABLES or another allocator.
     """
     if os.environ.get("GLIBC_TUNABLES") or os.environ.get("LD_PRELOAD"):

@@ -1,9 +1,9 @@
-"""Which of how many processes this is, and the little that they say to each other.
+"""The rank of this process, the number of processes, and their communication.
 
 The processes are started by `genzoo.command.launch` or by torchrun; both describe themselves
 through the environment variables RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT.
-Other programs set some of these for themselves, and so do interactive allocations: a launch is
-believed only if the set is complete, and refused unless it fits what the configuration asks for.
+Other programs and interactive allocations set some of these as well: a launch is recognised only
+if the set is complete, and refused unless it matches the configuration.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ PARENT = "GENZOO_PARENT"  # in the environment of ranks: the process that starte
 SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-# Numbers that say, where they are larger than these, that this is one of several processes.
+# Variables that mean several processes where their value is larger than these.
 ALONE = {"WORLD_SIZE": 1, "RANK": 0, "LOCAL_RANK": 0, "NODE_RANK": 0, "GROUP_RANK": 0}
-# Of launchers that genzoo does not ask: how many copies of this command they started.
+# Of launchers that genzoo does not support: the number of copies of this command.
 COPIES = {
     "SLURM_STEP_NUM_TASKS": "srun",
     "OMPI_COMM_WORLD_SIZE": "mpirun",
@@ -49,23 +49,23 @@ def world() -> int:
 
 
 def launched() -> bool:
-    """Whether somebody has already started one process a rank."""
+    """Whether a launcher has already started one process a rank."""
     return all(os.environ.get(name) for name in LAUNCH)
 
 
 def follows_another() -> bool:
-    """Whether torchrun started this process beside another one of the same command."""
+    """Whether torchrun started this process as a further rank of the same command."""
     return launched() and "TORCHELASTIC_RUN_ID" in os.environ and local_rank() > 0
 
 
 def check_environment() -> str | None:
-    """Refuse variables that say there are several processes, but not how they meet.
+    """Refuse variables that mean several processes, but not how they connect.
 
     Returns:
-        A remark for the person, where an allocation has room for more than this process.
+        A remark for the user, where an allocation has room for more than this process.
 
     Raises:
-        UsageError: names them, and what to do.
+        UsageError: with the variables and a remedy.
     """
     for name, least in ALONE.items():
         value = os.environ.get(name)
@@ -98,14 +98,14 @@ def check_environment() -> str | None:
 
 
 def check_launch(asked: int, *, for_what: str) -> None:
-    """Refuse a launch of another number of processes than the configuration asks for.
+    """Refuse a launch whose number of processes is not the configuration's.
 
     Args:
         asked: processes on all machines.
         for_what: the keys that ask for them, or the task that runs in one.
 
     Raises:
-        UsageError: with what would fit.
+        UsageError: with the number that would fit.
     """
     if not launched():
         return
@@ -123,25 +123,25 @@ def check_launch(asked: int, *, for_what: str) -> None:
 
 
 def unset(*names: str) -> str:
-    """What to type so that variables are gone."""
+    """The command that unsets variables."""
     return f"type: unset {' '.join(names)}"
 
 
 def join(*, gpu: bool) -> None:
-    """Meet the other processes, once; nothing to do for a single one."""
+    """Join the process group, once; does nothing for a single process."""
     import torch
     import torch.distributed as dist
 
     if world() > 1 and not dist.is_initialized():
         if gpu:
             torch.cuda.set_device(local_rank())
-        # Some metrics keep what they gather on the CPU, which NCCL does not.
+        # Some metrics keep their state on the CPU, which NCCL cannot gather.
         backend = "cpu:gloo,cuda:nccl" if gpu else "gloo"
         dist.init_process_group(backend, timeout=timedelta(minutes=30))
 
 
 def leave() -> None:
-    """Part from the other processes in good order."""
+    """Leave the process group in good order."""
     import torch.distributed as dist
 
     if dist.is_available() and dist.is_initialized():
@@ -149,7 +149,7 @@ def leave() -> None:
 
 
 def barrier() -> None:
-    """Wait until every process is here."""
+    """Wait for every process."""
     if world() > 1:
         import torch.distributed as dist
 
@@ -168,21 +168,21 @@ def from_first(value: T) -> T:
 
 
 class Vote:
-    """Whether any process wants something, known one call later.
+    """Whether any process votes yes, known one call later.
 
-    Clocks and signals differ between processes, and what they lead to has to be done by all at
-    once. Waiting for all answers at every training step would cost each step a round trip and
-    leave a GPU idle, so the answers travel while the next step is computed. They travel between
-    CPUs, and no GPU waits. All processes call this equally often.
+    Clocks and signals differ between processes, and all processes have to act on them at the same
+    step. Waiting for all votes at every training step would cost each step a round trip and leave
+    a GPU idle, so the votes are exchanged while the next step is computed, between CPUs. All
+    processes call this equally often.
     """
 
     def __init__(self) -> None:
         self._asked: tuple[Any, Any] | None = None
 
     def __call__(self, wanted: bool) -> bool:
-        """What any process wanted at the call before; a process by itself knows at once.
+        """Whether any process voted yes at the previous call; a single process knows at once.
 
-        After a yes the next call says no: what was wanted has been done.
+        After a yes the next call returns no: all have acted on it.
         """
         if world() == 1:
             return wanted
@@ -197,7 +197,7 @@ class Vote:
         return False
 
     def close(self) -> bool:
-        """What was wanted at the last call; to be awaited before the processes part."""
+        """The votes of the last call; to be awaited before the processes leave."""
         if self._asked is None:
             return False
         answer, work = self._asked
@@ -209,7 +209,7 @@ class Vote:
 def end_with_parent() -> None:
     """End at once when the process that started this rank is gone, however it ended.
 
-    Nobody would read what orphans find, and the lock on the run's folder went with the parent.
+    The results of orphans are not read, and the lock on the run's folder ended with the parent.
     """
     parent = int(os.environ.get(PARENT, "0"))
     if not parent:
@@ -217,7 +217,7 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     try:
         ctypes.CDLL(None).prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
-    except (AttributeError, OSError):  # another system than Linux: the thread has to do
+    except (AttributeError, OSError):  # not Linux: only the thread
         return
 
 

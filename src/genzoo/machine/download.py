@@ -1,4 +1,4 @@
-"""Files that are fetched once: resumable, whole or not at all, and known by their checksum."""
+"""Files that are fetched once: resumable, complete or not at all, verified by checksum."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from urllib.parse import urlsplit
 from genzoo.core.errors import GenzooError, UsageError
 
 BLOCK = 1 << 20  # bytes read at once
-SECONDS = 30.0  # without an answer until it is given up
+SECONDS = 30.0  # without an answer until it fails
 SCHEMES = ("https",)
-TYPED = ("https", "http", "file")  # schemes of addresses that a person chose
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what file systems without them say
+TYPED = ("https", "http", "file")  # schemes of addresses that the user chose
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # file systems without locks
 
 Report = Callable[[int, int | None], None]  # bytes there, bytes in all
 
 
 class _Unusable(Exception):
-    """What is there already is not the beginning of what the server has."""
+    """The partial file is not the beginning of the server's file."""
 
 
 def sha256_of(path: Path) -> str:
@@ -48,23 +48,23 @@ def fetch(
 ) -> Path:
     """The file at `path`, fetched if it is not there yet.
 
-    One process at a time fetches it; the others wait. It appears whole: its length is the one that
-    the server gave, its checksum the known one. What has come of it when a connection breaks is
-    kept, and a later call goes on from there. Where no checksum is known, that of the first file
-    to arrive is kept in `<path>.sha256`; the file is held against it ever after.
+    One process at a time fetches it; the others wait. It appears complete: its length is the one
+    that the server gave, its checksum the known one. When a connection breaks, the part is kept,
+    and a later call resumes from there. Where no checksum is known, that of the first file to
+    arrive is recorded in `<path>.sha256` and verified from then on.
 
     Args:
-        url: where it lies.
-        path: where it is kept; its folder is made.
-        sha256: that it must have, where that is known.
-        remedy: what to do when it cannot be had.
+        url: its address.
+        path: where it is kept; the folder is created.
+        sha256: the expected one; None if unknown.
+        remedy: what to do when it cannot be fetched.
         report: called with the bytes received and, where known, their total.
-        schemes: of addresses that are opened; a redirection leads to no other one, but for
+        schemes: of addresses that are opened; redirections to others are refused, but for
             https instead of http.
 
     Raises:
         UsageError: for an address of another scheme.
-        GenzooError: where it cannot be fetched, or is not what it was.
+        GenzooError: where it cannot be fetched, or its checksum differs.
     """
     if urlsplit(url).scheme not in schemes:
         raise UsageError(f"{url} is no address of {' or '.join(schemes)}", remedy)
@@ -111,10 +111,10 @@ def _alone(path: Path) -> Iterator[bool]:
 def _fetch(
     url: str, path: Path, *, sha256: str | None, report: Report | None, alone: bool
 ) -> None:
-    """Receive it into a file of this process's own, check it, and put it in place."""
+    """Receive it into a file of this process's own, verify it, and move it into place."""
     part = path.with_name(f"{path.name}.part-{os.getpid()}")
     version = part.with_name(f"{part.name}.version")
-    if alone:  # what others left they no longer need
+    if alone:  # no other process needs its part any more
         _take_over(path, part, version)
     try:
         found = _received(url, part, version, sha256=sha256, report=report)
@@ -127,7 +127,7 @@ def _fetch(
         part.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            part.unlink(missing_ok=True)  # somebody needs the space
+            part.unlink(missing_ok=True)  # to free the space
         raise
     finally:
         if not part.exists():
@@ -136,7 +136,7 @@ def _fetch(
 
 
 def _take_over(path: Path, part: Path, version: Path) -> None:
-    """The longest part that an earlier process left, and the version that it is of."""
+    """Take over the longest part that an earlier process left, and its version."""
     parts = [p for p in path.parent.glob(f"{path.name}.part*") if p.suffix != ".version"]
     parts.sort(key=lambda p: p.stat().st_size)
     for left in parts:
@@ -153,11 +153,11 @@ def _take_over(path: Path, part: Path, version: Path) -> None:
 def _received(
     url: str, part: Path, version: Path, *, sha256: str | None, report: Report | None
 ) -> str:
-    """Everything, from where it stopped if that fits and otherwise anew; returns its checksum."""
+    """Receive everything, resumed if possible and otherwise anew; returns the checksum."""
     begun = part.is_file()
     if begun and sha256 is None and not version.is_file():
         begun = False
-        part.unlink()  # nothing would tell if the rest were another file's
+        part.unlink()  # a change of the file would go unnoticed
     for _ in range(1 + begun):
         try:
             _receive(url, part, version, report)
@@ -185,7 +185,7 @@ class _NoOtherScheme(urllib.request.HTTPRedirectHandler):
 
 
 def _receive(url: str, part: Path, version: Path, report: Report | None) -> None:
-    """All bytes, after those that are there already where the server can begin in the middle."""
+    """Receive all bytes, or those that are missing where the server supports ranges."""
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url)
     if have:

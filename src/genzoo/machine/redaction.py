@@ -1,8 +1,8 @@
-"""What is handed on (images, results, pages, dashboards, cards) and says nothing of a machine.
+"""Paths and secrets removed from what is shared: images, results, pages, dashboards, cards.
 
-A relative path stays as it is: it is part of how a run is repeated. A path below the home folder
-begins with ~, any other one is its name alone. What is secret by its name, and the values of
-secret environment variables, are left out.
+A relative path stays as it is: repeating a run needs it. A path below the home folder begins with
+~, any other one is reduced to its name. Values of keys and environment variables with secret names
+are left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def place(path: str) -> str:
 
 
 def cleaned(values: Any, *, key: str = "") -> Any:
-    """Plain data, such as a configuration, for others to read."""
+    """Plain data, such as a configuration, without paths and secrets."""
     if isinstance(values, Mapping):
         return {name: cleaned(value, key=str(name)) for name, value in values.items()}
     if isinstance(values, list | tuple):
@@ -65,7 +65,7 @@ def cleaned(values: Any, *, key: str = "") -> Any:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """A command line, as it can be shown."""
+    """A command line without paths and secrets."""
     return shlex.join(_argument(argument) for argument in arguments)
 
 
@@ -99,7 +99,7 @@ def _argument(argument: str) -> str:
 
 
 def _home() -> Path | None:
-    """The user's home folder; None where there is none that would tell anything."""
+    """The user's home folder; None where there is none to hide."""
     try:
         home = Path.home()
     except RuntimeError:

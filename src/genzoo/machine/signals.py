@@ -1,7 +1,7 @@
-"""What Ctrl-C, SIGTERM and a scheduler's warnings do to a command.
+"""How a command handles Ctrl-C, SIGTERM and a scheduler's warnings.
 
-A signal ends the command where it is, by an exception. While a training holds signals back, it
-looks for them itself, because a checkpoint comes first.
+A signal ends the command at once, by an exception. A training defers signals and polls for them,
+because it writes a checkpoint first.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from types import FrameType
 from genzoo.machine import distributed
 from genzoo.machine.console import status
 
-# SIGUSR1 and SIGUSR2 are what Slurm's --signal= warns with before it ends a job.
+# Slurm's --signal= warns with SIGUSR1 or SIGUSR2 before it ends a job.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-ECHO = 0.5  # seconds in which a second signal is the first one, sent by somebody else as well
+ECHO = 0.5  # seconds in which a second signal counts as a repetition of the first
 
 
 class Interrupted(BaseException):
@@ -71,7 +71,7 @@ def listening() -> Iterator[None]:
 
 
 def listen() -> None:
-    """Take the signals back from a library that took them; those that are ignored stay so."""
+    """Restore the handlers that a library replaced; ignored signals stay ignored."""
     for number in ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _arrived)
@@ -79,7 +79,7 @@ def listen() -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Within, signals are noted only: look at `received`."""
+    """Within, signals are only noted: see `received`."""
     before, _state.held = _state.held, True
     try:
         yield
@@ -89,7 +89,7 @@ def held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """A part within `held` that a signal may cut off; one that came before does so at once.
+    """A part within `held` that a signal may interrupt; an earlier signal does so at once.
 
     Raises:
         Interrupted: on a signal.
@@ -100,7 +100,7 @@ def interruptible() -> Iterator[None]:
             raise Interrupted(_state.received)
         yield
     except Interrupted:
-        _state.raised = False  # an error that comes later is another one
+        _state.raised = False  # a later error is not the signal's
         raise
     finally:
         _state.held = before
@@ -112,10 +112,9 @@ def received() -> int | None:
 
 
 def after(error: BaseException) -> BaseException:
-    """What an error is to be taken for.
+    """The signal's exception where it caused an error, otherwise the error itself.
 
-    Code that an exception leaves in the middle of things may stumble over what is half done, and
-    then its own error hides the signal's.
+    Code that a signal interrupts may fail in its cleanup, and that error hides the signal's.
     """
     if _state.raised and _state.received is not None and isinstance(error, Exception):
         return Interrupted(_state.received)
@@ -123,9 +122,9 @@ def after(error: BaseException) -> BaseException:
 
 
 def in_worker(_: int = 0) -> None:
-    """What a data loader's processes do, which get the training's signals too: wait for its end.
+    """Ignore the training's signals in a data loader's process, until the training ends it.
 
-    One that is not ended within a minute ends by itself.
+    A process that is not ended within a minute ends itself.
     """
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     for number in ENDING:
@@ -146,9 +145,9 @@ def _arrived(number: int, frame: FrameType | None) -> None:
 
 
 def _end(number: int) -> None:
-    """At once: nothing is waited for, nothing is cleaned up."""
+    """End at once, without waiting or cleaning up."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-        if not distributed.launched():  # otherwise the process that started the ranks says it
+        if not distributed.launched():  # otherwise the parent process prints it
             print("genzoo: interrupted", file=sys.stderr, flush=True)  # noqa: T201
     os._exit(128 + number)

@@ -1,6 +1,6 @@
-"""Where a run's numbers go: files always, Weights & Biases when wanted.
+"""Logging of a run's numbers: to files always, to Weights & Biases on request.
 
-Only the first process writes. Nothing here can fail a run because a network is gone.
+Only the first process writes. A failing network never fails a run.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from genzoo.machine import distributed
 from genzoo.machine.console import status
 from genzoo.machine.redaction import cleaned
 
-PROJECT = "genzoo"  # where neither the configuration nor the environment names one
+PROJECT = "genzoo"  # if neither the configuration nor the environment names one
 PATIENCE = 20  # seconds for which a dashboard may keep a run waiting
-# Variables of wandb that say what genzoo would say otherwise.
+# Variables of wandb that override genzoo's values.
 VARIABLES = {
     "project": "WANDB_PROJECT",
     "name": "WANDB_NAME",
@@ -33,7 +33,7 @@ VARIABLES = {
     "job_type": "WANDB_JOB_TYPE",
     "dir": "WANDB_DIR",
 }
-# Those that name one run: two jobs that obeyed them would be written into each other.
+# Variables that name one run: two jobs with them would write to the same run.
 OF_ONE_RUN = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM")
 
 _silent: set[str] = set()  # dashboards that did not answer this process
@@ -51,7 +51,7 @@ class Tracker:
         self.active = distributed.rank() == 0
         self._curves = self.folder / "curves.jsonl"
         self.points = 0  # of the curves so far
-        self._full = False  # whether the last point found no room
+        self._full = False  # whether the disk was full at the last point
         self._board = _Dashboard(None)
         if self.active:
             self._board = _Dashboard(
@@ -76,13 +76,13 @@ class Tracker:
         self._board.finish(exit_code=0 if kind is None else 1)
 
     def continue_from(self, curves: Path, *, images: int) -> None:
-        """Take over the curves of the run that is continued, up to the images it had seen."""
+        """Take over the curves of the run that is continued, up to its images seen."""
         if not self.active or not curves.exists():
             return
         self._rewrite([point for point in read_curves(curves) if point["images"] <= images])
 
     def keep(self, points: int) -> None:
-        """Keep only the first ones: what a checkpoint knew of, no point that comes again."""
+        """Keep only the first points, up to a checkpoint: the later ones are repeated."""
         if self.active and points < self.points:
             self._rewrite(read_curves(self._curves)[:points])
 
@@ -99,9 +99,9 @@ class Tracker:
         record = {"images": images, "seconds": round(seconds, 3), **values}
         self._append(json.dumps(record))
         self.points += 1
-        self._board.tell(lambda run: run.log(record))
+        self._board.call(lambda run: run.log(record))
 
-    def picture(self, name: str, path: Path, *, images: int) -> None:
+    def image(self, name: str, path: Path, *, images: int) -> None:
         """An image for the dashboard."""
 
         def send(run: Any) -> None:
@@ -109,14 +109,14 @@ class Tracker:
 
             run.log({name: wandb.Image(str(path)), "images": images})
 
-        self._board.tell(send)
+        self._board.call(send)
 
     def summary(self, metrics: Mapping[str, float]) -> None:
         """The final numbers."""
-        self._board.tell(lambda run: run.summary.update(dict(metrics)))
+        self._board.call(lambda run: run.summary.update(dict(metrics)))
 
     def _append(self, line: str) -> None:
-        """A full disk costs points of the curves, not the training, which may outlast it."""
+        """Append a line; a full disk costs points of the curves, not the training."""
         try:
             # A line that was cut off, by a full disk or a kill, ends before the next one.
             with self._curves.open("a") as file:
@@ -125,7 +125,7 @@ class Tracker:
         except OSError as error:
             if not self._full:
                 status(
-                    f"{self._curves} cannot be written ({error.strerror}); the training goes on"
+                    f"{self._curves} cannot be written ({error.strerror}); the training continues"
                 )
             self._full = True
 
@@ -164,7 +164,7 @@ def read_curves(path: Path) -> list[dict[str, Any]]:
 
 
 class _Dashboard:
-    """A run on a dashboard whose trouble, of whatever kind, never becomes the training's.
+    """A run on a dashboard whose failures never fail the training.
 
     Args:
         run: wandb's, or None.
@@ -174,7 +174,7 @@ class _Dashboard:
         self._run = run
         self._lost = False
 
-    def tell(self, send: Callable[[Any], Any]) -> None:
+    def call(self, send: Callable[[Any], Any]) -> None:
         """Call `send` with wandb's run; after a failure nothing more is sent."""
         if self._run is None or self._lost:
             return
@@ -183,14 +183,14 @@ class _Dashboard:
         except Exception as error:
             self._lost = True
             what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-            status(f"wandb failed ({what}); the run goes on without it")
+            status(f"wandb failed ({what}); the run continues without it")
 
     def finish(self, **how: Any) -> None:
-        """End the run there, also one that has failed: the next job would be merged into it."""
+        """End the run there, also after a failure: the next job would be merged into it."""
         if self._lost:
             with contextlib.suppress(Exception):
                 self._run.finish(**how)
-        self.tell(lambda run: run.finish(**how))
+        self.call(lambda run: run.finish(**how))
 
 
 def track_table(
@@ -208,7 +208,7 @@ def track_table(
         run.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
 
     board = _Dashboard(_start_wandb(logger, folder, group=folder.name, job_type=name, config={}))
-    board.tell(send)
+    board.call(send)
     board.finish()
 
 
@@ -223,9 +223,9 @@ def _start_wandb(
 ) -> Any:
     """A run on the dashboard: online when logged in, otherwise in a folder; None if unwanted.
 
-    What wandb's own variables ask for holds (project, group, name, folder, tags ...). Those that
-    name one run and no other (WANDB_RUN_ID, WANDB_RESUME ...) hold for a run that is `alone`; the
-    jobs of a sweep would all be written into it.
+    wandb's own variables (project, group, name, folder, tags ...) take precedence. Those that name
+    one run (WANDB_RUN_ID, WANDB_RESUME ...) apply to a run that is `alone`; the jobs of a sweep
+    would all be written into it.
     """
     if logger.name != "wandb":
         return None
@@ -258,12 +258,12 @@ def _start_wandb(
                     config=config,
                     reinit="finish_previous",
                     mode=attempt,
-                    # Its own record of the machine has user names, folders and the command line.
+                    # wandb's record of the machine has user names, folders and the command line.
                     settings=wandb.Settings(
                         init_timeout=PATIENCE, console="off", x_disable_meta=True
                     ),
                 )
-            except Exception as error:  # whatever the dashboard's trouble is, the run goes on
+            except Exception as error:  # a dashboard never fails a run
                 reason = " ".join(str(error).split())
                 status(f"wandb {attempt} did not start ({type(error).__name__}: {reason})")
                 if attempt == "online":
@@ -273,7 +273,7 @@ def _start_wandb(
 
 @contextlib.contextmanager
 def _hidden(names: Collection[str]) -> Iterator[None]:
-    """Without these variables of the environment, which are said where they are there."""
+    """Without these variables of the environment, which are reported where they are set."""
     found = {name: os.environ.pop(name) for name in names if name in os.environ}
     if found:
         status(
@@ -286,14 +286,14 @@ def _hidden(names: Collection[str]) -> Iterator[None]:
 
 
 def _host() -> str:
-    """Where the dashboard is, with its port where that is an odd one."""
+    """The dashboard's host, with its port where that is not the default."""
     return urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
 
 
 def _logged_in() -> bool:
-    """Whether a key is at hand, in the environment or where `wandb login` puts it; never asks.
+    """Whether there is a key in the environment or where `wandb login` stores it; never prompts.
 
-    A file that is there and cannot be read is said.
+    A file that cannot be read is reported.
     """
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -305,7 +305,7 @@ def _logged_in() -> bool:
             status(f"wandb: NETRC={named} names no file; offline")
         return False
     try:
-        # As wandb does: a file that is named is read whoever else may read it.
+        # As wandb does: a named file is read whatever its permissions.
         known = netrc.netrc(path)
     except (OSError, netrc.NetrcParseError, UnicodeDecodeError) as error:
         status(f"wandb: {path} cannot be read ({' '.join(str(error).split())}); offline")
@@ -315,7 +315,7 @@ def _logged_in() -> bool:
 
 
 def _there(place: str) -> Path | None:
-    """The file of that name, if there is one and a home to look for it in."""
+    """The file of that name, if there is one and the user has a home folder."""
     try:
         path = Path(place).expanduser()
         return path if path.exists() else None

@@ -1,1 +1,1 @@
-"""What a run is made of: its folder, devices, data, tokenizer and model."""
+"""The parts of a run: its folder, devices, data, tokenizer and model."""

@@ -26,7 +26,7 @@ from genzoo.weights.checkpoint import Checkpoint
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
 
-# What torch says of sizes that cannot be allocated, or not even be counted.
+# torch's messages for sizes that cannot be allocated, or overflow.
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory",
              "storage size calculation overflowed", "overflow when unpacking")  # fmt: skip
 
@@ -35,7 +35,7 @@ def build_data(cfg: DictConfig) -> TextImageData:
     """The captioned images, rendered into the cache if they are not there yet."""
     node = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(node, dict)
-    with Progress("drawing the images", None) as progress:
+    with Progress("rendering the images", None) as progress:
         data: TextImageData = build(
             {str(k): v for k, v in node.items()},
             progress=lambda done, total: progress.at(done, note=f"of {total:,}"),
@@ -50,7 +50,7 @@ def build_data(cfg: DictConfig) -> TextImageData:
 def build_tokenizer(
     cfg: DictConfig, data: TextImageData, checkpoint: Checkpoint | None
 ) -> Tokenizer:
-    """The checkpoint's tokenizer, that of the model to build on, or one of the training's own."""
+    """The checkpoint's tokenizer, that of the parent model, or a newly trained one."""
     about = about_parent(cfg) if checkpoint is None else checkpoint.about
     if about is not None:
         return read_tokenizer(about["tokenizer"])
@@ -60,7 +60,7 @@ def build_tokenizer(
 
 
 def build_model(cfg: DictConfig) -> GenerativeModel:
-    """The model with the initial weights that belong to the seed."""
+    """The model with the initial weights of the seed."""
     seed = split_seed(cfg.seed, "initial weights")
     seed_everything(seed)
     node = OmegaConf.to_container(cfg.model, resolve=True)
@@ -80,8 +80,8 @@ def _memory_enough(name: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, TypeError, MemoryError) as error:
-        said = str(error).lower()
-        if isinstance(error, MemoryError) or any(words in said for words in NO_MEMORY):
+        message = str(error).lower()
+        if isinstance(error, MemoryError) or any(words in message for words in NO_MEMORY):
             raise UsageError(
                 f"the networks of this model={name} need more memory than there is",
                 "write smaller numbers for the keys of its networks (model.*)",
@@ -90,14 +90,14 @@ def _memory_enough(name: str) -> Iterator[None]:
 
 
 def check_beginning(cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpoint) -> None:
-    """Refuse typed keys that say where a training begins, for one that goes on.
+    """Refuse typed keys that set initial values, where a training is resumed.
 
-    What they set is kept in the checkpoint, whose value would win in silence.
+    The checkpoint's values would replace theirs silently.
 
     Args:
         cfg: the prepared configuration.
         model: built by it, with the checkpoint's weights.
-        checkpoint: that is continued.
+        checkpoint: to resume from.
 
     Raises:
         UsageError: names the keys.
@@ -113,7 +113,7 @@ def check_beginning(cfg: DictConfig, model: GenerativeModel, checkpoint: Checkpo
         if not torch.equal(value, begun[name]) and not torch.equal(value, held[name]):
             raise UsageError(
                 f"{', '.join(typed)}: the training in {checkpoint.path} has begun with another "
-                f"{name}, and goes on from what became of it",
+                f"{name}, and resumes from the trained one",
                 "leave it away, or train anew",
             )
 
@@ -132,7 +132,7 @@ def build_sampler(cfg: DictConfig) -> Any:
 
 
 def build_chosen(section: DictConfig, nothing: Any) -> Any:
-    """What a section names by its `_target_`; `nothing` where it names none."""
+    """The object of a section's `_target_`; `nothing` where it has none."""
     node = OmegaConf.to_container(section, resolve=True)
     assert isinstance(node, dict)
     return build({str(k): v for k, v in node.items()}) if "_target_" in node else nothing

@@ -29,7 +29,7 @@ def second_stage(cfg: DictConfig, base: Checkpoint) -> tuple[GenerativeModel, Ch
         "name": "ddim",
         "method": "ddim",
         "steps": cfg[f"{KEY}_steps"],
-        "temperature": 0.997,  # by which the reference's notebooks scale x_T
+        "temperature": 0.997,  # the reference's notebooks scale x_T by it
     }
     own.trainer = cfg.trainer  # this command's
     model = with_averaged_weights(own, checkpoint)

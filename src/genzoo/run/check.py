@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, found before anything is loaded or trained."""
+"""Checks of a configuration, before anything is loaded or trained."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from genzoo.run.devices import check_precision, gpu_count
 if TYPE_CHECKING:
     from genzoo.models.base import GenerativeModel
 
-# Why Lightning's strategies do not fit what a run needs, where they do not.
+# Why some of Lightning's strategies cannot train every model.
 REASONS = {
     "fsdp": "sharding works with one optimiser, and this model has two",
 }
 
 
 def check(cfg: DictConfig) -> None:
-    """Refuse what cannot work, with one line each.
+    """Refuse a configuration that cannot work, with one line.
 
     Raises:
         UsageError: for GPUs that are not there, a strategy or guidance that the model cannot do,
@@ -40,15 +40,15 @@ def check(cfg: DictConfig) -> None:
     _check_processes(cfg, gpus)
     _check_strategy(cfg, capabilities, gpus)
     check_precision(cfg)
-    check_drawing(cfg)
+    check_sampling(cfg)
     writable(Path(cfg.run.folder))
 
 
 def writable(folder: Path) -> None:
-    """Make a folder and see that files can be written to it.
+    """Create a folder and check that files can be written to it.
 
     Raises:
-        UsageError: when not.
+        UsageError: when they cannot.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def writable(folder: Path) -> None:
 
 
 def _check_model(cfg: DictConfig, gpus: int) -> None:
-    """What the family and its parts say to their settings, the images' size and the batches."""
+    """Check the family's settings, the images' size and the batches."""
     family: type[GenerativeModel] = target(cfg.model._target_)
     settings = OmegaConf.to_container(cfg.model, resolve=True)
     assert isinstance(settings, dict)
@@ -87,7 +87,7 @@ def _check_model(cfg: DictConfig, gpus: int) -> None:
 
 
 def _size_units(node: Mapping[str, Any]) -> Iterator[int]:
-    """Of everything in a model's section that has a class and says what sizes fit."""
+    """The divisors of sizes of every part of a model's section that has one."""
     if "_target_" in node:
         unit = getattr(target(node["_target_"]), "size_unit", None)
         yield 1 if unit is None else unit(node)
@@ -131,11 +131,11 @@ def _check_strategy(cfg: DictConfig, capabilities: Capabilities, gpus: int) -> N
         )
 
 
-def check_drawing(cfg: DictConfig) -> None:
-    """Refuse a guidance or a sampler that the model cannot do.
+def check_sampling(cfg: DictConfig) -> None:
+    """Refuse a guidance or a sampler that the model does not support.
 
     Raises:
-        UsageError: with what it can do.
+        UsageError: with those that it supports.
     """
     capabilities: Capabilities = target(cfg.model._target_).capabilities
     name = cfg.guidance.name
@@ -161,7 +161,7 @@ def check_drawing(cfg: DictConfig) -> None:
 
 
 def guiding() -> list[str]:
-    """The command lines that train a model which guides others, by the families' own word."""
+    """The command lines that train a model for guidance, by the families' capabilities."""
     from genzoo.models.base import ScoringModel
 
     families = [target(compose(f"model={name}").model._target_) for name in groups()["model"]]
@@ -173,7 +173,7 @@ def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool])
 
     Args:
         cfg: the prepared configuration.
-        what: it is asked for, after "model=... cannot".
+        what: the request, to follow "model=... cannot".
         able: whether a family's capabilities suffice.
 
     Raises:
@@ -193,7 +193,7 @@ def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool])
 
 
 def check_captions(cfg: DictConfig, *names: str) -> None:
-    """Refuse captions for a family that reads none.
+    """Refuse captions for a family that is not conditioned on any.
 
     Args:
         cfg: the prepared configuration.
@@ -214,7 +214,7 @@ def check_given(cfg: DictConfig, **examples: str) -> None:
 
     Args:
         cfg: the prepared configuration.
-        examples: keys that must be given, and what could stand there.
+        examples: keys that must be given, with an example value each.
 
     Raises:
         UsageError: names the first one that is missing.

@@ -1,6 +1,6 @@
-"""Where a run computes, in how many processes, and in which precision.
+"""The device, the number of processes and the precision of a run.
 
-Nothing here imports torch before it is asked: settings of the CPU have to come first.
+torch is imported inside functions only: settings of the CPU have to come first.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ def gpu_count(asked: int | str) -> int:
 
 
 def gpus(cfg: DictConfig) -> int:
-    """GPUs of this machine that a run uses; none for a task that is no training."""
+    """GPUs of this machine that a run's processes use; none for a task that is no training."""
     return gpu_count(cfg.trainer.gpus) if cfg.task.distributed else 0
 
 
 def process_count(cfg: DictConfig) -> int:
-    """Processes on this machine: one a GPU, or as many as the CPU is asked to run."""
+    """Processes on this machine: one a GPU, or the configured number on the CPU."""
     return gpus(cfg) or int(cfg.trainer.processes)
 
 
 def device(cfg: DictConfig) -> torch.device:
-    """Where this process computes."""
+    """The device of this process."""
     import torch
 
     if gpu_count(cfg.trainer.gpus) == 0:
@@ -60,7 +60,7 @@ def device(cfg: DictConfig) -> torch.device:
 
 
 def check_precision(cfg: DictConfig) -> None:
-    """Refuse a precision that loses what training needs, or that this machine has not.
+    """Refuse a precision that training cannot use, or that this machine lacks.
 
     Raises:
         UsageError: with one that works.
@@ -92,7 +92,7 @@ def precision(cfg: DictConfig) -> Precision:
     """How the networks of a command compute, in training and in sampling.
 
     Raises:
-        UsageError: for a precision that cannot be.
+        UsageError: for a precision that cannot be used.
     """
     from genzoo.core.precision import Precision
 
@@ -102,10 +102,10 @@ def precision(cfg: DictConfig) -> Precision:
 
 
 def stated_precision(cfg: DictConfig) -> str:
-    """In which precision the model computes, for stamps: one that is `exact` takes no other.
+    """The model's precision, for stamps; a model that is `exact` has only one.
 
     Raises:
-        UsageError: for a precision that cannot be.
+        UsageError: for a precision that cannot be used.
     """
     chosen = precision(cfg)
     alone = not second_stage.asked_for(cfg)  # which samples as chosen, whatever its base does

@@ -17,7 +17,7 @@ from genzoo.weights.checkpoint import Checkpoint, load_into, read
 
 
 def load_checkpoint(cfg: DictConfig) -> Checkpoint | None:
-    """The checkpoint that an unfinished run goes on from, or that the configuration names."""
+    """The checkpoint that an unfinished run resumes from, or that the configuration names."""
     word = OmegaConf.select(cfg, "run.resume") or cfg.checkpoint
     return None if word is None else read(Path(word))
 
@@ -40,7 +40,7 @@ def trained_model(cfg: DictConfig) -> tuple[GenerativeModel, Checkpoint]:
 
 
 def with_averaged_weights(cfg: DictConfig, checkpoint: Checkpoint) -> GenerativeModel:
-    """The model of a configuration with the averaged weights of a checkpoint, not to be trained.
+    """The model of a configuration with the averaged weights of a checkpoint, for inference.
 
     Raises:
         UsageError: where they do not fit.

@@ -17,15 +17,15 @@ LOCK = ".lock"
 
 
 class Refused(UsageError):
-    """A folder is not this command's to write to."""
+    """The command must not write to this folder."""
 
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder and hold it as long as this process works there.
+    """Create the folder and lock it within the block.
 
-    The system lets go of the lock when the process ends, however it ends. Between the machines
-    of a cluster it holds where their shared file system passes `flock` on.
+    The system releases the lock when the process ends, however it ends. Between the machines of
+    a cluster it works where their shared file system supports `flock`.
 
     Raises:
         Refused: when another process holds it.
@@ -45,13 +45,13 @@ def locked(folder: Path) -> Iterator[None]:
             if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
             status(f"{folder} cannot be locked ({error.strerror}): start no second run there")
-        with contextlib.suppress(OSError):  # a full disk: the lock holds without it
+        with contextlib.suppress(OSError):  # a full disk: the lock works without it
             os.ftruncate(file, 0)
             os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         with _not_in_children(file):
             yield
     finally:
-        # Let go before closing: a child that was forked just now may not have closed it yet.
+        # Unlock before closing: a child that was just forked may not have closed it yet.
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_UN)
         os.close(file)
@@ -59,7 +59,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _not_in_children(file: int) -> Iterator[None]:
-    """Let forked processes (of a data loader) close the file: the lock is this process's."""
+    """Close the file in forked processes (of a data loader): the lock is this process's."""
     here = [file]
 
     def close() -> None:

@@ -24,10 +24,10 @@ def family_of(cfg: DictConfig) -> type[HasParent] | None:
 
 
 def with_inherited(cfg: DictConfig, family: type[HasParent]) -> DictConfig:
-    """The configuration of a new model, with what follows from the one that it is built on.
+    """The configuration of a new model, completed from that of its parent.
 
     Raises:
-        UsageError: where none is named, or one that it cannot be built on.
+        UsageError: where no parent is named, or one of another family.
         GenzooError: where it cannot be fetched or read.
     """
     parent, name = family.parent, cfg.model.name
@@ -61,19 +61,19 @@ def with_inherited(cfg: DictConfig, family: type[HasParent]) -> DictConfig:
 
 
 def about_parent(cfg: DictConfig) -> dict[str, Any] | None:
-    """What the model says of itself that a prepared configuration's is built on.
+    """The metadata of the model that a prepared configuration's is built on.
 
-    None where it stands alone. No weights are converted.
+    None where it has no parent. No weights are converted.
     """
     file = _parent_file(cfg)
     return None if file is None else checkpoint.about(file)
 
 
 def load_parent(cfg: DictConfig, model: GenerativeModel) -> str | None:
-    """Give a new model the weights of the one that it is built on.
+    """Load a new model with the weights of the one that it is built on.
 
     Returns:
-        Whose they are; None where nothing is taken over.
+        The name of their checkpoint; None where the family takes none over.
 
     Raises:
         UsageError: where their shapes differ.
@@ -97,7 +97,7 @@ def _parent_file(cfg: DictConfig) -> Path | None:
 
 
 def _file(cfg: DictConfig, family: type[HasParent]) -> Path:
-    """Where the weights lie of the model to build on."""
+    """The file with the weights of the model to build on."""
     word = str(cfg[family.parent.key])
     if not released.claimed(word):
         return checkpoint.find(word, output=cfg.output)

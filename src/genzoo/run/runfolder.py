@@ -1,19 +1,19 @@
-"""Whose a run's folder is: nobody's, a finished run's, or one's own to go on with.
+"""The state of a run's folder: free, finished, or unfinished and to be resumed.
 
-A run has finished when its command has come to its end; its config.yaml says so then
-(`run.finished`). This holds for every task. Where an earlier genzoo wrote the folder, a
-results.json says it. What happens when a command is given a folder with a run in it:
+A run has finished when its command has succeeded; its config.yaml then has `run.finished`. This
+holds for every task. In a folder of an earlier genzoo, a results.json means the same. What happens
+when a command is given a folder with a run in it:
 
 - it is running: refused. The process that works in a folder holds a lock on it.
-- it has not finished, and the configuration is the same: a training goes on from its last
-  checkpoint; what has none, and every other task, begins anew.
-- it has not finished, and the configuration is another one: refused, with what differs.
+- it has not finished, and the configuration is the same: a training resumes from its last
+  checkpoint; a training without one, and every other task, starts anew.
+- it has not finished, and the configuration differs: refused, with the differences.
 - it has finished: refused; in a sweep a finished job with the same configuration is left alone.
-- the folder's own checkpoint is named, and the task is fit: it goes on from there.
-- a comparison of the same runs: it is made anew.
-- `overwrite=true`: what the earlier run wrote is removed, and the run begins anew.
-- it came to no output, as after a mistake in the command: the run begins.
-- its files are not of a run of genzoo's: refused, with `overwrite=true` as well.
+- the folder's own checkpoint is named, and the task is fit: it resumes from there.
+- a comparison of the same runs: it is written anew.
+- `overwrite=true`: the earlier run's files are removed, and the run starts anew.
+- it has no output, as after a mistake in the command: the run starts.
+- its files are not a genzoo run's: refused, with `overwrite=true` as well.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from genzoo.core.files import write_whole
 from genzoo.machine.console import status
 from genzoo.run.lock import Refused
 
-# All that tasks write into a run's folder; what `overwrite=true` removes, and no more.
+# All that tasks write into a run's folder; `overwrite=true` removes exactly these.
 WRITTEN = (
     CONFIG, "results.json", "error.txt", "rank_errors.jsonl", "curves.jsonl", "curves.csv",
     "retrieval.png", "comparison.html", "comparison.md", "comparison.json", "comparison.png",
@@ -46,29 +46,29 @@ WRITTEN = (
 )  # fmt: skip
 
 
-# Of these what lies there before a task has done anything.
+# Those of them that exist before a task has started.
 FIRST = (CONFIG, "error.txt", "rank_errors.jsonl", ".hydra/config.yaml", ".hydra/overrides.yaml")
 
 
-# Of these one alone makes a folder that of a run.
+# Any one of these identifies a run's folder.
 RESULTS = ("results.json", str(LAST), "curves.jsonl")
 
 
-# Keys that name files and folders where a command writes, or where nothing of a run lies.
+# Keys that name files and folders that a command writes, or that hold nothing of a run.
 NOT_READ = ("data.cache", "file", "hydra.run.dir", "metrics.weights.*", "output", "weights_dir")
 # Keys that may name files and folders that a command reads, besides what a family is built on.
 READ = (*(key for key in PATHS if key not in NOT_READ), "prompt", "end_prompt")
 
 
-# What does not change what a run computes.
+# Keys that do not change a run's results.
 APART = ("run", "overwrite", "debug", "output", "logger", "cpu", "weights_dir")
 
 
 def begin(cfg: DictConfig) -> bool:
-    """Take the folder over for a run, or refuse to, by the rule above.
+    """Start a run in the folder, or refuse to, by the rule above.
 
-    `cfg.run.resume` is set to the checkpoint of the folder that an unfinished training goes on
-    from, and config.yaml is written.
+    `cfg.run.resume` is set to the folder's checkpoint that an unfinished training resumes from,
+    and config.yaml is written.
 
     Args:
         cfg: the prepared configuration.
@@ -77,7 +77,7 @@ def begin(cfg: DictConfig) -> bool:
         False for a job of a sweep that has finished before and is left alone.
 
     Raises:
-        Refused: with what lies there and what to type instead.
+        Refused: with the folder's state and what to type instead.
     """
     folder = Path(cfg.run.folder)
     last = folder / LAST
@@ -100,9 +100,9 @@ def begin(cfg: DictConfig) -> bool:
             return False
         if fit and last.exists() and not finished(folder):
             cfg.run.resume = escaped(str(last))
-            status(f"{folder} holds this run, unfinished: it goes on from its last checkpoint")
+            status(f"{folder} holds this run, unfinished: it resumes from its last checkpoint")
         elif fit and not own:
-            status(f"{folder} holds this run, unfinished and without a checkpoint: it begins anew")
+            status(f"{folder} holds this run, unfinished and without a checkpoint: it starts anew")
     if of_a_run or cfg.run.group is not None:  # only jobs of sweeps write one
         (folder / "error.txt").unlink(missing_ok=True)
     save(cfg)
@@ -111,9 +111,9 @@ def begin(cfg: DictConfig) -> bool:
 
 @contextlib.contextmanager
 def kept(folder: Path) -> Iterator[None]:
-    """Leave a finished run's config.yaml as it was where the command turns out to be mistyped.
+    """Restore a finished run's config.yaml where the command turns out to be mistyped.
 
-    What is wrong may be found only when the data or the budget are looked at, after `begin`.
+    Some errors are found only when the data are opened or the budget is read, after `begin`.
     """
     config = folder / CONFIG
     text = config.read_text(encoding="utf-8") if finished(folder) and config.exists() else None
@@ -136,23 +136,23 @@ def save(cfg: DictConfig) -> None:
 
 
 def end(cfg: DictConfig) -> None:
-    """The run has come to its end: say so in its config.yaml."""
+    """Mark the run as finished in its config.yaml."""
     cfg.run.finished = True
     save(cfg)
 
 
 def finished(folder: Path) -> bool:
-    """Whether the run in a folder has come to its end; False where there is none."""
+    """Whether the run in a folder has finished; False where there is none."""
     state = (_saved(folder).get("run") or {}).get("finished")
     return (folder / "results.json").exists() if state is None else bool(state)
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote into its folder, and nothing else there."""
+    """Remove a run's files from its folder, and nothing else there."""
     for file in list(_written(folder)):
         file.unlink()
     for name in {Path(pattern).parent for pattern in WRITTEN} - {Path()}:
-        with contextlib.suppress(OSError):  # not there, or holds files of the person's own
+        with contextlib.suppress(OSError):  # missing, or with the user's own files
             (folder / name).rmdir()
 
 
@@ -166,8 +166,8 @@ def _written(folder: Path, *, but: tuple[str, ...] = ()) -> Iterator[Path]:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
     """Keys that two configurations both have, with other values, as they would be typed.
 
-    A key that only one of them has belongs to another version of genzoo, or to a part that
-    differs by name.
+    A key that only one of them has belongs to another version of genzoo, or to a part whose
+    name differs.
     """
     found = []
     for key in before.keys() & now.keys() - (set() if prefix else set(APART)):
@@ -180,7 +180,7 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str =
 
 
 def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
-    """Whether the folder's run is this one, to be begun or gone on with.
+    """Whether the folder's run is this one, to be started or resumed.
 
     Returns:
         False for a finished job of a sweep.
@@ -190,7 +190,7 @@ def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
     """
     now = OmegaConf.to_container(cfg, resolve=True)
     assert isinstance(now, dict)
-    if _lies_at(saved.get("checkpoint"), folder):  # it has gone on from itself before
+    if _lies_at(saved.get("checkpoint"), folder):  # it has resumed from itself before
         now = {key: value for key, value in now.items() if key != "checkpoint"}
     other = differences(saved, {str(key): value for key, value in now.items()})
     same = bool(saved) and not other
@@ -219,7 +219,7 @@ def _same(cfg: DictConfig, saved: Mapping[str, Any], folder: Path) -> bool:
 
 def _remedy(cfg: DictConfig, further: str | None) -> str:
     clearing = None if _needed(Path(cfg.run.folder), cfg) else "clear it with overwrite=true"
-    return ", ".join(way for way in (further, clearing, "or choose another folder") if way)
+    return ", ".join(part for part in (further, clearing, "or choose another folder") if part)
 
 
 def _saved(folder: Path) -> dict[str, Any]:
@@ -232,7 +232,7 @@ def _saved(folder: Path) -> dict[str, Any]:
 
 
 def _needed(folder: Path, cfg: DictConfig) -> bool:
-    """Whether the command reads something in its folder that would be removed."""
+    """Whether the command reads files in its folder that would be removed."""
     if cfg.task.name == "compare":
         return _of_a_run(folder) and (_saved(folder).get("task") or {}).get("name") != "compare"
     from genzoo.run.parent import family_of  # which imports torch
@@ -243,7 +243,7 @@ def _needed(folder: Path, cfg: DictConfig) -> bool:
 
 
 def _overlap(word: Any, folder: Path) -> bool:
-    """Whether a file or folder that is there lies below the run's folder, or the other way."""
+    """Whether an existing file or folder lies below the run's folder, or contains it."""
     if not isinstance(word, str):
         return False
     try:
@@ -260,7 +260,7 @@ def _of_a_run(folder: Path) -> bool:
 
 def _by_genzoo(folder: Path) -> bool:
     """Whether a folder's config.yaml is that of a run; an earlier genzoo's has no `run`."""
-    if not (folder / CONFIG).exists():  # what is left of a run
+    if not (folder / CONFIG).exists():  # the rest of a run
         return True
     saved = _saved(folder)
     parts = ("task", "run", "model")

@@ -1,4 +1,4 @@
-"""Scorers, for guidance and for metrics, whoever trained them."""
+"""Scorers, for guidance and for metrics: genzoo's own and released ones."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def scorer_sha256(word: str, *, output: str | Path, weights_dir: str | Path | No
 
 
 def guidance_words(cfg: DictConfig) -> str:
-    """The guidance and its scale, as stamps and images name them, and the family's own."""
+    """The guidance, its scale and the family's own settings, as stamps and images name them."""
     scale = f" {cfg.guidance.scale}" if "scale" in cfg.guidance else ""
     interval = list(cfg.guidance.get("interval", [0.0, 1.0]))
     part = "" if interval == [0.0, 1.0] else f" between {interval[0]:g} and {interval[1]:g}"

@@ -14,7 +14,7 @@ from genzoo.data.input_images import channels_first, open_mask, open_picture
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
 from genzoo.run import cascade
-from genzoo.run.check import check_drawing, check_given, writable
+from genzoo.run.check import check_given, check_sampling, writable
 from genzoo.tasks.captions import caption_of, report_truncation, report_truncation_by_scorer
 
 
@@ -22,7 +22,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Write `count` inpainted images into the run's folder."""
     folder = Path(cfg.run.folder) / "inpainted"
     writable(folder)
-    check_drawing(cfg)
+    check_sampling(cfg)
     check_given(cfg, image="a.png", mask="m.png", prompt='"a red heart"')
     prompt = caption_of(cfg.prompt, key="prompt") or ""
     picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)

@@ -11,7 +11,7 @@ from genzoo.core.errors import UsageError
 from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
+from genzoo.run.check import check_able, check_captions, check_given, check_sampling, writable
 from genzoo.tasks.captions import caption_of, report_truncation
 from genzoo.tasks.pictures import save_strip
 
@@ -31,7 +31,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
         f"interpolate between {kind}",
         lambda can: kind in can.interpolate,
     )
-    check_drawing(cfg)
+    check_sampling(cfg)
     if kind == "images":
         check_given(cfg, image="a.png", end="b.png")
     else:

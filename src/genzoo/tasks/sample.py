@@ -13,7 +13,7 @@ from genzoo.config.second_stage import KEY
 from genzoo.core.image import save_png
 from genzoo.machine.console import status
 from genzoo.run import build, cascade
-from genzoo.run.check import check_drawing, writable
+from genzoo.run.check import check_sampling, writable
 from genzoo.tasks.captions import captions_of, report_truncation, report_truncation_by_scorer
 from genzoo.tasks.pictures import save_grid
 from genzoo.text.length import tokens_cut
@@ -23,7 +23,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     """Write `count` samples and a grid of them into the run's folder."""
     folder = Path(cfg.run.folder) / "samples"
     writable(folder)
-    check_drawing(cfg)
+    check_sampling(cfg)
     trained = LoadedModel.of(cfg)
     found = cascade.second_stage(cfg, trained.checkpoint)
     second = None if found is None else SecondStage.of(*found, device=trained.device)

@@ -10,7 +10,7 @@ from genzoo.api.loaded_model import LoadedModel
 from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.run.check import check_able, check_drawing, check_given, writable
+from genzoo.run.check import check_able, check_given, check_sampling, writable
 from genzoo.tasks.captions import caption_of, report_truncation
 from genzoo.tasks.pictures import save_strip
 
@@ -20,7 +20,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     folder = Path(cfg.run.folder) / "textdiff"
     writable(folder)
     check_able(cfg, "edit an image by captions", lambda can: can.text_diff)
-    check_drawing(cfg)
+    check_sampling(cfg)
     check_given(cfg, image="a.png", source='"a red heart"', target='"a blue heart"')
     source, target = (caption_of(cfg[key], key=key) for key in ("source", "target"))
     given = open_square(cfg.image, cfg.data.image_size)

@@ -13,7 +13,7 @@ from genzoo.core.image import save_png
 from genzoo.data.input_images import open_square
 from genzoo.machine.console import status
 from genzoo.machine.redaction import mentioned
-from genzoo.run.check import check_able, check_captions, check_drawing, check_given, writable
+from genzoo.run.check import check_able, check_captions, check_given, check_sampling, writable
 from genzoo.tasks.captions import caption_of, report_truncation, report_truncation_by_scorer
 from genzoo.tasks.pictures import save_grid
 
@@ -23,7 +23,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     folder = Path(cfg.run.folder) / "versions"
     writable(folder)
     check_able(cfg, "sample variations of an image", lambda can: can.variations)
-    check_drawing(cfg)
+    check_sampling(cfg)
     check_given(cfg, image="a.png")
     if cfg.guidance.name == "classifier":  # towards what?
         check_given(cfg, prompt='"a red heart"')

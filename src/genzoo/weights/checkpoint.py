@@ -27,21 +27,21 @@ from genzoo.weights.content import read_content
 
 FORMAT = 1
 LAST = paths.LAST
-# What every checkpoint says of itself besides its configuration.
+# Metadata of every checkpoint besides its configuration.
 KNOWN = {"tokenizer": str, "images_seen": int, "seconds": int | float, "version": str}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What lies in a checkpoint, apart from the optimiser's state.
+    """The content of a checkpoint, apart from the optimiser's state.
 
     Attributes:
         path: the file.
         about: the entry ``genzoo``.
         weights: the parameters as trained, by name; none where training cannot be continued,
-            as in portable files and in what others wrote.
-        ema: their moving averages, which are what is evaluated.
-        released: whether others wrote the file.
+            as in exported and released files.
+        ema: their moving averages, which are evaluated.
+        released: whether it is a released file, not one of genzoo's.
     """
 
     path: Path
@@ -58,19 +58,19 @@ class Checkpoint:
 
     @property
     def run_folder(self) -> Path:
-        """Where the run that wrote it keeps everything else."""
+        """The folder of the run that wrote it."""
         return self.path.parent.parent
 
     @property
     def name(self) -> str:
-        """What people know it by: zoo/NAME, its run's folder, or its file."""
+        """Its short name: zoo/NAME, its run's folder, or its file."""
         if self._of_zoo:
             return f"zoo/{self.path.stem}"
         return self.run_folder.name if self.path.name == LAST.name else self.path.name
 
     @property
     def mention(self) -> str:
-        """How images name it: what people know it by, and the beginning of its checksum."""
+        """How images name it: its short name and the beginning of its checksum."""
         return f"{self.name} {redaction.mentioned(self.path).rpartition(' ')[2]}"
 
     @property
@@ -79,7 +79,7 @@ class Checkpoint:
 
     @property
     def origin(self) -> str | None:
-        """Whose weights these are, or began as, where no run of one's own trained all of them."""
+        """The origin of released or fine-tuned weights; None where a run trained all of them."""
         if self._of_zoo:
             return self.name
         origin: str | None = self.about.get("origin")
@@ -121,7 +121,7 @@ def find(word: str, *, output: str | Path) -> Path:
 
 
 def _runs_below(output: Path) -> Iterator[tuple[float, Path]]:
-    """The last checkpoints below a folder, links followed, with the times of their writing."""
+    """The last checkpoints below a folder, links followed, with their modification times."""
     seen: set[str] = set()
     for folder, folders, _ in os.walk(output, followlinks=True):
         real = os.path.realpath(folder)
@@ -130,14 +130,14 @@ def _runs_below(output: Path) -> Iterator[tuple[float, Path]]:
             continue
         seen.add(real)
         path = Path(folder) / LAST
-        with contextlib.suppress(OSError):  # one that is being replaced, or may not be read
+        with contextlib.suppress(OSError):  # being replaced, or not readable
             yield path.stat().st_mtime, path
 
 
 def read(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU: one of ours, or a released one or one tuned from it.
+    """Read a checkpoint onto the CPU: genzoo's own, released, or fine-tuned from a released one.
 
-    Of a model whose parts were released in several files, one will do beside the others.
+    Of a model in several files, any one of them may be named; the others have to lie beside it.
 
     Raises:
         GenzooError: for a damaged file.
@@ -156,7 +156,7 @@ def read(path: Path) -> Checkpoint:
 
 
 def _tensors(state: object, path: Path) -> dict[str, Tensor]:
-    """What a file has where weights belong, if that is what they are."""
+    """The state dict at the place of the weights, checked."""
     named = isinstance(state, dict) and all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     )
@@ -167,12 +167,12 @@ def _tensors(state: object, path: Path) -> dict[str, Tensor]:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself, without converting any weights; raises as `read`."""
+    """The metadata of a checkpoint, without converting any weights; raises as `read`."""
     return _about(read_content(path), path)
 
 
 def configuration(path: Path) -> dict[str, Any]:
-    """The configuration in a checkpoint alone; raises as `read`."""
+    """The configuration of a checkpoint alone; raises as `read`."""
     config: dict[str, Any] = about(path)["config"]
     return config
 
@@ -197,14 +197,14 @@ def _about(content: Any, path: Path) -> dict[str, Any]:
     for key, kinds in KNOWN.items():
         if not isinstance(about.get(key), kinds):
             raise UsageError(
-                f"{path} does not say what a genzoo checkpoint says of itself ({key})",
+                f"{path} lacks the metadata of a genzoo checkpoint ({key})",
                 "name a checkpoint that genzoo wrote",
             )
     return {**about, "config": config}
 
 
 def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> None:
-    """Copy weights into a model of exactly that make.
+    """Copy weights into a model with exactly the same parameters.
 
     Raises:
         UsageError: names the keys that are missing, left over or of another shape.
@@ -227,7 +227,7 @@ def load_into(model: nn.Module, weights: dict[str, Tensor], *, path: Path) -> No
         )
     try:
         model.load_state_dict(weights)
-    except RuntimeError as error:  # of a kind of tensors that cannot be copied
+    except RuntimeError as error:  # a type of tensor that cannot be copied
         raise UsageError(
             f"{path} holds weights that cannot be read ({' '.join(str(error).split())[:200]})",
             "name a checkpoint that genzoo wrote",

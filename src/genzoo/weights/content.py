@@ -1,4 +1,4 @@
-"""What lies in a file of weights, whoever wrote it; nothing in it is executed.
+"""Reading files of weights from any source; nothing in them is executed.
 
 Its format is detected by its first bytes, never by its name: files are renamed, and hubs keep them
 under their checksums.
@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.weights import exported
 
-# What reading a damaged file may raise.
+# Exceptions that reading a damaged file may raise.
 DAMAGED = (
     RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError,
     SafetensorError, zlib.error, zipfile.BadZipFile,
@@ -31,14 +31,14 @@ LONGEST_HEADER = 100_000_000  # bytes; safetensors accepts none longer
 def kind_of_file(path: Path) -> str | None:
     """How a file of weights is written: `safetensors`, `zip` (torch's), or `pickle` (before 1.6).
 
-    None for anything else, such as text or a picture.
+    None for anything else, such as text or an image.
 
     Raises:
         OSError: where it cannot be read.
     """
     with path.open("rb") as file:
         begin = file.read(9)
-    # First what nothing else can be: the length of a header may begin like a pickle.
+    # First the unambiguous formats: the length of a header may begin like a pickle.
     header = int.from_bytes(begin[:8], "little")
     if begin[8:] == b"{" and 8 + header <= path.stat().st_size and header <= LONGEST_HEADER:
         return "safetensors"
@@ -48,19 +48,19 @@ def kind_of_file(path: Path) -> str | None:
 
 
 def may_hold_weights(path: Path) -> bool:
-    """Whether a file is one of weights, by how it begins."""
+    """Whether a file holds weights, by its first bytes."""
     try:
         kind = kind_of_file(path) if path.is_file() else None
         if kind != "zip":
             return kind is not None
-        with zipfile.ZipFile(path) as archive:  # and not somebody's letter
+        with zipfile.ZipFile(path) as archive:  # and not a document
             return any(name.endswith("data.pkl") for name in archive.namelist())
     except (OSError, zipfile.BadZipFile):
         return False
 
 
 def read_content(path: Path) -> Any:
-    """Whatever plain data and tensors lie in a file, whoever wrote it.
+    """The plain data and tensors in a file from any source.
 
     Raises:
         UsageError: for a file that would have to run code.
@@ -92,7 +92,7 @@ def _of_torch(path: Path, kind: str) -> Any:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*TorchScript archive")  # refused above
         warnings.filterwarnings("ignore", message="Detected pickle protocol")  # of what is none
-        # Files of before torch 1.6 cannot be mapped, and torch goes by the names of others.
+        # Files of before torch 1.6 cannot be mapped, and torch decides by the name of others.
         if kind == "zip" and path.suffix.lower() != ".safetensors":
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """A trained model in one small file: tensors in half precision and plain configuration.
 
-The file is safetensors; what a checkpoint says of itself stands in its metadata as JSON. It holds
-the averaged weights, and neither the optimiser nor anything that belongs to one machine.
+The file is safetensors, with the checkpoint's entry ``genzoo`` as JSON in its metadata. It holds
+the averaged weights, and neither the optimiser's state nor paths of a machine.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ from genzoo.config.merge import FROM_CHECKPOINT
 from genzoo.core.files import whole
 
 ENTRY = "genzoo"  # of the metadata
-TOKENIZER = "tokenizer"  # the other one: packed, as its JSON would be most of the header
+TOKENIZER = "tokenizer"  # the other entry: compressed, as its JSON would be most of the header
 PRECISION = torch.float16
 LARGEST = 64_000_000  # bytes of a tokenizer's JSON
 
 
 def write(path: Path, about: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-    """Write the file, whole or not at all.
+    """Write the file, complete or not at all.
 
     Args:
         path: ends in .safetensors.
-        about: the entry ``genzoo`` of a checkpoint; of its configuration only what describes the
-            model is kept.
+        about: the entry ``genzoo`` of a checkpoint; of its configuration only the description of
+            the model is kept.
         weights: averaged, by name.
     """
     config = {key: about["config"][key] for key in FROM_CHECKPOINT if key in about["config"]}
     config["data"] = _without_paths(config["data"])
     if config["guidance"].get("checkpoint") is not None:
-        config["guidance"] = {"name": "none"}  # another file, which the next person may not have
+        config["guidance"] = {"name": "none"}  # another file, which others may not have
     tensors = {
         name: value.to(PRECISION if value.is_floating_point() else value.dtype).contiguous()
         for name, value in weights.items()
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    said = {key: value for key, value in about.items() if key != TOKENIZER}
+    rest = {key: value for key, value in about.items() if key != TOKENIZER}
     packed = base64.b64encode(zlib.compress(about[TOKENIZER].encode(), 9)).decode()
-    entries = {ENTRY: json.dumps({**said, "config": config}), TOKENIZER: packed}
+    entries = {ENTRY: json.dumps({**rest, "config": config}), TOKENIZER: packed}
     with whole(path) as fresh:
         save_file(tensors, fresh, metadata=entries)
-        fresh.chmod(0o644)  # safetensors keeps others out; this file is meant to be handed on
+        fresh.chmod(0o644)  # safetensors writes 0600; this file is meant to be shared
 
 
 def _without_paths(section: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def _without_paths(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
-    """What the file says of itself, None for somebody else's, and its tensors in float32.
+    """The metadata, None for a file of other programs, and the tensors in float32.
 
     Raises:
         SafetensorError, ValueError, KeyError, zlib.error: for a damaged file.
@@ -85,10 +85,10 @@ def read(path: Path) -> tuple[dict[str, Any] | None, dict[str, Tensor]]:
 
 
 def _unpacked(text: str) -> str:
-    """A tokenizer's JSON, which no file may blow up to more than any has.
+    """A tokenizer's JSON, decompressed to at most `LARGEST` bytes.
 
     Raises:
-        ValueError: for something else.
+        ValueError: where it is larger or damaged.
     """
     unpacking = zlib.decompressobj()
     data = unpacking.decompress(base64.b64decode(text, validate=True), LARGEST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 OPENAI = "openai"  # GLIDE's released weights, or those of its CLIP
-OPEN_CLIP = "open_clip/"  # begins the words for the models of that package
+OPEN_CLIP = "open_clip/"  # prefix of the words for that package's models
 RELEASED = (OPENAI,)  # words that name a file, fetched on first use
-FETCHED = (*RELEASED, OPEN_CLIP)  # how words begin that may reach for the network
-FOR_GUIDANCE = OPENAI  # the one to type where a checkpoint's own word is not followed
+FETCHED = (*RELEASED, OPEN_CLIP)  # beginnings of words that may need the network
+FOR_GUIDANCE = OPENAI  # suggested where a checkpoint's own word is refused

@@ -1,7 +1,7 @@
-"""OpenAI's noise-aware CLIP of GLIDE, and whatever was fine-tuned from it, as an `ImageTextModel`.
+"""OpenAI's noise-aware CLIP of GLIDE, or a fine-tuned one, as an `ImageTextModel`.
 
-Image and text encoder lie in a file each, which are recognised by their content. Both state dicts
-carry neither sizes nor the temperature: these are those of the reference's config.yaml. Nothing
+Image and text encoder are in a file each, recognised by its content. The state dicts hold neither
+sizes nor the temperature: these are those of the reference's config.yaml. Nothing
 in a file is executed.
 """
 
@@ -79,13 +79,13 @@ class Files:
 
     @property
     def sha256(self) -> str:
-        """Of both files, in hexadecimal; another one if either changes or they are swapped."""
+        """Of both files, in hexadecimal; it changes if either file changes or they are swapped."""
         both = f"{_digest(self.image)}\n{_digest(self.text)}\n"
         return hashlib.sha256(both.encode()).hexdigest()
 
 
 def claims(word: str) -> bool:
-    """Whether a word means a CLIP of OpenAI's make: a folder with its two files, or `openai`."""
+    """Whether a word means a CLIP in OpenAI's format: a folder with its two files, or `openai`."""
     if word == OPENAI:
         return True
     folder = Path(word).expanduser()
@@ -102,12 +102,12 @@ def pair(word: str, weights_dir: str | Path | None) -> Files:
 def locate(
     word: str, *, settings: Mapping[str, Any], task: str, weights_dir: str | Path | None
 ) -> Path:
-    """The file of the image encoder, which stands for both; errors as of `pair`."""
+    """The file of the image encoder, which represents both; errors as of `pair`."""
     return pair(word, weights_dir).image
 
 
 def second_stage(word: str, *, task: str, weights_dir: str | Path | None) -> Path | None:
-    """None: it enlarges nothing."""
+    """None: a CLIP upsamples nothing."""
     return None
 
 
@@ -130,7 +130,7 @@ def published(weights_dir: str | Path | None, *, address: str = openai_glide.WEI
     """The released files, fetched on first use.
 
     Args:
-        weights_dir: where they lie already, under any names; None for the user's cache, and the
+        weights_dir: where the files are, under any names; None for the user's cache, and the
             network.
         address: of the folder that holds them.
 
@@ -163,9 +163,9 @@ def in_folder(folder: Path) -> Files:
             for kind, files in found.items()
         )
         raise UsageError(
-            f"a CLIP of OpenAI's make is one image encoder and one text encoder, and {folder} "
+            f"a CLIP in OpenAI's format is one image encoder and one text encoder, and {folder} "
             f"holds others ({there})",
-            f"put two files like {IMAGE} and {TEXT} there, and no more",
+            f"put exactly two files like {IMAGE} and {TEXT} there",
         )
     (image,), (text,) = found["image"], found["text"]
     return Files(image, text, f"{folder.resolve().name}/{image.name}")
@@ -187,7 +187,7 @@ def kind_of(file: Path) -> str | None:
 def image_text(
     weights_dir: str | Path | None, *, address: str = openai_glide.WEIGHTS
 ) -> CLIPWithTokenizer:
-    """The released CLIP, ready to judge; arguments and errors as of `published` and `load`."""
+    """The released CLIP, ready to score; arguments and errors as of `published` and `load`."""
     return load(published(weights_dir, address=address))
 
 
@@ -195,8 +195,8 @@ def load(files: Files) -> CLIPWithTokenizer:
     """The CLIP of two files with its tokenizer, on the CPU.
 
     Raises:
-        UsageError: where a file holds something else: says what was expected and found.
-        GenzooError: for a damaged file, or where the vocabulary cannot be had.
+        UsageError: where a file holds something else, with what was expected and found.
+        GenzooError: for a damaged file, or where the vocabulary cannot be fetched.
     """
     encoders = clip.from_reference(
         _state(files.image, "image"), _state(files.text, "text"), CONFIG
@@ -210,10 +210,10 @@ def load(files: Files) -> CLIPWithTokenizer:
 
 
 def about(files: Files) -> dict[str, Any]:
-    """What a checkpoint of ours would say of itself.
+    """The metadata as in a checkpoint of genzoo's.
 
     Raises:
-        GenzooError: where the vocabulary cannot be had.
+        GenzooError: where the vocabulary cannot be fetched.
     """
     typed = ["model=clip", f"data.image_size={CONFIG['image_size']}"]
     config = plain(compose(*typed))
@@ -269,8 +269,8 @@ def vocabulary(folder: Path, address: str = VOCABULARY) -> Path:
     """The file with the tokenizer's pairs: the one beside the weights, or fetched.
 
     Raises:
-        UsageError: where a package is missing, without which it is of no use.
-        GenzooError: where the file cannot be had.
+        UsageError: where a package that reads it is missing.
+        GenzooError: where the file cannot be fetched.
     """
     check_packages()
     beside = [folder / PAIRS, folder / PAIRS.removesuffix(".gz")]
@@ -293,7 +293,7 @@ def _by_kind(folder: Path) -> dict[str, list[Path]]:
 
 
 def _state(file: Path, kind: str) -> dict[str, Tensor]:
-    """The state dict of the encoder that a file should hold."""
+    """The state dict of an encoder; an error if the file holds something else."""
     content = read_content(file)
     state = openai_glide.unwrapped(content, KEYS[kind])
     if state is not None:
@@ -301,7 +301,7 @@ def _state(file: Path, kind: str) -> dict[str, Tensor]:
     raise UsageError(
         f"{file} should hold the {kind} encoder of OpenAI's CLIP (a weight {KEYS[kind]}), and "
         f"holds {openai_glide.described(content)}",
-        f"give the published {IMAGE if kind == 'image' else TEXT}, or what was fine-tuned from it",
+        f"give the published {IMAGE if kind == 'image' else TEXT}, or one fine-tuned from it",
     )
 
 

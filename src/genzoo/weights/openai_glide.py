@@ -1,8 +1,8 @@
-"""OpenAI's released GLIDE, and whatever was fine-tuned from it, as genzoo reads checkpoints.
+"""OpenAI's released GLIDE, or a fine-tuned one, read like genzoo's checkpoints.
 
-Such a file holds the reference's state dict alone: what it is (base or upsampler, with inpainting
-or without) follows from the channels that its first convolution sees, and its shape must be that
-of the released networks. Nothing in a file is executed.
+Such a file holds the reference's state dict alone: which network it is (base or upsampler, with
+inpainting or without) follows from the input channels of its first convolution, and its sizes must
+be those of the released networks. Nothing in a file is executed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Kind:
 
     Attributes:
         stage: base or upsample.
-        inpaint: whether it redraws parts of images.
+        inpaint: whether it inpaints.
     """
 
     stage: str
@@ -56,7 +56,7 @@ class Kind:
 
     @property
     def channels(self) -> int:
-        """That its first convolution sees."""
+        """Input channels of its first convolution."""
         return 3 + 4 * self.inpaint + 3 * (self.stage == "upsample")
 
     @property
@@ -105,14 +105,14 @@ KINDS = [Kind(stage, inpaint) for stage in ("base", "upsample") for inpaint in (
 
 
 def claims(word: str) -> bool:
-    """Whether a word for a checkpoint names the released networks."""
+    """Whether a word for a checkpoint means the released networks."""
     return word == OPENAI
 
 
 def locate(
     word: str, *, settings: Mapping[str, Any], task: str, weights_dir: str | Path | None
 ) -> Path:
-    """The released network of the stage that is asked for; errors as of `file_of`."""
+    """The released network of the requested stage; errors as of `file_of`."""
     inpaint = settings["inpaint"] or task == "inpaint"
     return published(Kind(settings["stage"], inpaint), weights_dir)
 
@@ -132,7 +132,7 @@ def file_of(name: str, folder: str | Path | None, *, address: str = WEIGHTS) -> 
 
     Args:
         name: of the file, as published.
-        folder: where the files lie already; None for the user's cache, and the network.
+        folder: where the files are; None for the user's cache, and the network.
         address: of the folder that holds them.
 
     Raises:
@@ -152,7 +152,7 @@ def file_of(name: str, folder: str | Path | None, *, address: str = WEIGHTS) -> 
         return fetch(
             f"{address}/{name}",
             cache_home(None) / OPENAI / name,
-            sha256=None,  # none was published; the first one that arrives is recorded
+            sha256=None,  # none was published; that of the first file is recorded
             remedy=remedy,
             schemes=SCHEMES if address == WEIGHTS else TYPED,
             report=lambda done, total: progress.at(
@@ -184,12 +184,12 @@ def _state(content: object) -> dict[str, Tensor]:
 
 
 def glide_state_dict(content: object) -> dict[str, Tensor] | None:
-    """The reference's state dict in a file's content, if that is what it holds."""
+    """The reference's state dict in a file's content, if it holds one."""
     return unwrapped(content, FIRST)
 
 
 def unwrapped(content: object, key: str) -> dict[str, Tensor] | None:
-    """The state dict in a file's content, if it has a key that tells it; without what wraps it."""
+    """The state dict in a file's content, without wrappers, if it has an identifying key."""
     for inner in ("state_dict", "model"):
         if isinstance(content, dict) and key not in content and inner in content:
             content = content[inner]
@@ -205,9 +205,9 @@ def half_of(content: object) -> str | None:
 
 
 def described(content: object) -> str:
-    """What somebody's file holds, in a few words."""
+    """A file's content in a few words."""
     if half := half_of(content):
-        return f"the {half} encoder of a CLIP of OpenAI's make"
+        return f"the {half} encoder of a CLIP in OpenAI's format"
     if not isinstance(content, dict):
         return f"a {type(content).__name__}"
     names = [str(key) for key in content]
@@ -233,10 +233,10 @@ def kind_of(state: Mapping[str, Tensor], path: Path) -> Kind:
 
 
 def about(kind: Kind, path: Path) -> dict[str, Any]:
-    """What a checkpoint of ours would say of itself.
+    """The metadata as in a checkpoint of genzoo's.
 
     Raises:
-        GenzooError: where the vocabulary cannot be had.
+        GenzooError: where the vocabulary cannot be fetched.
     """
     return {
         "config": plain(compose(*kind.overrides)),

@@ -1,6 +1,6 @@
 """CLIPs of the package open_clip: `open_clip/<model>/<pretrained tag or file>`.
 
-They read clean images alone. The package is optional, and brings and fetches its own weights.
+They score clean images only. The package is optional, and fetches its own weights.
 
 Shape letters: b batch, c channels, h height, w width, k features.
 """
@@ -34,8 +34,8 @@ class OpenCLIPWithTokenizer:
 
     Attributes:
         model: the package's, in evaluation mode.
-        tokenize: its own tokenizer; called with texts and, where it should not be the model's,
-            the number of tokens.
+        tokenize: its own tokenizer; called with texts and, if other than the model's, the
+            number of tokens.
         context: tokens a caption.
         name: the word that names it.
     """
@@ -83,7 +83,7 @@ class OpenCLIPWithTokenizer:
         return float(scale.detach().exp())
 
     def encode_text(self, captions: Sequence[str]) -> Float[Tensor, "b k"]:
-        """Unit vectors; a caption that is too long is cut."""
+        """Unit vectors; a caption that is too long is truncated."""
         model: Any = self.model
         with torch.no_grad():
             tokens = self.tokenize(list(captions)).to(model.logit_scale.device)
@@ -99,7 +99,7 @@ class OpenCLIPWithTokenizer:
         """
         if level is not None:
             raise Unsupported(
-                f"{self.name} reads clean images alone", "guide by guidance.checkpoint=openai"
+                f"{self.name} scores clean images only", "guide by guidance.checkpoint=openai"
             )
         size = (self.image_size,) * 2
         if images.shape[2:] != size:
@@ -119,9 +119,9 @@ class OpenCLIPWithTokenizer:
         return self
 
     def is_truncated(self, captions: Sequence[str]) -> Bool[Tensor, " b"]:
-        """Which captions are too long to be read whole.
+        """Which captions are longer than the context.
 
-        A caption that is cut ends in the end token where a longer context has one of its own.
+        A truncated caption has the end token where a longer context has one of its own.
         """
         own = self.tokenize(list(captions), self.context)
         longer = self.tokenize(list(captions), 2 * self.context)
@@ -129,7 +129,7 @@ class OpenCLIPWithTokenizer:
 
     @property
     def _seeing(self) -> Any:
-        """The model's image encoder, which knows how images were prepared."""
+        """The model's image encoder, which holds the preprocessing of images."""
         return self.model.visual
 
 
@@ -139,7 +139,7 @@ def is_named(word: str) -> bool:
 
 
 def check(word: str) -> None:
-    """Make sure that a word names a model and weights, and that the package is there.
+    """Check that a word names a model and weights, and that the package is installed.
 
     Raises:
         UsageError: if not.
@@ -150,11 +150,11 @@ def check(word: str) -> None:
 
 
 def load(word: str) -> OpenCLIPWithTokenizer:
-    """The model that a word names, on the CPU; the package fetches weights that it lacks.
+    """The model that a word names, on the CPU; the package fetches missing weights.
 
     Raises:
-        UsageError: for a word that names nothing, or without the package.
-        GenzooError: where the weights cannot be had or do not fit.
+        UsageError: for an unknown word, or without the package.
+        GenzooError: where the weights cannot be fetched or do not fit.
     """
     check(word)
     file = Path(_parts(word)[1]).expanduser()
@@ -184,10 +184,10 @@ def _loaded(word: str, changed: int | None) -> OpenCLIPWithTokenizer:
             name, pretrained=chosen, precision="fp32", device="cpu", force_quick_gelu=quick
         )
         tokenizer = open_clip.get_tokenizer(name)
-    except Exception as error:  # whatever the network, the hub or torch raises
-        said = " ".join(str(error).split())[:300]
+    except Exception as error:  # any error of the network, the hub or torch
+        reason = " ".join(str(error).split())[:300]
         raise GenzooError(
-            f"open_clip cannot make {name} with {weights} ({type(error).__name__}: {said})",
+            f"open_clip cannot make {name} with {weights} ({type(error).__name__}: {reason})",
             "fetch the weights elsewhere and name the file: open_clip/<model>/<file>",
         ) from error
     model.eval().requires_grad_(False)

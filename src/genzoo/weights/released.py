@@ -1,4 +1,4 @@
-"""The formats of released files, which are read as if genzoo had trained them.
+"""The formats of released files, which are read like genzoo's checkpoints.
 
 A further format is a module with the functions of `ReleasedFormat`, and an entry in `FORMATS`.
 """
@@ -16,11 +16,11 @@ from genzoo.weights import openai_clip, openai_glide
 
 
 class ReleasedFormat(Protocol):
-    """What reads the files of one format; a module.
+    """A reader of files of one format; a module.
 
     Attributes:
         FAMILY: name of the model that its files hold.
-        TITLE: whose weights they are, for messages.
+        TITLE: name of the weights, for messages.
     """
 
     FAMILY: str
@@ -37,22 +37,22 @@ class ReleasedFormat(Protocol):
         Args:
             word: that it claims.
             settings: the section `model` of the command, for formats of several networks.
-            task: name of the command, for networks that are made for one.
-            weights_dir: where the files lie already; None for the user's cache, and the network.
+            task: name of the command, for networks that serve one task.
+            weights_dir: where the files are; None for the user's cache, and the network.
 
         Raises:
-            UsageError: where it is not there.
+            UsageError: where it is missing.
             GenzooError: where it cannot be fetched.
         """
 
     def second_stage(self, word: str, *, task: str, weights_dir: str | Path | None) -> Path | None:
-        """The file of the network that enlarges what others of the format sample, if any."""
+        """The file of the upsampler of the format's samples, if any."""
 
     def detects(self, content: object) -> bool:
         """Whether a file's content is of this format."""
 
     def about_of(self, content: object, path: Path) -> dict[str, Any]:
-        """What a checkpoint of genzoo's would say of itself, for content that it detects."""
+        """The metadata as in a checkpoint of genzoo's, for content that it detects."""
 
     def weights_of(self, content: object, path: Path) -> dict[str, Tensor]:
         """The weights by the names of the family's parameters, for content that it detects."""
@@ -60,13 +60,13 @@ class ReleasedFormat(Protocol):
 
 FORMATS: tuple[ReleasedFormat, ...] = (openai_glide, openai_clip)
 TITLES = " or ".join(one.TITLE for one in FORMATS)
-# How a network is trained that does what the released second stages do.
+# The command line that trains a counterpart of the released second stages.
 SECOND_STAGE = "model=glide model.stage=upsample"
-described = openai_glide.described  # what a file of no format holds, in a few words
+described = openai_glide.described  # describes a file of no known format
 
 
 def format_of(content: object) -> ReleasedFormat | None:
-    """The format of a file's content; None for what was not released."""
+    """The format of a file's content; None if it is not a released one."""
     return next((one for one in FORMATS if one.detects(content)), None)
 
 
@@ -88,14 +88,14 @@ def locate(
 
     Args:
         word: that is `claimed`.
-        key: at which it stands, for messages.
-        families: that are wanted, where the word names weights of several.
+        key: of the word, for messages.
+        families: to choose from, where the word names weights of several.
         settings: the section `model` of the command.
         task: its name.
-        weights_dir: where the files lie already.
+        weights_dir: where the files are.
 
     Raises:
-        UsageError: where nobody released weights of these families, or they are not there.
+        UsageError: where there are no released weights of these families, or they are missing.
         GenzooError: where they cannot be fetched.
     """
     claiming = [one for one in FORMATS if one.claims(word)]
@@ -103,7 +103,7 @@ def locate(
     if not wanted and len(claiming) > 1:
         names = " or ".join(f"model={one.FAMILY}" for one in claiming)
         raise UsageError(
-            f"nobody released a model={' or '.join(families)} under {key}={word}",
+            f"there is no released model={' or '.join(families)} for {key}={word}",
             f"write {names} {key}={word}",
         )
     chosen = (wanted or claiming)[0]
@@ -111,7 +111,7 @@ def locate(
 
 
 def second_stage(word: str, *, task: str, weights_dir: str | Path | None) -> Path | None:
-    """The released network that enlarges samples, which a word names; None where none is."""
+    """The released upsampler that a word names; None if there is none."""
     for one in FORMATS:
         if one.claims(word):
             path = one.second_stage(word, task=task, weights_dir=weights_dir)

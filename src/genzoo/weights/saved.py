@@ -1,10 +1,10 @@
-"""The door between a file that somebody may have handed on and what genzoo carries out.
+"""Validation of configurations from checkpoints, which may come from untrusted sources.
 
-There are two kinds of configuration. What a person types, and the YAML files that they or genzoo
-keep, are the person's own: interpolations in them are resolved, and they may name any class. What
-is read out of a checkpoint is data: no `${...}` in it is resolved (`values.wrapped`), it names
-classes of genzoo, models of the person's own folders and what the command itself chooses, each
-only where one belongs, and it decides neither where anything is written nor what is fetched.
+There are two kinds of configuration. The command line and the YAML files of genzoo and the user
+are trusted: interpolations in them are resolved, and they may name any class. The configuration in
+a checkpoint is data: no `${...}` in it is resolved (`values.wrapped`), it may name only classes of
+genzoo, models of the user's own folders and classes that the command itself chooses, each only
+where one belongs, and it decides neither where files are written nor what is fetched.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from genzoo.core.errors import UsageError
 from genzoo.machine.console import status
 from genzoo.weights.names import FETCHED, FOR_GUIDANCE
 
-# Where a saved configuration names a class, and the group of files that say which there are.
-# Within a model also wherever the key is called as a group of parts is: `configs/model/process`.
+# The keys at which a saved configuration names a class, and the config group of the allowed ones.
+# Within a model also keys that are named like a group of parts: `configs/model/process`.
 SLOTS = {
     "model": "model",
     "data": "data",
@@ -42,9 +42,9 @@ DEEPEST, MOST = 32, 100_000  # levels and values of a configuration
 def classes(place: str) -> frozenset[str]:
     """The classes that a saved configuration may name there; none where no class belongs.
 
-    Those of the files in genzoo's configs/; of models also those in the person's own folders,
-    which the command names. Every other class of one's own has to be chosen by the command: one
-    that merely lies in a folder is not a stranger's to call.
+    Those of the files in genzoo's configs/; of models also those in the user's own folders, which
+    the command names. Any other class of the user's has to be chosen by the command: a file from
+    others must not call it.
     """
     group, within = SLOTS.get(place), WITHIN.get(place)
     if group is None and place.startswith("model."):
@@ -71,7 +71,7 @@ def _classes(folder: Path, within: str | None) -> frozenset[str]:
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise UsageError(
                 f"{file} is no YAML file ({' '.join(str(error).split())[:200]})",
-                "mend it, or move it out of the folder",
+                "correct it, or move it out of the folder",
             ) from error
         section = node
         if isinstance(node, dict) and within is not None:
@@ -83,7 +83,7 @@ def _classes(folder: Path, within: str | None) -> frozenset[str]:
 
 
 def examined(config: object, *, path: Path) -> dict[str, Any]:
-    """The configuration out of a file, if it is plain data with what every command reads.
+    """The configuration from a file, checked to be plain data with the required keys.
 
     Raises:
         UsageError: if it is not.
@@ -116,28 +116,28 @@ def admitted(
     own: DictConfig | None = None,
     overrides: Sequence[str] = (),
 ) -> Admitted:
-    """The part of a saved configuration that may join a command, once nothing speaks against it.
+    """The part of a saved configuration that a command may take over, after all checks.
 
     Args:
         config: as `examined` returned it.
         path: of the file that it comes from.
-        own: the command's own configuration, which may name classes of the person's own.
-        overrides: what was typed, as Hydra lists it.
+        own: the command's own configuration, which may name the user's own classes.
+        overrides: the typed ones, as Hydra lists them.
 
     Raises:
         UsageError: for a class that is not genzoo's, unless the command names it as well; for one
-            where none belongs; for weights that would have to be fetched and were not asked for.
+            where none belongs; for weights that would have to be fetched but were not typed.
     """
     typed = typed_keys(overrides)
     kept = {section: config[section] for section in FROM_CHECKPOINT if section in config}
     for place, named in _named(kept):
         if f"{place}._target_" in typed or place in typed.keys() - {"model"}:
-            continue  # replaced by the person's own
+            continue  # replaced by the user's own
         known = classes(place)
         if not known:
             raise UsageError(
                 f"{path} names a class at {place}, where none belongs ({named!r})",
-                "it was made to do harm or by another program: do not use it",
+                "it may be malicious, or of another program: do not use it",
             )
         mine = None if own is None else OmegaConf.select(own, f"{place}._target_")
         if named != mine and (not isinstance(named, str) or named not in known):
@@ -166,14 +166,14 @@ def _nothing_fetched(kept: Mapping[str, Any], typed: Mapping[str, str], path: Pa
         return
     if not isinstance(word, str) or word.startswith(FETCHED):
         raise UsageError(
-            f"{path} asks for guidance by {word!r}, which comes out of the network",
+            f"{path} asks for guidance by {word!r}, which has to be downloaded",
             f"type it to have it fetched: guidance.checkpoint={FOR_GUIDANCE}, or write "
             "guidance=none",
         )
 
 
 def _written_elsewhere(kept: dict[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
-    """Without the folder that another machine's cache lay in."""
+    """Without the cache folder of another machine."""
     if "data" not in kept or "data" in typed:
         return kept
     cache_folder = kept["data"].get("cache")
@@ -195,7 +195,7 @@ def _named(tree: object, place: str = "") -> Iterator[tuple[str, object]]:
 
 
 def _values(tree: object, path: Path, depth: int = 0) -> Iterator[object]:
-    """Every value; an error for what is no plain data, or has no end."""
+    """Every value; an error for anything but plain data, or for cycles."""
     if depth > DEEPEST:
         raise _odd(path, "is nested too deep")
     if isinstance(tree, dict):

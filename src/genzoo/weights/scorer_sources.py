@@ -1,4 +1,4 @@
-"""Where models that score images come from, beside genzoo's own checkpoints.
+"""Sources of models that score images, beside genzoo's own checkpoints.
 
 A further source is a class like those below, and an entry in `SOURCES`.
 """
@@ -18,7 +18,7 @@ class ScorerSource(Protocol):
     """Scorers that other programs trained, named by words of their own.
 
     Attributes:
-        use: what they are good for.
+        use: their purpose, for messages.
     """
 
     use: str
@@ -27,10 +27,10 @@ class ScorerSource(Protocol):
         """Whether a word for a checkpoint means one of these."""
 
     def find(self, word: str, *, weights_dir: str | Path | None) -> str:
-        """The word as it lasts, once all that is needed is known to be there.
+        """The word, made independent of the working directory, after checking for all files.
 
         Raises:
-            UsageError: where it is not.
+            UsageError: where one is missing.
             GenzooError: where it cannot be fetched.
         """
 
@@ -38,7 +38,7 @@ class ScorerSource(Protocol):
         """The scorer on the CPU; raises as `find`."""
 
     def sha256(self, word: str, *, weights_dir: str | Path | None) -> str:
-        """What tells its weights from all others, in hexadecimal; raises as `find`."""
+        """The checksum of its weights, in hexadecimal; raises as `find`."""
 
 
 class OpenCLIP:
@@ -65,7 +65,7 @@ class OpenCLIP:
 
 
 class OpenAICLIP:
-    """GLIDE's CLIP, and folders with the two files of such a one."""
+    """GLIDE's CLIP, and folders with two files in its format."""
 
     use = "OpenAI's CLIP guides and scores"
 
@@ -74,7 +74,7 @@ class OpenAICLIP:
         return openai_clip.claims(word)
 
     def find(self, word: str, *, weights_dir: str | Path | None) -> str:
-        """The same word, or the whole path of the folder."""
+        """The same word, or the absolute path of the folder."""
         openai_clip.vocabulary(openai_clip.pair(word, weights_dir).text.parent)
         return word if word in RELEASED else str(Path(word).expanduser().resolve())
 
@@ -91,7 +91,7 @@ SOURCES: tuple[ScorerSource, ...] = (OpenCLIP(), OpenAICLIP())
 
 
 def source_of(word: str) -> ScorerSource | None:
-    """Who trained what a word names; None for genzoo's own checkpoints."""
+    """The source that a word refers to; None for genzoo's own checkpoints."""
     return next((source for source in SOURCES if source.claims(word)), None)
 
 
@@ -103,6 +103,6 @@ def check_whole(path: Path) -> None:
     """
     if (half := openai_clip.kind_of(path)) is not None:
         raise UsageError(
-            f"{path} is the {half} encoder of a CLIP of OpenAI's make, and no more",
+            f"{path} is the {half} encoder of a CLIP in OpenAI's format, and only that",
             f"name the folder that holds both encoders: {path.parent}",
         )

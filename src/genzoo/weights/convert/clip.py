@@ -1,8 +1,8 @@
 """The noise-aware CLIP of OpenAI's GLIDE and our two encoders: options and state dicts.
 
-The reference keeps queries, keys and values apart, and its keys have no bias. Ours are one layer
-with a bias for all three: the keys' begins at zero, and is left out on the way back. Nothing is
-lost by that, as one number added to the scores of all keys alike cancels in the softmax.
+The reference has separate layers for queries, keys and values, and its keys have no bias. Ours are
+one layer with a bias for all three: the keys' starts at zero and is dropped in the conversion
+back. That is exact, as one number added to the scores of all keys alike cancels in the softmax.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from genzoo.weights.convert.fit import check_fit
 
 StateDict = Mapping[str, Tensor]
 
-# What every encoder of the reference has, by which its files are recognised.
+# A key of each of the reference's encoders, by which its files are recognised.
 KEYS = {"image": "blocks.input.patch_proj", "text": "blocks.input.w_voc"}
 CLEAN = "blocks.input.pred_state"  # the first position where there are no steps: one row, flat
 
 NORM = {"g": "weight", "b": "bias"}
 LINEAR = {"w": "weight", "b": "bias"}
-# The parts of a block, their names' ends there and here.
+# The parts of a block: suffixes of their names there and here.
 BLOCK = {
     "f_attn.ln": ("norm1", NORM),
     "f_attn.f_c": ("proj", LINEAR),
@@ -37,10 +37,10 @@ BLOCK = {
 
 @dataclass(frozen=True)
 class Encoders:
-    """Both encoders, which the reference keeps in two files.
+    """Both encoders, which the reference has in two files.
 
     Attributes:
-        image: of images, noisy ones unless it was made for clean ones.
+        image: of noisy images, or of clean ones.
         text: of captions.
     """
 
@@ -49,10 +49,10 @@ class Encoders:
 
 
 def build(config: Mapping[str, Any]) -> Encoders:
-    """Untrained encoders of the shape that the reference's config.yaml describes.
+    """Untrained encoders with the sizes of the reference's config.yaml.
 
     Raises:
-        UsageError: where the numbers do not go together.
+        UsageError: where the numbers are inconsistent.
     """
     return Encoders(image=build_image(config), text=build_text(config))
 
@@ -61,7 +61,7 @@ def build_image(config: Mapping[str, Any]) -> ImageEncoder:
     """The image encoder alone; `n_timesteps` is 0 for one of clean images.
 
     Raises:
-        UsageError: where the numbers do not go together.
+        UsageError: where the numbers are inconsistent.
     """
     return ImageEncoder(
         image_size=config["image_size"],
@@ -133,7 +133,7 @@ def to_reference(encoder: ImageEncoder | CaptionEncoder) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One weight of ours and the reference's that lie in it one below the other.
+    """One weight of ours, and the reference's that are concatenated in it.
 
     Attributes:
         ours: its name here.

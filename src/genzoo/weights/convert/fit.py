@@ -1,4 +1,4 @@
-"""Whether somebody else's weights have the names and shapes that a network needs."""
+"""Checks that released weights have the names and shapes that a network needs."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def check_fit(
     """Make sure that a state dict has exactly the expected keys and shapes.
 
     Args:
-        state: by its maker's names.
+        state: by the reference's names.
         shapes: expected, by the same names.
-        what: does not fit what, for the message.
+        what: the mismatch, for the message.
         remedy: what to check.
 
     Raises:

@@ -1,8 +1,8 @@
 """OpenAI's GLIDE (github.com/openai/glide-text2im) and our networks: options and state dicts.
 
 Both directions rename keys one by one and change the layout of a few weights: a 1x1 convolution
-over positions is a linear layer here, and the text encoder's queries, keys and values lie part by
-part, where the reference has them head by head.
+over positions is a linear layer here, and the text encoder's queries, keys and values are stored
+part by part, in the reference head by head.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ BARE = {"positional_embedding": "text.position", "padding_embedding": "text.padd
 
 @dataclass(frozen=True)
 class Options:
-    """What of the reference's `model_and_diffusion_defaults` shapes a network.
+    """The options of the reference's `model_and_diffusion_defaults` that shape a network.
 
     Names are the reference's; options of the diffusion process are not among them.
     """
@@ -100,7 +100,7 @@ class Options:
         """Channels of each level in multiples of `num_channels`.
 
         Raises:
-            UsageError: where the string does not go with the image's size.
+            UsageError: where the string does not fit the image's size.
         """
         text = self.channel_mult
         if text == "":
@@ -153,7 +153,7 @@ class Options:
 
 
 def build(options: Mapping[str, Any], *, vocab_size: int = VOCABULARY) -> TextUNet:
-    """An untrained network of the shape that the reference's options describe."""
+    """An untrained network with the sizes of the reference's options."""
     own = Options.of(options)
     return TextUNet(
         own.shape,
@@ -200,7 +200,7 @@ def renamed(model: TextUNet, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One weight: its two names, and the ways between the two layouts."""
+    """One weight: its two names, and the conversions between the two layouts."""
 
     theirs: str
     ours: str
