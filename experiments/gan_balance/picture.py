@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 
 from experiments.lab import style
 from experiments.lab.sweep import Outcome
+from genzoo.report.contact_sheet import draw_sheet
 from genzoo.report.gallery import Item as Caption
 from genzoo.report.gallery import Row, Sheet
-from genzoo.report.picture import draw_sheet
 
 Drawn = Sequence[tuple[Any, Outcome, Mapping[str, Any]]]  # point, outcome, row of the table
 
@@ -136,13 +136,13 @@ def samples(drawn: Drawn, path: Path) -> None:
     gallery = there[0][1].last.gallery[:SHOWN]
     rows = tuple(
         Row(f"{p.game} · {p.axis or 'balanced'} · {p.ratio:g} : 1",
-            tuple(picture.sample for picture in o.last.gallery[:SHOWN]))
+            tuple(item.sample for item in o.last.gallery[:SHOWN]))
         for p, o in there
     )  # fmt: skip
     sheet = Sheet(
         seed=there[0][0].seed,
-        items=tuple(Caption(picture.index, picture.caption, picture.split) for picture in gallery),
-        real=Row("real", tuple(picture.real for picture in gallery)),
+        items=tuple(Caption(item.index, item.caption, item.split) for item in gallery),
+        real=Row("real", tuple(item.real for item in gallery)),
         samples=rows,
         reconstructions=(),
     )

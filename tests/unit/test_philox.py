@@ -73,11 +73,11 @@ def test_the_words_of_a_gpus_kernel_are_looked_at_once(
 ) -> None:
     asked: list[str] = []
     monkeypatch.setattr(philox, "_kernel_is_right", lambda kind: (asked.append(kind), right)[1])
-    philox._looked_at.cache_clear()
+    philox._checked.cache_clear()
     try:
         assert [philox._has_kernel("cuda", fake=False) for _ in range(3)] == [right] * 3
     finally:
-        philox._looked_at.cache_clear()
+        philox._checked.cache_clear()
     assert asked == ["cuda"]
     assert philox._has_kernel("cuda", fake=True)  # has no words to look at
     assert philox._has_kernel("cpu", fake=False)  # looked at on import

@@ -1,1 +1,1 @@
-"""What a game between a generator and a discriminator is made of, as functions of tensors."""
+"""Losses, penalties and augmentation of generative adversarial networks."""

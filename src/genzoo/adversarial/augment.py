@@ -1,7 +1,7 @@
-"""Differentiable augmentation of what a discriminator sees, so that little data lasts longer.
+"""Differentiable augmentation of a discriminator's inputs, for small data sets.
 
-Real and generated images are changed alike, each with a probability below one, so that the
-generator does not learn the changes themselves (DiffAugment, arXiv 2006.10738; ADA, 2006.06676).
+Real and generated images are augmented alike, each with a probability below one, so that the
+augmentation does not leak into the samples (DiffAugment, arXiv 2006.10738; ADA, 2006.06676).
 The probability is fixed, or follows how much the discriminator overfits.
 """
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from genzoo.core.noise import Noise
 
 Images = Float[Tensor, "b c h w"]
-LARGEST = 0.8  # probability up to which changes do not leak (arXiv 2006.06676, section 2.2)
+LARGEST = 0.8  # probability up to which augmentation does not leak (arXiv 2006.06676, section 2.2)
 
 
 class Augmentation(nn.Module):
@@ -48,17 +48,17 @@ class Augmentation(nn.Module):
         self.register_buffer("probability", torch.tensor(self._start))
 
     def forward(self, images: Images, *, noise: Noise) -> Images:
-        """The images, some of them changed, each by its own stream."""
+        """The images, augmented at random, each by its own stream."""
         if self.mode == "none":
             return images
-        draws = noise.uniform(11).to(images.dtype)
-        colour, move, cutout = (draws[:, :3, None, None, None] < self.probability).unbind(1)
-        images = torch.where(colour, _colour(images, draws[:, 3:6]), images)
-        images = torch.where(move, _move(images, draws[:, 6:9]), images)
-        return torch.where(cutout, _cutout(images, draws[:, 9:]), images)
+        uniform = noise.uniform(11).to(images.dtype)
+        colour, move, cutout = (uniform[:, :3, None, None, None] < self.probability).unbind(1)
+        images = torch.where(colour, _colour(images, uniform[:, 3:6]), images)
+        images = torch.where(move, _move(images, uniform[:, 6:9]), images)
+        return torch.where(cutout, _cutout(images, uniform[:, 9:]), images)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Only a probability that adapts is a state; any other one is as it is configured."""
+        """Load the probability only if it is adaptive; a fixed one follows the configuration."""
         super()._load_from_state_dict(state_dict, prefix, *rest)
         if self.mode != "adaptive":
             self.probability.fill_(self._start)
@@ -76,9 +76,9 @@ class Augmentation(nn.Module):
             self.probability.add_(step).clamp_(0.0, LARGEST)
 
 
-def _colour(images: Images, draws: Float[Tensor, "b 3"]) -> Images:
+def _colour(images: Images, uniform: Float[Tensor, "b 3"]) -> Images:
     """Brightness within +-0.5 of the range [-1, 1], saturation 0 to 2, contrast 0.5 to 1.5."""
-    brightness, saturation, contrast = draws[:, :, None, None, None].unbind(1)
+    brightness, saturation, contrast = uniform[:, :, None, None, None].unbind(1)
     images = images + (brightness - 0.5)
     grey = images.mean(1, keepdim=True)
     images = torch.lerp(grey, images, 2 * saturation)
@@ -86,10 +86,10 @@ def _colour(images: Images, draws: Float[Tensor, "b 3"]) -> Images:
     return torch.lerp(mean, images, contrast + 0.5)
 
 
-def _move(images: Images, draws: Float[Tensor, "b 3"]) -> Images:
+def _move(images: Images, uniform: Float[Tensor, "b 3"]) -> Images:
     """Translation by up to an eighth of the side, and scaling by 0.8 to 1.25."""
-    scale = torch.exp((2 * draws[:, 0] - 1) * math.log(1.25))
-    shift = 0.25 * (2 * draws[:, 1:] - 1)  # the side has length 2
+    scale = torch.exp((2 * uniform[:, 0] - 1) * math.log(1.25))
+    shift = 0.25 * (2 * uniform[:, 1:] - 1)  # the side has length 2
     theta = torch.zeros(len(images), 2, 3, dtype=images.dtype, device=images.device)
     theta[:, 0, 0] = theta[:, 1, 1] = scale
     theta[:, :, 2] = shift
@@ -97,12 +97,12 @@ def _move(images: Images, draws: Float[Tensor, "b 3"]) -> Images:
     return F.grid_sample(images, points, padding_mode="border", align_corners=False)
 
 
-def _cutout(images: Images, draws: Float[Tensor, "b 2"]) -> Images:
+def _cutout(images: Images, uniform: Float[Tensor, "b 2"]) -> Images:
     """A square of half the side becomes grey."""
     height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device)[None, :, None]
     columns = torch.arange(width, device=images.device)[None, None, :]
-    top = (draws[:, 0] * height).long()[:, None, None]
-    left = (draws[:, 1] * width).long()[:, None, None]
+    top = (uniform[:, 0] * height).long()[:, None, None]
+    left = (uniform[:, 1] * width).long()[:, None, None]
     inside = ((rows - top).abs() < height // 4) & ((columns - left).abs() < width // 4)
     return images * ~inside[:, None]

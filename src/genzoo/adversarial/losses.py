@@ -1,7 +1,7 @@
-"""What generator and discriminator minimise, one pure function each.
+"""Losses of generator and discriminator, one pure function each.
 
 All take the discriminator's scores of real and of generated images, paired sample by sample, and
-give a loss a sample. A score is a real number; what it means depends on the loss.
+give a loss a sample. A score is a real number whose meaning depends on the loss.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ScoreLoss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """The two sides of a game.
+    """The losses of both networks.
 
     Attributes:
         discriminator: loss of the discriminator, from scores of (real, generated) images.
         generator: loss of the generator, from the same.
-        boundary: the score above which the discriminator takes an image for real; None where
-            only differences of scores mean something.
+        boundary: the score above which the discriminator classifies an image as real; None
+            where only differences of scores have a meaning.
     """
 
     discriminator: ScoreLoss
@@ -40,7 +40,7 @@ def relativistic_discriminator(real: Scores, generated: Scores) -> Scores:
 
 
 def relativistic_generator(real: Scores, generated: Scores) -> Scores:
-    """-log sigmoid(D(generated) - D(real)); the game R3GAN plays (arXiv 2501.05441, eq. 2)."""
+    """-log sigmoid(D(generated) - D(real)); as in R3GAN (arXiv 2501.05441, eq. 2)."""
     return F.softplus(real - generated)
 
 
@@ -60,7 +60,7 @@ def hinge_discriminator(real: Scores, generated: Scores) -> Scores:
 
 
 def hinge_generator(real: Scores, generated: Scores) -> Scores:
-    """The generated images' scores, raised without end (arXiv 1805.08318, eq. 4)."""
+    """The negated scores of generated images (arXiv 1805.08318, eq. 4)."""
     return -generated
 
 
@@ -83,7 +83,7 @@ def wasserstein_discriminator(real: Scores, generated: Scores) -> Scores:
 
 
 def wasserstein_generator(real: Scores, generated: Scores) -> Scores:
-    """The part of that distance on which the generator has an influence."""
+    """The part of that distance that depends on the generator."""
     return -generated
 
 
@@ -99,9 +99,9 @@ LOSSES: dict[str, AdversarialLoss] = {
 def discriminator_accuracy(
     real: Scores, generated: Scores, boundary: float | None
 ) -> tuple[Scores, Scores]:
-    """Whether the discriminator is right about each real and each generated image, as 0 or 1.
+    """Whether the discriminator classifies each real and generated image correctly, as 0 or 1.
 
-    Without a boundary of its own a score is held against the mean of the other side's.
+    Without a boundary a score is compared with the mean score of the other images.
     """
     with torch.no_grad():
         low = generated.mean() if boundary is None else boundary

@@ -1,8 +1,8 @@
-"""Penalties on the slope of a discriminator, without which its game does not settle.
+"""Gradient penalties of a discriminator, without which training does not converge.
 
 Each takes the function from images to scores and gives one number an image. The gradient with
-respect to the images is computed even where gradients are switched off, so that a penalty can be
-watched on held-out images.
+respect to the images is computed even where gradients are disabled, so that a penalty can be
+monitored on held-out images.
 """
 
 from __future__ import annotations

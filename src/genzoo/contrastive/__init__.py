@@ -1,1 +1,1 @@
-"""Contrastive learning: encoders of images and captions that meet in one space (CLIP)."""
+"""Contrastive learning: encoders of images and captions into a joint space (CLIP)."""

@@ -16,7 +16,7 @@ from genzoo.core.errors import Unsupported, UsageError
 from genzoo.nn.transformer import Block
 from genzoo.nn.unet import time_features
 
-# Of the pixels that CLIP was trained on, from 0 to 255 (arXiv 2103.00020, the released code).
+# Mean and standard deviation of CLIP's training pixels, 0 to 255 (arXiv 2103.00020, its code).
 MEAN = (122.77093945, 116.74601272, 104.09373519)
 STD = (68.50053285, 66.63215831, 70.32316309)
 
@@ -30,7 +30,7 @@ class ImageEncoder(nn.Module):
         width: of the Transformer.
         layers: of it.
         heads: of its attention.
-        features: that an image becomes.
+        features: size of an image's embedding.
         steps: of the process of its noisy images, each with a class token of its own; 0 for
             clean images.
 
@@ -55,7 +55,7 @@ class ImageEncoder(nn.Module):
         super().__init__()
         if image_size % patch:
             raise UsageError(
-                f"images of {image_size} px do not fall into patches of {patch} px",
+                f"images of {image_size} px cannot be divided into patches of {patch} px",
                 "choose a patch that divides the size",
             )
         _check_heads(width, heads)
@@ -82,7 +82,7 @@ class ImageEncoder(nn.Module):
 
         Args:
             images: of the encoder's size.
-            times: how noisy each is, as a step of the process; None for an encoder of clean ones.
+            times: step of the process of each; None for an encoder of clean images.
             kept: indices of the patches that are encoded, in row-major order; None for all.
 
         Raises:
@@ -122,7 +122,7 @@ class CaptionEncoder(nn.Module):
         width: of the Transformer.
         layers: of it.
         heads: of its attention.
-        features: that a caption becomes.
+        features: size of a caption's embedding.
 
     Raises:
         UsageError: where heads do not fill the width.
@@ -180,7 +180,7 @@ class CaptionEncoder(nn.Module):
 
 
 def _first_positions(steps: int, width: int) -> Float[Tensor, "t d"]:
-    """A row a step; neighbouring steps begin alike, as each is seen rarely in training."""
+    """A row a step; neighbouring steps start similar, as each is rare in training."""
     if not steps:
         return 0.02 * torch.randn(1, width)
     return 0.02 * time_features(torch.arange(steps), width)

@@ -94,19 +94,19 @@ class CLIPScorer:
 
 
 def as_scorer(found: object) -> object:
-    """What guides: a model of images and text by its similarity, anything else by itself."""
+    """The scorer for guidance: a `CLIPScorer` of an `ImageTextModel`, else the model itself."""
     return CLIPScorer(found) if isinstance(found, ImageTextModel) else found
 
 
 def as_image_text_model(found: object, *, word: str) -> ImageTextModel:
-    """What compares captions and images.
+    """A scorer as a model of images and text.
 
     Args:
         found: a scorer.
-        word: that named it.
+        word: its name, for the message.
 
     Raises:
-        UsageError: for one that does not.
+        UsageError: for a scorer of another kind.
     """
     if not isinstance(found, ImageTextModel):
         raise UsageError(

@@ -50,8 +50,8 @@ def contrastive_loss(
     Args:
         images: unit vectors.
         texts: unit vectors.
-        tokens: of the captions; another row with the same caption is no negative ...
-        index: ... nor is one with the same image, whose caption may be worded differently.
+        tokens: of the captions; another row with the same caption is no negative.
+        index: of the images; another row with the same image is no negative either.
         scale: factor of the cosines, the inverse temperature.
         chunk: rows that are compared at once, with similarities recomputed in the backward
             pass, so that a large batch fits; None for all at once.
@@ -105,7 +105,7 @@ def retrieval_ranks(
 
     Args:
         similarity: of each row to each candidate.
-        right: which candidates are correct; at least one a row.
+        right: the correct candidates; at least one a row.
     """
     best = similarity.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
     return ((similarity >= best) & ~right).sum(dim=1)
@@ -118,7 +118,7 @@ def positive_pairs(tokens: Int[Tensor, "n l"]) -> Bool[Tensor, "n n"]:
 
 
 def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:
-    """A number a caption: the same for equal captions, another for others (but once in 2^64).
+    """A hash of each caption; different captions collide with probability 2^-64.
 
     Tokens are weighted by odd numbers, one a position: SplitMix64's (Steele et al. 2014).
     """

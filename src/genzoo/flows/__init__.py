@@ -1,1 +1,1 @@
-"""Invertible maps with tractable log-determinants, and what turns 8-bit images into densities."""
+"""Invertible maps with tractable log-determinants, and dequantisation of 8-bit images."""

@@ -1,4 +1,4 @@
-"""Autoregressive maps of patches: each is changed by a function of the ones before it.
+"""Autoregressive maps of patches: each is transformed given the ones before it.
 
 Zhai et al., "Normalizing Flows are Capable Generative Models" (TarFlow, arXiv 2412.06329),
 equations (4) to (7).
@@ -24,7 +24,7 @@ class TokenAffine(nn.Module):
     """Some channels of a token are scaled and shifted, given the others and a context.
 
     Args:
-        changed: which of the c channels change, a mask; the others are seen by the network.
+        changed: which of the c channels change, a mask; the others are inputs of the network.
         context: d, width of the context.
         hidden: width of the hidden layer, 0 for a linear function of the context alone.
         bound: of the logarithm of the scale.
@@ -80,7 +80,8 @@ class Autoregressive(Transform):
     """z_i = (x_i + t(x_<i)) exp(s(x_<i)) for the tokens i of an image, in one direction.
 
     Tokens are the positions of a map of c channels, row by row. With `couplings`, affine couplings
-    inside each token follow, which also see x_<i: a token's own numbers depend on one another too.
+    inside each token follow, also conditioned on x_<i, so that a token's own numbers depend on one
+    another.
 
     Args:
         channels: c.

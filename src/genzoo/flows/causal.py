@@ -1,4 +1,4 @@
-"""A Transformer whose every position sees the earlier ones, and its cache of what it has seen.
+"""A causal Transformer over tokens, with a cache of keys and values.
 
 Shape letters: b batch, n tokens, c channels of a token, d width.
 """
@@ -13,7 +13,7 @@ from genzoo.nn.transformer import Block, KVCache
 
 
 class CausalTransformer(nn.Module):
-    """What the tokens before a position, and the condition, say about it.
+    """A vector for each position from the tokens before it and the condition.
 
     Args:
         tokens: n.
@@ -73,7 +73,7 @@ class CausalTransformer(nn.Module):
             x_bc: token `at` - 1, or None at the beginning.
             cond: features of the condition.
             at: the position.
-            caches: one a block, each having seen the positions before `at`.
+            caches: one a block, with the positions before `at`.
             rows: b.
         """
         token = self.start.expand(rows, -1) if x_bc is None else self.embed(x_bc)

@@ -15,13 +15,13 @@ from genzoo.flows.transform import Features, Guided, Transform, bounded
 
 
 class CouplingNet(nn.Module):
-    """Three convolutions (3x3, 1x1, 3x3) that know the position and the condition.
+    """Three convolutions (3x3, 1x1, 3x3) given the position and the condition.
 
     The last one begins at zero, so that a coupling begins as the identity.
 
     Args:
-        channels: in.
-        out: channels of the result.
+        channels: of the input.
+        out: channels of the output.
         size: height and width of the maps.
         width: hidden channels.
         features: of the condition, 0 for none.

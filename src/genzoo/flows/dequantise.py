@@ -2,7 +2,7 @@
 
 A density p of the continuous y = k + u, with k in {0, ..., 255} and u in (0, 1), gives the 8-bit
 image k the probability P(k) = integral of p(k + u) over u. For any distribution q(u | k),
-log P(k) >= E_q[log p(k + u) - log q(u | k)] by Jensen's inequality: what is reported is a lower
+log P(k) >= E_q[log p(k + u) - log q(u | k)] by Jensen's inequality: the reported value is a lower
 bound of log P, for uniform q (Theis et al., arXiv 1511.01844, section 3.1) as for a learned one
 (variational dequantisation, Ho et al., "Flow++", arXiv 1902.00275, equation (12)).
 
@@ -24,15 +24,15 @@ from genzoo.core.noise import Noise
 
 LEVELS = 256  # values of an 8-bit pixel
 PATCH = 4  # pixels of a square's side that a network handles as one
-# Limits of the logarithm of A_ii. At the wide one u is about uniform; below the narrow one nothing
-# is gained (both densities narrow together) and digits are lost.
+# Limits of the logarithm of A_ii. At the upper one u is about uniform; below the lower one nothing
+# is gained (both densities narrow together) and precision is lost.
 NARROWEST, WIDEST = math.log(0.1), math.log(2.0)
-START = 2.0  # before the sigmoid between the two: u begins about uniform
+START = 2.0  # initial value before the sigmoid between the two: u is about uniform
 
 
 @runtime_checkable
 class Dequantisation(Protocol):
-    """Draws u given an image.
+    """Samples u given an image.
 
     Attributes:
         name: as results show it.
@@ -43,7 +43,7 @@ class Dequantisation(Protocol):
     def __call__(
         self, image: Float[Tensor, "b c h w"], *, noise: Noise
     ) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, " b"]]:
-        """Draw u in (0, 1) for each pixel of images in [-1, 1], and log q(u | image) in nats."""
+        """Sample u in (0, 1) for each pixel of images in [-1, 1], and log q(u | image) in nats."""
         ...
 
 
@@ -62,7 +62,7 @@ class Variational(nn.Module):
     """u = sigmoid(A e), e standard normal, A lower triangular matrix over a pixel's channels.
 
     A network chooses A for each pixel. Where a pixel is predictable, narrow noise costs less;
-    where channels move together (grey images), noise that moves together does. The median of u
+    where channels are correlated (grey images), correlated noise does. The median of u
     is 1/2, the centre of the grey level, whatever A is.
 
     Args:
@@ -76,7 +76,7 @@ class Variational(nn.Module):
 
     @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
-        """What height and width of the images have to be divisible by, given its arguments."""
+        """The number that divides height and width of the images, given its arguments."""
         return int(settings.get("patch", PATCH))
 
     def __init__(

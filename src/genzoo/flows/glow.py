@@ -1,7 +1,7 @@
 """Glow: squeeze, steps of flow, split, over several scales.
 
 Kingma & Dhariwal, arXiv 1807.03039, figure 2; the split as in RealNVP (arXiv 1605.08803), section
-3.6. A half that is split off is normalised by a network that sees the other half: that is the
+3.6. A half that is split off is normalised by a network given the other half: that is the
 learned prior of Glow, written as one more affine map, so that all latents are standard normal.
 
 Shape letters: b batch, c channels, h height, w width, d features of the condition, z latents.
@@ -22,7 +22,7 @@ from genzoo.flows.transform import Composition, Features, Guided, Squeeze, Trans
 
 
 class ConditionalAffine(Transform):
-    """Every number is scaled and shifted by what the condition alone says (Glow's top prior).
+    """Every number is scaled and shifted given the condition alone (Glow's top prior).
 
     Args:
         shape: (c, h, w) of the maps.
@@ -72,7 +72,7 @@ class Glow(Transform):
 
     @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
-        """What height and width of the images have to be divisible by, given its arguments."""
+        """The number that divides height and width of the images, given its arguments."""
         return int(settings["patch"] * 2 ** (settings["levels"] - 1))
 
     def __init__(

@@ -1,7 +1,7 @@
 """Linear maps of channels: activation normalisation and the invertible 1x1 convolution.
 
-Kingma & Dhariwal, "Glow" (arXiv 1807.03039), sections 3.1 and 3.2. Matrices are applied in float32
-whatever is chosen around them: the inverse of one that is rounded is another map.
+Kingma & Dhariwal, "Glow" (arXiv 1807.03039), sections 3.1 and 3.2. Matrices are always applied in
+float32: the inverse of a rounded one is another map.
 
 Shape letters: b batch, c channels, h height, w width.
 """
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from genzoo.core.precision import exact
 from genzoo.flows.transform import Features, Transform
 
-LARGEST_GAIN = 1e4  # of a channel that hardly varies in the first images
+LARGEST_GAIN = 1e4  # for a channel that is almost constant in the first images
 
 
 class ActNorm(Transform):
@@ -80,7 +80,7 @@ class InvertibleConv(Transform):
 
     @torch.no_grad()
     def set(self, weight: Float[Tensor, "c c"]) -> None:
-        """Make `weight`, an invertible matrix, the one that is applied."""
+        """Set the matrix to `weight`, which is invertible."""
         permutation, lower, upper = torch.linalg.lu(weight.double())
         diagonal = upper.diagonal()
         self.permutation.copy_(permutation)
@@ -114,9 +114,9 @@ class InvertibleConv(Transform):
 class Whitening(Transform):
     """Principal components of the first images' channels, each with mean 0 and variance 1.
 
-    Neighbouring pixels, and the colours of a grey image above all, are nearly copies of one
-    another: in the components that tell them apart a tiny step of training would be a large one.
-    So this map is not trained.
+    Neighbouring pixels, and above all the colours of a grey image, are almost equal: in the
+    components of their differences a tiny step of training has a large effect. So this map is
+    not trained.
 
     Args:
         channels: c.

@@ -1,9 +1,9 @@
 """TarFlow: autoregressive maps of patches in alternating directions.
 
 Zhai et al., arXiv 2412.06329. As in STARFlow (arXiv 2506.06276), section 3.2, the map next to the
-noise may have more layers than the others. Ahead of them all stands one linear map of the pixels
-of a patch, the principal components at first: an autoregressive map alone cannot see that the
-numbers of a patch, the colours of a grey image above all, depend on one another.
+noise may have more layers than the others. The first map is linear in the pixels of a patch,
+initially their principal components: an autoregressive map alone cannot model the dependence of
+the numbers of one patch, above all of the colours of a grey image.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class TarFlow(Transform):
 
     @classmethod
     def size_unit(cls, settings: Mapping[str, Any]) -> int:
-        """What height and width of the images have to be divisible by, given its arguments."""
+        """The number that divides height and width of the images, given its arguments."""
         return int(settings["patch"])
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The contract of an invertible map, and maps one after the other.
+"""The interface of invertible maps, and their composition.
 
 Shape letters: b batch, c channels, h height, w width, d features of the condition.
 """
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Guided:
-    """A condition that is to be followed more closely than it was learned, in `inverse` alone.
+    """A condition with guidance, in `inverse` alone.
 
-    Every affine map then goes by u + s (c - u), for its shift and for the logarithm of its scale
+    Every affine map then uses u + s (c - u) for its shift and for the logarithm of its scale
     (TarFlow, arXiv 2412.06329, section 3.4, in the convention that is off at s = 1).
 
     Attributes:
         features: of the condition.
         free: features of no condition.
-        guidance: mixes the parameters that follow from the one and from the other.
+        guidance: combines the parameters of both.
     """
 
     features: Float[Tensor, "b d"]
@@ -33,7 +33,7 @@ class Guided:
 
     @property
     def both(self) -> Float[Tensor, "b2 d"]:
-        """What networks see: each sample with its condition, then each without (b2 = 2 b)."""
+        """Input of the networks: all samples with their conditions, then without (b2 = 2 b)."""
         return torch.cat([self.features, self.free])
 
     def mix(self, parameters: Float[Tensor, "b2 ..."]) -> Float[Tensor, "b ..."]:
@@ -67,7 +67,7 @@ class Transform(nn.Module, ABC):
     def data_dependent_init(
         self, x: Float[Tensor, "b ..."], cond: Features = None
     ) -> Float[Tensor, "b ..."]:
-        """Set what depends on data from the first inputs; returns their images under f."""
+        """Initialise data-dependent parameters from the first inputs; returns f of them."""
         z: Tensor = self(x, cond)[0]
         return z
 
@@ -134,6 +134,6 @@ class Squeeze(Transform):
 def bounded(raw: Tensor, bound: float) -> Tensor:
     """A logarithm of a scale, kept within (-bound, bound) and equal to `raw` near zero.
 
-    Without a bound a network can make a map so steep that its inverse loses all digits.
+    Without a bound a map can become so steep that its inverse loses all precision.
     """
     return bound * torch.tanh(raw / bound)

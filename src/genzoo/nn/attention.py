@@ -37,7 +37,7 @@ class AttentionBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], context: Float[Tensor, "b l d"] | None = None
     ) -> Float[Tensor, "b c h w"]:
-        """The map, changed by what its positions see."""
+        """The map after attention."""
         b, c, h, w = x.shape
         positions = self.norm(x).permute(0, 2, 3, 1).reshape(b, h * w, c)
         q, k, v = self._split(self.qkv(positions), 3)

@@ -1,7 +1,7 @@
 """Convolutional blocks of encoders and decoders that have a bottleneck.
 
-The first and last step trade space for channels (pixel unshuffle and shuffle), so that no
-convolution runs at full resolution: on a CPU these would take most of the time.
+The first and last step exchange space for channels (pixel unshuffle and shuffle), so that no
+convolution runs at full resolution, which would take most of the time on a CPU.
 
 Shape letters: b batch, c channels, h height, w width, d features of the condition.
 """
@@ -48,7 +48,7 @@ class ResBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], features: Float[Tensor, "b d"] | None = None
     ) -> Float[Tensor, "b c h w"]:
-        """The map, changed by the block."""
+        """The map after the block."""
         h = self.norm2(self.conv1(self.act(self.norm1(x))))
         if self.film is not None and features is not None:
             scale, shift = self.film(features)[:, :, None, None].chunk(2, dim=1)
@@ -89,7 +89,7 @@ class ConvDecoder(nn.Module):
     """The mirror image of `ConvEncoder`, optionally conditioned in every block.
 
     Args:
-        channels: of the result.
+        channels: of the output.
         widths: as for the encoder, from the largest map to the smallest.
         blocks: residual blocks at each size.
         features: of the condition, 0 for none.
@@ -118,7 +118,7 @@ class ConvDecoder(nn.Module):
     def forward(
         self, x: Float[Tensor, "b k i j"], features: Float[Tensor, "b d"] | None = None
     ) -> Float[Tensor, "b c h w"]:
-        """Images, not confined to [-1, 1]."""
+        """Images, not clipped to [-1, 1]."""
         for layer in self.layers:
             x = layer(x, features) if isinstance(layer, ResBlock) else layer(x)
         with full(x):

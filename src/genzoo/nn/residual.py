@@ -1,9 +1,9 @@
-"""Residual networks without normalisation, as R3GAN builds generator and discriminator.
+"""Residual networks without normalisation, as R3GAN's generator and discriminator.
 
 Each block is an inverted bottleneck around a grouped convolution and begins as the identity;
-resolutions change by bilinear interpolation (Huang et al., arXiv 2501.05441, section 4). Only the
-outermost convolutions see full resolution, which a CPU needs: the discriminator's first leads from
-overlapping patches of pixels to positions, the generator's last enlarges positions to pixels.
+resolutions change by bilinear interpolation (Huang et al., arXiv 2501.05441, section 4). For speed
+on CPUs only the outermost convolutions work at full resolution: the discriminator's first maps
+overlapping patches of pixels to positions, the generator's last maps positions to pixels.
 
 Shape letters: b batch, c channels, h height, w width, d features of the condition.
 """
@@ -32,7 +32,7 @@ class GroupedBlock(nn.Module):
     Args:
         channels: in and out.
         expansion: channels of the grouped convolution, as a multiple.
-        group: channels of one of its groups, at least; a whole number of groups is made.
+        group: minimum of channels in one of its groups.
         depth: residual blocks in the whole network; deeper networks start with smaller weights
             (Fixup, arXiv 1901.09321, section 3).
         features: of the condition, which scales and shifts the expanded channels; 0 for none.
@@ -61,7 +61,7 @@ class GroupedBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], features: Float[Tensor, "b d"] | None = None
     ) -> Float[Tensor, "b c h w"]:
-        """The map, changed by the block."""
+        """The map after the block."""
         h = F.leaky_relu(self.conv1(x), SLOPE)
         h = self.conv2(h)
         if self.film is not None and features is not None:
@@ -85,7 +85,7 @@ class ResidualShape:
         patch: pixels along each side between two positions of the largest map: 1 or even.
 
     Raises:
-        UsageError: where the image cannot be divided so often.
+        UsageError: where the image's size is not divisible so often.
     """
 
     image_size: int
@@ -142,13 +142,13 @@ class ResidualGenerator(nn.Module):
             if k:
                 layers.append(Resample(widths[k], widths[k - 1], larger=True))
         self.layers = nn.ModuleList(layers)
-        # A transposed convolution still showed its grid after 20,000 images.
+        # A transposed convolution still left a grid pattern after 20,000 images.
         self.enlarge = nn.Upsample(scale_factor=shape.patch, mode="bilinear")
         self.out = nn.Conv2d(widths[0], shape.channels, 3, padding=1)
         scaled_(self.out.weight)
 
     def forward(self, features: Float[Tensor, "b d"]) -> Float[Tensor, "b c h w"]:
-        """Images, not confined to [-1, 1]."""
+        """Images, not clipped to [-1, 1]."""
         x = self.basis * self.start(features)[:, :, None, None]
         x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.layers:

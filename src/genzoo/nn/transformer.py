@@ -1,4 +1,4 @@
-"""The Transformer block that texts, patches and embeddings share.
+"""The Transformer block for texts, patches and embeddings.
 
 Shape letters: b batch, l positions, d width.
 """
@@ -32,7 +32,7 @@ class Block(nn.Module):
         width: d.
         heads: of the attention.
         expansion: hidden width of the perceptron, in multiples of d.
-        causal: whether a position sees the earlier ones and itself alone.
+        causal: whether a position attends to the earlier ones and itself alone.
     """
 
     def __init__(

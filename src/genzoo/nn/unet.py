@@ -1,7 +1,7 @@
 """The U-Net that all diffusion families share: that of ADM, with text in its attention.
 
 Dhariwal & Nichol, arXiv 2105.05233; Nichol et al. (GLIDE), arXiv 2112.10741, section 3.1.
-Layers stand in the order of the released networks, so that a checkpoint converts key by key.
+Layers have the order of the released networks, so that a checkpoint converts key by key.
 
 Shape letters: b batch, c channels in, k channels out, h height, w width, e of the embedding,
 l tokens, d text width.
@@ -118,7 +118,7 @@ class UNetShape:
 
 
 def unet_size_unit(shape: Mapping[str, Any]) -> int:
-    """What height and width have to be divisible by, given the arguments of a `UNetShape`."""
+    """The number that divides height and width, given the arguments of a `UNetShape`."""
     return int(shape["patch"] * 2 ** (len(shape["multiples"]) - 1))
 
 
@@ -180,7 +180,7 @@ class _Levels(nn.Module):
         return h
 
     def _down(self, stem: nn.Module, width: int) -> tuple[nn.ModuleList, list[int]]:
-        """Groups of layers whose results are kept, and the channels of each result."""
+        """Groups of layers with a skip connection each, and the channels of each output."""
         shape = self.shape
         groups, kept = [nn.ModuleList([stem])], [width]
         for level, multiple in enumerate(shape.multiples):

@@ -21,8 +21,8 @@ class Line:
     """A curve.
 
     Attributes:
-        name: for the reader's pointer.
-        style: classes that the page's style knows: ``train`` or ``validation``, and a hue.
+        name: shown as a tooltip.
+        style: classes of the page's style sheet: ``train`` or ``validation``, and a hue.
         points: (x, y), finite, x ascending.
     """
 
@@ -36,7 +36,7 @@ class Dots:
     """One entry of a strip.
 
     Attributes:
-        name: for the reader's pointer.
+        name: shown as a tooltip.
         style: the hue's class.
         values: a dot each; their mean is a bar.
     """
@@ -47,7 +47,7 @@ class Dots:
 
 
 def chart(lines: Sequence[Line], *, x_label: str, title: str, right: float | None = None) -> str:
-    """An SVG element with axes, ticks and the curves; empty where there is nothing to draw.
+    """An SVG element with axes, ticks and the curves; empty if there are no points.
 
     The vertical axis is logarithmic where all values are positive and span a factor of eight or
     more. On a linear one the topmost 3 % of the values may lie above the frame (their lines are
@@ -55,8 +55,8 @@ def chart(lines: Sequence[Line], *, x_label: str, title: str, right: float | Non
 
     Args:
         lines: the curves.
-        x_label: what lies along the horizontal axis.
-        title: the chart in words, for those who do not see it.
+        x_label: of the horizontal axis.
+        title: a description of the chart, for screen readers.
         right: end of the horizontal axis; None for that of the curves.
     """
     lines = [line for line in lines if line.points]
@@ -91,7 +91,7 @@ def strip(rows: Sequence[Dots], *, title: str, flip: bool = False) -> str:
 
     Args:
         rows: the entries.
-        title: the strip in words.
+        title: a description of the strip, for screen readers.
         flip: whether low values lie on the right.
     """
     rows = [Dots(r.name, r.style, [v for v in r.values if math.isfinite(v)]) for r in rows]
@@ -111,14 +111,14 @@ def strip(rows: Sequence[Dots], *, title: str, flip: bool = False) -> str:
     parts = [_open(width, height, title, style="dots")]
     parts.append(f'<path class="rule" d="M2 {middle}H{width - 2}"/>')
     for row in rows:
-        drawn = "".join(
+        shapes = "".join(
             f'<circle class="dot" cx="{across(v):.1f}" cy="{middle}" r="4"/>' for v in row.values
         )
         if len(row.values) > 1:
             mean = across(math.fsum(row.values) / len(row.values))
-            drawn += f'<path class="mean" d="M{mean:.1f} {middle - 9}v18"/>'
+            shapes += f'<path class="mean" d="M{mean:.1f} {middle - 9}v18"/>'
         parts.append(
-            f'<g class="{escape(row.style)}"><title>{escape(row.name)}</title>{drawn}</g>'
+            f'<g class="{escape(row.style)}"><title>{escape(row.name)}</title>{shapes}</g>'
         )
     return "".join([*parts, "</svg>"])
 
@@ -182,14 +182,14 @@ def _decades(low: float, high: float) -> list[float]:
 
 def _curve(line: Line, places: Sequence[Point]) -> str:
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    drawn = f'<polyline points="{path}"/>' if len(places) > 1 else ""
+    shapes = f'<polyline points="{path}"/>' if len(places) > 1 else ""
     if len(places) <= MARKED:
-        drawn += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in places)
-    return _group(line.style, line.name, drawn)
+        shapes += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.4"/>' for x, y in places)
+    return _group(line.style, line.name, shapes)
 
 
-def _group(style: str, name: str, drawn: str) -> str:
-    return f'<g class="{escape(style)}"><title>{escape(name)}</title>{drawn}</g>'
+def _group(style: str, name: str, shapes: str) -> str:
+    return f'<g class="{escape(style)}"><title>{escape(name)}</title>{shapes}</g>'
 
 
 def _open(width: int, height: int, title: str, *, style: str = "chart") -> str:

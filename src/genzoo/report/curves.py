@@ -15,7 +15,7 @@ from genzoo.report.text import qualified
 
 HUES = 8  # colours that the page's style knows: hue0 to hue7
 KINDS = ("train", "validation")
-FARTHEST = 4  # times as long as the shortest entry may the longest be on a shared axis
+FARTHEST = 4  # ratio of the longest to the shortest entry up to which they share an axis
 MOST = 3  # losses of a model without a total that are shown at once
 
 
@@ -26,17 +26,17 @@ class Figure:
     Attributes:
         label: whose it is.
         hue: the class of its colour.
-        drawing: an SVG element.
+        svg: an SVG element.
     """
 
     label: str
     hue: str
-    drawing: Markup
+    svg: Markup
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What the curves are drawn against.
+    """The horizontal axis of the curves.
 
     Attributes:
         key: its name in curves.jsonl.
@@ -110,9 +110,9 @@ def _figure(
 ) -> Iterator[Figure]:
     lines = [line for run in entry.runs for line in _lines(run, name, axis, colour)]
     title = f"{label}: loss against {axis.words}"
-    drawing = chart(lines, x_label=axis.words, title=title, right=right)
-    if drawing:
-        yield Figure(label, colour, Markup(drawing))
+    svg = chart(lines, x_label=axis.words, title=title, right=right)
+    if svg:
+        yield Figure(label, colour, Markup(svg))
 
 
 def _lines(run: RunRecord, name: str, axis: Axis, colour: str) -> Iterator[Line]:
@@ -141,8 +141,8 @@ def _main(entry: Entry) -> list[str]:
 def shared_axis(comparison: Comparison, axis: Axis) -> float | None:
     """Where the horizontal axis of all charts ends.
 
-    None where one entry is so much longer than another that its axis would squeeze the other's
-    curve into a corner: each chart then has its own.
+    None where one entry is so much longer than another that a shared axis would squeeze the
+    other's curve: each chart then has its own.
     """
     ends = [end for entry in comparison.entries if (end := _end(entry, axis.key)) > 0]
     if not ends or max(ends) > FARTHEST * min(ends):

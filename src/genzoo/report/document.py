@@ -10,7 +10,7 @@ from genzoo.report.text import cost_values
 
 
 def document(comparison: Comparison) -> dict[str, Any]:
-    """Everything that the page says in numbers; valid JSON, absent values are null."""
+    """All numbers of the page; valid JSON, absent values are null."""
     return {
         "schema": 1,
         "command": comparison.command,

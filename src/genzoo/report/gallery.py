@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genzoo.core.errors import GenzooError
 from genzoo.report.comparison import Comparison, Entry
-from genzoo.report.runs import REMEDY, Picture, RunRecord
+from genzoo.report.runs import REMEDY, GalleryItem, RunRecord
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 8 * 2**20  # bytes of an image that goes into the page
@@ -32,7 +32,7 @@ class Item:
 
     @property
     def note(self) -> str:
-        """What a reader has to know of the caption besides its words."""
+        """A remark on the caption for the reader; empty if none is needed."""
         return "seen in training" if self.split == "train" else ""
 
 
@@ -42,11 +42,11 @@ class Row:
 
     Attributes:
         label: whose they are.
-        pictures: files, in the order of the items.
+        images: files, in the order of the items.
     """
 
     label: str
-    pictures: tuple[Path | None, ...]
+    images: tuple[Path | None, ...]
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Sheet:
 
 
 def sheets(comparison: Comparison) -> list[Sheet]:
-    """One sheet a seed, those first that most entries share, and of these the lowest seed.
+    """One sheet a seed, sorted by the number of entries (most first), then by seed.
 
-    A column shows an item that all entries of the sheet have; where they have none in common
-    (they were trained on different data), every item of any.
+    A column shows an item that all entries of the sheet have; if they have none in common (they
+    were trained on different data), every item of any.
     """
     found = [_sheet(comparison, seed) for seed in comparison.seeds]
     useful = [sheet for sheet in found if sheet.items]
@@ -80,40 +80,39 @@ def sheets(comparison: Comparison) -> list[Sheet]:
 
 
 def _sheet(comparison: Comparison, seed: int) -> Sheet:
-    drawn = [
+    found = [
         (entry, {Item(p.index, p.caption, p.split): p for p in run.gallery})
         for entry in comparison.entries
         for run in entry.runs
         if run.seed == seed and run.gallery
     ]
-    galleries = [gallery for _, gallery in drawn]
+    galleries = [gallery for _, gallery in found]
     every = list(dict.fromkeys(item for gallery in galleries for item in gallery))
     shared = [item for item in every if all(item in gallery for gallery in galleries)]
     items = tuple((shared or every)[:COLUMNS])
 
-    def row(label: str, of: Callable[[Picture], Path | None], *places: int) -> Row:
-        found = (_first(galleries, item, of, places) for item in items)
-        return Row(label, tuple(found))
+    def row(label: str, of: Callable[[GalleryItem], Path | None], *places: int) -> Row:
+        return Row(label, tuple(_first(galleries, item, of, places) for item in items))
 
-    samples = [row(e.label, lambda p: p.sample, k) for k, (e, _) in enumerate(drawn)]
-    rebuilt = [row(e.label, lambda p: p.reconstruction, k) for k, (e, _) in enumerate(drawn)]
+    samples = [row(e.label, lambda p: p.sample, k) for k, (e, _) in enumerate(found)]
+    rebuilt = [row(e.label, lambda p: p.reconstruction, k) for k, (e, _) in enumerate(found)]
     return Sheet(
         seed,
         items,
-        row("real", lambda p: p.real, *range(len(drawn))),
+        row("real", lambda p: p.real, *range(len(found))),
         tuple(samples),
-        tuple(row for row in rebuilt if any(row.pictures)),
+        tuple(row for row in rebuilt if any(row.images)),
     )
 
 
 def _first(
-    galleries: Sequence[dict[Item, Picture]],
+    galleries: Sequence[dict[Item, GalleryItem]],
     item: Item,
-    of: Callable[[Picture], Path | None],
+    of: Callable[[GalleryItem], Path | None],
     places: Sequence[int],
 ) -> Path | None:
-    pictures = (galleries[k].get(item) for k in places)
-    return next((of(picture) for picture in pictures if picture is not None), None)
+    entries = (galleries[k].get(item) for k in places)
+    return next((of(entry) for entry in entries if entry is not None), None)
 
 
 def interpolations(comparison: Comparison) -> Iterator[tuple[Entry, RunRecord, Path]]:
@@ -129,7 +128,7 @@ def data_uri(path: Path) -> str:
     """A PNG file as a data URI.
 
     Raises:
-        GenzooError: when it is no PNG file or too large for a page.
+        GenzooError: if it is no PNG file or too large for a page.
     """
     content = path.read_bytes()
     if not content.startswith(PNG):

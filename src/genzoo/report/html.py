@@ -53,7 +53,7 @@ def html(comparison: Comparison) -> str:
         },
         strips_of=curves.metric_strips(comparison),
         sheets=gallery.sheets(comparison),
-        drawn_by={entry.label: drawn_by(entry) for entry in comparison.entries},
+        sampling={entry.label: sampling(entry) for entry in comparison.entries},
         strips=list(gallery.interpolations(comparison)),
         by_time=curves.learning_curves(comparison, time),
         by_images=curves.learning_curves(comparison, curves.IMAGES),
@@ -84,7 +84,7 @@ def breakable(words: str) -> Markup:
     return Markup(re.sub(r"([._=/])", r"\1<wbr>", str(escape(words))))
 
 
-def drawn_by(entry: Entry) -> str:
+def sampling(entry: Entry) -> str:
     """How a model samples, and whether it is conditioned on the caption."""
     how = entry.first.get("model", "sampling")
     can = entry.first.get("model", "capabilities")
@@ -93,7 +93,7 @@ def drawn_by(entry: Entry) -> str:
 
 
 def _heading(comparison: Comparison, metric: Metric) -> str:
-    """What a block of metrics was measured on, as far as all of its stamps say it."""
+    """What a block of metrics was measured on, as far as its stamps agree."""
     cells = [e.cells[metric.name] for e in comparison.entries if metric.name in e.cells]
     stamps = [cell.stamp for cell in cells]
 

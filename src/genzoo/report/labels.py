@@ -1,4 +1,4 @@
-"""Which runs belong together, and what to call them: what differs makes the name."""
+"""Grouping runs that differ in the seed alone, with labels of the differing settings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SEPARATOR = " · "  # between the parts of a label
 
 MOST = 4  # differences that a label names
 
-# What of a configuration makes no other experiment: the seed, where things lie, what is shown
-# while it runs. Everything else that differs sets two entries apart.
+# Keys that do not distinguish experiments: the seed, paths, logging. Any other difference makes
+# separate entries.
 INCIDENTAL = (
     *("seed", "run", "task", "runs", "checkpoint", "output", "debug", "logger", "cpu", "hydra"),
     "overwrite",

@@ -21,12 +21,12 @@ from genzoo.report.text import (
 )
 
 
-def markdown(comparison: Comparison, *, picture: str | None = None) -> str:
+def markdown(comparison: Comparison, *, sheet: str | None = None) -> str:
     """Metrics, costs, notes, commands and licence; the best in bold.
 
     Args:
         comparison: what to write down.
-        picture: the file of samples side by side, relative to the Markdown file.
+        sheet: the file of samples side by side, relative to the Markdown file.
     """
     notes = [spread_note(comparison), rank_note(comparison)]
     attributions = dict.fromkeys(run.attribution for run in comparison.runs if run.attribution)
@@ -38,7 +38,7 @@ def markdown(comparison: Comparison, *, picture: str | None = None) -> str:
         " ".join(note for note in notes if note),
         "\n\n".join(f"† {_plain(note)}" for note in footnotes(comparison)),
         _failures(comparison),
-        f"![Real images first, then each model's samples]({picture})" if picture else "",
+        f"![Real images first, then each model's samples]({sheet})" if sheet else "",
         _commands(comparison),
         "\n\n".join(_plain(text) for text in attributions),
     ]

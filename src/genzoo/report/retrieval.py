@@ -1,7 +1,7 @@
-"""Retrieval by a noise-aware CLIP against the step of its process, as a picture.
+"""Retrieval by a noise-aware CLIP against the step of its process, as a figure.
 
-It answers what people ask of GLIDE's noisy CLIP (glide-text2im issue 44): how much is left
-of a noisy image, and what a CLIP can learn from pure noise.
+It answers a common question about GLIDE's noisy CLIP (glide-text2im issue 44): how much of an
+image is recognisable under noise, and what a CLIP can learn from pure noise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 Entry = Mapping[str, Any]
-WAYS = {
+DIRECTIONS = {
     "image_to_text": "the caption of a noisy image",
     "text_to_image": "the noisy image of a caption",
 }
@@ -20,16 +20,20 @@ AT_STEP = re.compile(r"recall_at_1/(\w+)/t_(\d+)")
 
 
 def by_step(entries: Mapping[str, Entry]) -> dict[str, list[tuple[int, float]]]:
-    """(step, recall at 1) in the order of the steps, for each way that was measured."""
+    """(step, recall at 1) in the order of the steps, for each direction that was measured."""
     found: dict[str, list[tuple[int, float]]] = {}
     for name, entry in entries.items():
         if match := AT_STEP.fullmatch(name):
             found.setdefault(match[1], []).append((int(match[2]), float(entry["value"])))
-    return {way: sorted(points) for way, points in found.items()}
+    return {direction: sorted(points) for direction, points in found.items()}
 
 
 def draw_retrieval(entries: Mapping[str, Entry], path: Path) -> bool:
-    """Write the curves, with chance as a line; whether there was anything to draw."""
+    """Write the curves, with chance as a line.
+
+    Returns:
+        False where nothing was measured, and no file is written.
+    """
     curves = by_step(entries)
     if not curves:
         return False
@@ -40,9 +44,9 @@ def draw_retrieval(entries: Mapping[str, Entry], path: Path) -> bool:
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
-    for way, points in curves.items():
+    for direction, points in curves.items():
         steps, values = zip(*points, strict=True)
-        axis.plot(steps, values, "o-", label=WAYS.get(way, way))
+        axis.plot(steps, values, "o-", label=DIRECTIONS.get(direction, direction))
     axis.axhline(1 / images, color="#667085", linestyle="--", label=f"chance, 1 of {images}")
     axis.set_yscale("symlog", linthresh=1 / images, linscale=0.5)
     axis.set_ylim(0, 1)

@@ -1,4 +1,4 @@
-"""Run folders, read back: what a finished, a failed and an unfinished run left behind."""
+"""Reading run folders: of finished, failed and unfinished runs."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REMEDY = "evaluate that run again"
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryItem:
     """One item of a run's gallery.
 
     Attributes:
         index: the item's number in the data set.
-        caption: what the image should show.
+        caption: of the image.
         split: of the data set, that the item belongs to.
         seed: of the run.
         real: file of the real image.
@@ -48,16 +48,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run folder holds.
+    """The content of a run folder.
 
     Attributes:
         folder: the run's.
         config: its resolved configuration; empty if it failed before it had one.
-        results: results.json, or None if the run did not get so far.
+        results: results.json, or None if the run did not finish.
         curves: the points of its learning curves, in order.
-        gallery: its pictures.
-        interpolation: the image of its latent space, if it has one.
-        attribution: what the images' licence wants shown.
+        gallery: its items.
+        interpolation: file of the latent interpolation, if it has one.
+        attribution: the attribution that the images' licence requires.
         error: why there are no results to compare, in one line; None for a finished run.
     """
 
@@ -65,7 +65,7 @@ class RunRecord:
     config: Json
     results: Json | None
     curves: tuple[Json, ...] = ()
-    gallery: tuple[Picture, ...] = ()
+    gallery: tuple[GalleryItem, ...] = ()
     interpolation: Path | None = None
     attribution: str | None = None
     error: str | None = None
@@ -73,7 +73,7 @@ class RunRecord:
 
     @property
     def model(self) -> str:
-        """The model's name, and whose weights it began with or are not of this training at all."""
+        """The model's name, and the origin of weights that the run did not train from scratch."""
         model = self.config.get("model")
         named = self.get("model", "name")
         name = named or (model.get("name") if isinstance(model, dict) else "") or "unknown"
@@ -116,7 +116,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def load_run(folder: Path) -> RunRecord:
-    """Read a run folder: finished, failed, or ended without a word.
+    """Read a run folder: finished, failed, or unfinished.
 
     Raises:
         UsageError: for a folder that is no run's.
@@ -130,7 +130,7 @@ def load_run(folder: Path) -> RunRecord:
     gallery = _json(folder / "gallery" / "gallery.json") or {}
     if results is not None and not isinstance(results.get("metrics"), dict):
         raise GenzooError(f"{folder / 'results.json'} has no metrics", REMEDY)
-    if results is not None and results.get("command"):  # pages are handed on
+    if results is not None and results.get("command"):  # pages are shared
         results["command"] = _shown(str(results["command"]))
     attribution = gallery.get("attribution") or (results or {}).get("attribution")
     return RunRecord(
@@ -138,7 +138,7 @@ def load_run(folder: Path) -> RunRecord:
         config=cleaned(_config(folder)),
         results=results,
         curves=tuple(_curves(folder / "curves.jsonl")),
-        gallery=tuple(_pictures(folder / "gallery", gallery)),
+        gallery=tuple(_gallery_items(folder / "gallery", gallery)),
         interpolation=_inside(folder / "gallery", gallery.get("interpolation")),
         attribution=None if attribution is None else str(attribution),
         error=_error(folder, finished=results is not None),
@@ -147,7 +147,7 @@ def load_run(folder: Path) -> RunRecord:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a run was finished, failed or at least begun in a folder."""
+    """Whether a folder holds a finished, failed or unfinished run."""
     return any((folder / name).exists() for name in ("results.json", "error.txt")) or (
         (folder / "config.yaml").is_file()
         and any((folder / name).exists() for name in ("checkpoints", "curves.jsonl"))
@@ -157,7 +157,7 @@ def is_run(folder: Path) -> bool:
 def _shown(line: str) -> str:
     try:
         return command(shlex.split(line))
-    except ValueError:  # not one that genzoo wrote
+    except ValueError:  # not written by genzoo
         return redacted(line)
 
 
@@ -202,7 +202,7 @@ def _json(path: Path) -> Json | None:
 
 
 def _metrics(results: Json | None) -> Json:
-    """The metrics that have a number; an absent value is no number."""
+    """The metrics with a value."""
     metrics = (results or {}).get("metrics", {})
     return {
         name: entry
@@ -238,7 +238,7 @@ def _curves(path: Path) -> Iterator[Json]:
 
 
 def _inside(folder: Path, name: object) -> Path | None:
-    """A file of the gallery by its plain name; what points elsewhere is refused."""
+    """A file of the gallery by its plain name; names of other folders are refused."""
     if name is None:
         return None
     plain = isinstance(name, str) and re.fullmatch(r"[^/\\\x00]+", name) is not None
@@ -248,11 +248,11 @@ def _inside(folder: Path, name: object) -> Path | None:
         )
     path = folder / str(name)
     if path.is_symlink():
-        raise GenzooError(f"{path} is a link, not a picture", REMEDY)
+        raise GenzooError(f"{path} is a link, not an image file", REMEDY)
     return path if path.is_file() else None
 
 
-def _pictures(folder: Path, gallery: Json) -> Iterator[Picture]:
+def _gallery_items(folder: Path, gallery: Json) -> Iterator[GalleryItem]:
     items = gallery.get("items", [])
     for item in items if isinstance(items, list) else []:
         try:
@@ -263,9 +263,9 @@ def _pictures(folder: Path, gallery: Json) -> Iterator[Picture]:
         real, sample = _inside(folder, item.get("real")), _inside(folder, item.get("sample"))
         if real is not None and sample is not None:
             rebuilt = _inside(folder, item.get("reconstruction"))
-            yield Picture(index, caption, split, seed, real, sample, rebuilt)
+            yield GalleryItem(index, caption, split, seed, real, sample, rebuilt)
 
 
 def finite(value: Any) -> bool:
-    """Whether a value is a number to reckon with."""
+    """Whether a value is a finite number."""
     return isinstance(value, int | float) and math.isfinite(value)

@@ -105,6 +105,10 @@ def _measured(runs: list[RunRecord]) -> str:
         values: list[Any] = [stamp.get(key) for stamp in _stamps(runs)]
         return alternatives(f"{v:,}" for v in values if isinstance(v, int))
 
-    drawn, real = numbers("generated_images"), numbers("real_images")
+    generated, real = numbers("generated_images"), numbers("real_images")
     split = alternatives(stamp.get("real_split") for stamp in _stamps(runs))
-    return f"{drawn} samples against {real} images of the {split} split" if drawn and real else ""
+    return (
+        f"{generated} samples against {real} images of the {split} split"
+        if generated and real
+        else ""
+    )

@@ -28,7 +28,7 @@ STYLES = {"best": "bold green", "close": "green"}
 
 
 def print_table(comparison: Comparison, console: Console | None = None) -> None:
-    """Metrics and costs, as many models side by side as fit; then what must be said about them."""
+    """Metrics and costs, as many models side by side as fit; then the notes."""
     console = console or Console()
     for entries in _fitting(comparison, console.width):
         console.print(_table(comparison, entries))

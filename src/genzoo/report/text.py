@@ -43,7 +43,7 @@ def qualified(name: str) -> str:
 
 
 def arrow(better: str) -> str:
-    """Which way is better."""
+    """The direction that is better."""
     return {"lower": "↓", "higher": "↑"}.get(better, "")
 
 
@@ -150,7 +150,7 @@ def _whole(value: float) -> str:
     return f"{value:,.0f}"
 
 
-# A cost's name, where it stands in results.json, its name in plain tables, and how it is written.
+# A cost's name, its place in results.json, its name in plain tables, and its format.
 COSTS: tuple[tuple[str, tuple[str, str], str, Callable[[float], str]], ...] = (
     ("Parameters", ("model", "parameters"), "parameters", _whole),
     ("Images seen", ("training", "images_seen"), "images_seen", _whole),

@@ -9,11 +9,11 @@ from pathlib import Path
 from genzoo.core.errors import GenzooError
 from genzoo.core.files import whole, write_whole
 from genzoo.report.comparison import Comparison, compare_runs
+from genzoo.report.contact_sheet import draw_sheet
 from genzoo.report.document import document
 from genzoo.report.gallery import sheets
 from genzoo.report.html import html
 from genzoo.report.markdown import markdown
-from genzoo.report.picture import draw_sheet
 from genzoo.report.runs import find_runs, load_run
 from genzoo.report.terminal import print_table
 
@@ -25,7 +25,7 @@ def write_comparison(
 ) -> Comparison:
     """Compare runs and write comparison.html, .md, .json and, of images, .png into a folder.
 
-    The same runs give the same bytes: nothing in the files tells when or where they were written.
+    The same runs give the same bytes: the files hold no time or place of writing.
 
     Args:
         paths: run folders, sweep folders or patterns.
@@ -39,23 +39,23 @@ def write_comparison(
     runs = [load_run(folder) for folder in find_runs(paths)]
     comparison = compare_runs(runs, command=command)
     sheet = next(iter(sheets(comparison)), None)
-    picture = None if sheet is None else "comparison.png"
+    sheet_file = None if sheet is None else "comparison.png"
     files = {
         "comparison.html": html(comparison),
-        "comparison.md": markdown(comparison, picture=picture),
+        "comparison.md": markdown(comparison, sheet=sheet_file),
         "comparison.json": json.dumps(
             document(comparison), indent=1, ensure_ascii=False, allow_nan=False
         )
         + "\n",
     }
-    drawn = None if sheet is None else draw_sheet(sheet)
+    image = None if sheet is None else draw_sheet(sheet)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             write_whole(out / name, content)
-        if drawn is not None:
+        if image is not None:
             with whole(out / "comparison.png") as fresh:
-                drawn.save(fresh, optimize=True)
+                image.save(fresh, optimize=True)
     except OSError as error:
         raise GenzooError(
             f"the comparison cannot be written to {out} ({error.strerror})",

@@ -27,10 +27,10 @@ KIND = "genzoo byte-level BPE 1"
 
 
 class BPETokenizer:
-    """Byte-level byte-pair encoding: every text can be written, and read back unchanged.
+    """Byte-level byte-pair encoding: every text can be encoded, and decoded unchanged.
 
-    The end token has number 0 and lies outside the pair encoding, whose numbers follow from 1:
-    no text, whatever it says, is ever read as the end token.
+    The end token has number 0 and is not part of the pair encoding, whose numbers start at 1: no
+    text is ever encoded as the end token.
 
     Args:
         pairs: the trained encoding.
@@ -62,8 +62,8 @@ class BPETokenizer:
 
         _check_sizes(vocab_size, context)
         pairs = Tokenizer(models.BPE())
-        # The first word gets the space that all others have before them, or "red heart" and
-        # "a red heart" would have no token for red in common; reading takes it away again.
+        # The first word gets a leading space like all others, or "red heart" and "a red heart"
+        # would have different tokens for red; decoding removes it.
         pairs.normalizer = normalizers.Prepend(" ")
         pairs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         pairs.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
@@ -81,7 +81,7 @@ class BPETokenizer:
         """The tokenizer that `to_json` described.
 
         Raises:
-            GenzooError: when the text is something else.
+            GenzooError: if the text is something else.
         """
         from tokenizers import Tokenizer
 
@@ -108,23 +108,23 @@ class BPETokenizer:
         return json.dumps(content, ensure_ascii=False, sort_keys=True)
 
     def encode(self, texts: Sequence[str]) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
-        """Token numbers and mask of shape (b, context), padded and cut as GLIDE does.
+        """Token numbers and mask of shape (b, context), padded and truncated as in GLIDE.
 
-        The text's tokens come first, cut to the context; the end token fills the rest; the mask
-        is True on the text alone (glide-text2im, arXiv 2112.10741).
+        The text's tokens come first, truncated to the context; the end token fills the rest. The
+        mask is True on the text alone (glide-text2im, arXiv 2112.10741).
         """
         rows = [[t + 1 for t in row] for row in self._rows(texts)]
         return padded(rows, context=self.context, end=END)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text before it is cut or padded."""
+        """The tokens of each text before it is truncated or padded."""
         return [len(row) for row in self._rows(texts)]
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:
         return [self._pairs.encode(text, add_special_tokens=False).ids for text in texts]
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
-        """The texts; a text that was cut inside a character ends in the replacement character."""
+        """The texts; one truncated inside a character ends in the replacement character."""
         known = self._pairs.get_vocab_size()
         rows = [[t - 1 for t in row if END < t <= known] for row in tokens.tolist()]
         return [self._pairs.decode(row, skip_special_tokens=False) for row in rows]
@@ -133,7 +133,7 @@ class BPETokenizer:
 def padded(
     rows: Sequence[Sequence[int]], *, context: int, end: int
 ) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
-    """Numbers cut to the context or filled with the end token; True where texts have theirs."""
+    """Numbers truncated to the context or padded with the end token, and the text's mask."""
     tokens = np.full((len(rows), context), end, dtype=np.int64)
     mask = np.zeros((len(rows), context), dtype=np.bool_)
     for k, row in enumerate(rows):

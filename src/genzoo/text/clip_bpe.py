@@ -1,8 +1,8 @@
 """CLIP's tokenizer, as the released CLIPs read captions (arXiv 2103.00020, section 2.4).
 
-Text is mended (ftfy), freed of HTML, lower-cased and split into words, digits and runs of signs;
-the bytes of each piece are paired, and its last byte counts as another symbol than the same byte
-elsewhere.
+Text is repaired (ftfy), HTML entities are decoded, and it is lower-cased and split into words,
+digits and runs of punctuation; pairs of bytes are merged within a piece, whose last byte is a
+symbol of its own.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ NEEDED = ("ftfy", "regex")  # the extra `clip`
 
 
 class CLIPTokenizer:
-    """Byte-level byte-pair encoding with a token before the text and one after it.
+    """Byte-level byte-pair encoding with a start token and an end token.
 
-    The names of these two tokens are read as such inside a text too, as the reference does.
+    The names of these two tokens are recognised inside a text too, as by the reference.
 
     Args:
         merges: pairs of tokens, the first to be joined first.
@@ -61,7 +61,7 @@ class CLIPTokenizer:
         check_packages()
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-        # Bytes are written as letters; in the order of these they are numbered.
+        # Bytes are written as letters, and numbered in the order of these.
         letters = sorted(pre_tokenizers.ByteLevel.alphabet())
         names = [*letters, *(letter + LAST for letter in letters)]
         names += [a + b for a, b in merges] + [START, END]
@@ -137,7 +137,7 @@ class CLIPTokenizer:
         return torch.from_numpy(tokens), torch.from_numpy(mask)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text, both ends included, before it is cut or padded."""
+        """The tokens of each text, both ends included, before it is truncated or padded."""
         return [2 + sum(1 for _ in self._row(text)) for text in texts]
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
@@ -154,7 +154,7 @@ class CLIPTokenizer:
         return self._pairs.encode(piece, add_special_tokens=False).ids
 
     def _inside(self, row: list[int]) -> list[int]:
-        """Without the first end, and all from the last one on."""
+        """Without the start token, the end token and padding."""
         begin = 1 if row[:1] == [self.start] else 0
         if self.end in row:
             return row[begin : len(row) - 1 - row[::-1].index(self.end)]

@@ -20,7 +20,7 @@ from genzoo.nn.transformer import Block
 
 @dataclass(frozen=True)
 class TextFeatures:
-    """What an encoder makes of captions.
+    """Features of captions.
 
     Attributes:
         tokens: a vector for every position.
@@ -32,7 +32,7 @@ class TextFeatures:
 
     @property
     def last(self) -> Float[Tensor, "b d"]:
-        """The vector of the last position, most often padding, which GLIDE takes for the whole."""
+        """The vector of the last position (mostly padding), which GLIDE uses for the caption."""
         return self.tokens[:, -1]
 
 

@@ -77,11 +77,11 @@ class GPT2Tokenizer:
         return json.dumps(content, ensure_ascii=False, sort_keys=True)
 
     def encode(self, texts: Sequence[str]) -> tuple[Int[Tensor, "b l"], Bool[Tensor, "b l"]]:
-        """Token numbers and mask of shape (b, context), padded and cut as GLIDE does."""
+        """Token numbers and mask of shape (b, context), padded and truncated as in GLIDE."""
         return padded(self._rows(texts), context=self.context, end=self.end)
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text before it is cut or padded."""
+        """The tokens of each text before it is truncated or padded."""
         return [len(row) for row in self._rows(texts)]
 
     def _rows(self, texts: Sequence[str]) -> list[list[int]]:

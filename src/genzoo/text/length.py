@@ -1,4 +1,4 @@
-"""How much of a text a model reads: what lies beyond its context is cut."""
+"""Texts that exceed a model's context and are truncated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from genzoo.text.tokenizer import Tokenizer
 
-SHOWN = 24  # characters of a caption before the place where it is cut
+SHOWN = 24  # characters of a caption before the truncation
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Cut:
     """How many of a data set's captions are too long.
 
     Attributes:
-        captions: that are cut, each counted as often as it is shown.
+        captions: that are truncated, each counted as often as it is used.
         of: all captions.
         most: tokens that are not read of the longest.
         context: tokens that are read.
@@ -44,7 +44,7 @@ def tokens_cut(texts: Sequence[str], tokenizer: Tokenizer) -> list[int]:
 
 
 def cut_in_words(texts: Sequence[str], tokenizer: Tokenizer) -> str | None:
-    """What is said of texts that are too long, each counted once; None where none is."""
+    """A message about texts that are too long, each counted once; None if there are none."""
     distinct = list(dict.fromkeys(texts))
     cut = tokens_cut(distinct, tokenizer)
     long = [text for text, beyond in zip(distinct, cut, strict=True) if beyond]

@@ -1,4 +1,4 @@
-"""What every tokenizer offers to the data and the models."""
+"""The interface of tokenizers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Tokenizer(Protocol):
     ) -> tuple[Int[Tensor, "b {self.context}"], Bool[Tensor, "b {self.context}"]]:
         """Token numbers, and a mask that is True where a token belongs to the text.
 
-        A text that is too long is cut; a short one is padded with the end token. The empty text
-        is padding alone (GLIDE, arXiv 2112.10741, drops captions by replacing them with it).
+        A text that is too long is truncated; a short one is padded with the end token. The empty
+        text is padding alone (GLIDE, arXiv 2112.10741, drops captions by replacing them with it).
         """
 
     def lengths(self, texts: Sequence[str]) -> list[int]:
-        """The tokens of each text before it is cut or padded."""
+        """The tokens of each text before it is truncated or padded."""
 
     def decode(self, tokens: Int[Tensor, "b l"]) -> list[str]:
         """The texts, without padding."""

@@ -30,7 +30,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
         for item in sheet.items
     ]
     rows = [sheet.real, *sheet.samples]
-    rows += [Row(f"{row.label}, reconstructed", row.pictures) for row in sheet.reconstructions]
+    rows += [Row(f"{row.label}, reconstructed", row.images) for row in sheet.reconstructions]
     feet = max(map(len, captions)) * LINE + GAP
     width = MARGIN + LABEL + len(sheet.items) * (SIDE + GAP) - GAP + MARGIN
     canvas = Image.new("RGB", (width, MARGIN + len(rows) * (SIDE + GAP) + feet + MARGIN), "white")
@@ -42,7 +42,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
         middle = top + (SIDE - len(lines) * (LINE + 3)) // 2
         for n, line in enumerate(lines):
             pen.text((MARGIN, middle + n * (LINE + 3)), line, fill=INK, font=normal)
-        for column, path in enumerate(row.pictures):
+        for column, path in enumerate(row.images):
             left = MARGIN + LABEL + column * (SIDE + GAP)
             if path is not None:
                 canvas.paste(_load(path), (left, top))
@@ -60,7 +60,7 @@ def _load(path: Path) -> Image.Image:
         with Image.open(path, formats=["PNG"]) as image:
             return image.convert("RGB").resize((SIDE, SIDE), Image.Resampling.NEAREST)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise GenzooError(f"{path} cannot be read as a picture ({error})", REMEDY) from error
+        raise GenzooError(f"{path} cannot be read as an image ({error})", REMEDY) from error
 
 
 def _wrap(text: str, font: Font, width: int, most: int) -> list[str]:
