@@ -25,9 +25,18 @@ def stamp(name: str, **changed: Any) -> dict[str, Any]:
 
 
 def metric(
-    name: str, value: float, *, better: str = "lower", spread: float | None = None, **changed: Any
+    name: str,
+    value: float,
+    *,
+    better: str = "lower",
+    spread: float | None = None,
+    error: float | None = 0.01,
+    **changed: Any,
 ) -> dict[str, Any]:
+    """An entry of results.json; with `error=None` as before there were intervals."""
     entry = {"value": value, "spread": spread, "better": better, "stamp": stamp(name, **changed)}
+    if error is not None:
+        entry |= {"standard_error": error, "interval": [value - 2 * error, value + 2 * error]}
     return {name: entry}
 
 

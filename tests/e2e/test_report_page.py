@@ -59,7 +59,7 @@ class Page(HTMLParser):
 def sweep(tmp_path: Path) -> Path:
     for model in ("autoencoder", "vae"):
         for seed in (0, 1):
-            metrics = metric(FRECHET, len(model) + seed) | metric(
+            metrics = metric(FRECHET, float(len(model) + seed)) | metric(
                 "precision/efficientnet_lite0", 0.5 + 0.01 * seed, better="higher"
             )
             write_run(
@@ -94,7 +94,7 @@ def test_everything_is_inside(sweep: Path, tmp_path: Path) -> None:
 def test_what_the_issue_asks_for_is_there(sweep: Path, tmp_path: Path) -> None:
     page, text = page_of(sweep, tmp_path / "out")
     for words in (
-        "Fréchet distance", "Precision", "2 seeds", "red heart", "flying saucer", "Parameters",
+        "Fréchet distance", "Precision", "2 trainings", "red heart", "flying saucer", "Parameters",
         "1,234", "1.5 min", "1.00 GiB", "Against wall time", "Against images seen",
         "CC BY-SA 4.0", "python -m genzoo -m 'a=<1>'", "python -m genzoo model=vae seed=1",
         "1 run without results", "<b>exploded</b> & burnt; use less", "real",

@@ -52,6 +52,7 @@ def run_folder(
     points = [{"images": 10 * k, "seconds": k, "train/total": 1 / (k + 1)} for k in range(5)]
     (folder / "curves.jsonl").write_text("\n".join(map(json.dumps, points)) + '\n{"cut o')
     metric = {"value": value, "spread": None, "better": "lower", "stamp": stamp or STAMP}
+    metric |= {"standard_error": 0.1, "interval": [value - 0.2, value + 0.2]}
     results = {
         "schema": 1,
         "model": {
@@ -83,7 +84,8 @@ def test_seeds_are_one_entry_with_their_spread(tmp_path: Path) -> None:
     comparison = loaded(
         run_folder(tmp_path / "a", seed=1, value=3.0),
         run_folder(tmp_path / "b", seed=0, value=1.0),
-        run_folder(tmp_path / "c", model="autoencoder", value=5.0),
+        run_folder(tmp_path / "c", model="autoencoder", value=50.0),
+        run_folder(tmp_path / "d", model="autoencoder", value=52.0, seed=1),
     )
     assert [entry.label for entry in comparison.entries] == ["vae", "autoencoder"]
     cell = comparison.entries[0].cells["frechet_distance/x"]
@@ -126,7 +128,13 @@ def test_higher_is_better_where_it_says_so_and_ties_have_no_best(tmp_path: Path)
     def extra(score: float) -> dict[str, Any]:
         same = {"value": 7.0, "spread": 0.5, "better": "lower", "stamp": STAMP}
         return {
-            "score": {"value": score, "spread": None, "better": "higher", "stamp": STAMP},
+            "score": {
+                "value": score,
+                "spread": None,
+                "better": "higher",
+                "stamp": STAMP,
+                "standard_error": 0.1,
+            },
             "same": same,
         }
 

@@ -14,11 +14,21 @@ from rich.console import Console
 
 from genzoo.report.comparison import Cell, Comparison, compare_runs
 from genzoo.report.document import document
+from genzoo.report.html import html
 from genzoo.report.labels import group_runs
 from genzoo.report.markdown import markdown
 from genzoo.report.runs import find_runs, load_run
 from genzoo.report.terminal import print_table
-from genzoo.report.text import COSTS, decimals, footnotes, rank_note, shown, table
+from genzoo.report.text import (
+    COSTS,
+    decimals,
+    footnotes,
+    interval_notes,
+    rank_note,
+    shown,
+    spread_note,
+    table,
+)
 from tests.fake_runs import FRECHET, KERNEL, edit_json, metric, write_failed, write_run
 
 
@@ -38,18 +48,37 @@ def test_mean_and_spread_over_seeds(tmp_path: Path) -> None:
     comparison = runs(tmp_path, {"vae": [10.0, 11.0, 15.0], "gan": [20.0, 20.5, 19.5]})
     gan, vae = comparison.entries
     cell = vae.cells[FRECHET]
-    assert (vae.label, cell.runs, cell.value) == ("vae", 3, 12.0)
+    assert (vae.label, cell.trainings, cell.value) == ("vae", 3, 12.0)
     assert cell.spread == pytest.approx(statistics.stdev([10.0, 11.0, 15.0]))
     assert (cell.rank, gan.cells[FRECHET].rank) == ("best", None)
     assert comparison.seeds == [0, 1, 2]
 
 
-def test_one_seed_keeps_the_spread_of_the_estimate_and_says_so(tmp_path: Path) -> None:
-    comparison = runs(tmp_path, {"vae": [10.0]}, spread=0.5)
+def test_one_training_has_the_interval_over_its_samples_and_says_so(tmp_path: Path) -> None:
+    comparison = runs(tmp_path, {"vae": [10.0]}, spread=0.5, error=0.25)
     cell = comparison.entries[0].cells[FRECHET]
-    assert (cell.spread, cell.runs) == (0.5, 1)
-    assert shown(cell, 2) == "10.00 (± 0.50)"
-    assert document(comparison)["entries"][0]["metrics"][FRECHET]["spread_over"] == "estimate"
+    assert (cell.spread, cell.trainings, cell.interval) == (0.5, 1, (9.5, 10.5))
+    assert shown(cell, 2) == "10.00 [9.50, 10.50]"
+    entry = document(comparison)["entries"][0]["metrics"][FRECHET]
+    assert (entry["spread_over"], entry["interval_over"]) == ("estimate", "samples")
+    (note,) = interval_notes(comparison)
+    assert note.startswith("Fréchet distance: [ ] is the 95 % interval over samples of this one ")
+    for text in (markdown(comparison), html(comparison), " ".join(terminal(comparison).split())):
+        assert "the 95 % interval over samples of this one training" in text.replace("\\", "")
+
+
+def test_what_was_measured_before_there_were_intervals_is_read_and_not_separated(
+    tmp_path: Path,
+) -> None:
+    comparison = runs(tmp_path, {"vae": [10.0], "gan": [90.0]}, spread=0.5, error=None)
+    cells = [entry.cells[FRECHET] for entry in comparison.entries]
+    assert [cell.rank for cell in cells] == ["not separated"] * 2
+    assert shown(cells[1], 2) == "10.00 (± 0.50)"
+    assert "no interval recorded" in interval_notes(comparison)[0]
+    assert "no interval" in spread_note(comparison)
+    assert document(comparison)["metrics"][0]["tests"] == {
+        "over": [], "without": ["no interval recorded"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("better", "best"), [("lower", "a"), ("higher", "b"), ("sideways", None)])
@@ -59,15 +88,62 @@ def test_the_direction_decides(tmp_path: Path, better: str, best: str | None) ->
     assert ahead == ([best] if best else [])
 
 
-def test_overlapping_spreads_are_close(tmp_path: Path) -> None:
-    comparison = runs(tmp_path, {"a": [9.0, 11.0], "b": [10.0, 12.0], "c": [30.0, 31.0]})
-    assert [entry.cells[FRECHET].rank for entry in comparison.entries] == ["best", "close", None]
+def test_who_is_not_separated_from_the_best_number(tmp_path: Path) -> None:
+    values = {"a": [9.0, 10.0, 11.0], "b": [10.5, 10.0, 12.0], "c": [130.0, 132.0, 131.0]}
+    comparison = runs(tmp_path, values)
+    cells = [entry.cells[FRECHET] for entry in comparison.entries]
+    assert [cell.rank for cell in cells] == ["not separated", "not separated", None]
+    assert cells[2].p is not None
+    assert cells[2].p < 0.05 < cells[1].p
+    assert "≈ 10.0 ± 1.0" in markdown(comparison)
+    assert "**" not in markdown(comparison).partition("## Cost")[0]
+
+
+@pytest.mark.parametrize("error", [None, 1.0])
+def test_a_number_is_no_winner_by_its_mere_value(tmp_path: Path, error: float | None) -> None:
+    comparison = runs(tmp_path, {"a": [10.0], "b": [10.5]}, error=error)
+    assert [entry.cells[FRECHET].best for entry in comparison.entries] == [False, False]
+    assert "best" not in rank_note(comparison).partition("≈")[0]
+
+
+def test_one_training_sampled_three_times_is_one_training(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path / f"v{seed}", seed=seed, metrics=metric(FRECHET, 20.0 + seed))
+        folder = write_run(
+            tmp_path / f"g{seed}", model="gan", seed=seed, metrics=metric(FRECHET, 9.0 + seed),
+            config={"task": {"name": "evaluate"}, "checkpoint": "outputs/gan"},
+        )  # fmt: skip
+        if seed:  # the newer ones say so themselves
+            content = json.loads((folder / "results.json").read_text())
+            content["training"] |= {"checkpoint": "outputs/gan", "seed": 4}
+            edit_json(folder / "results.json", **content)
+    gan, vae = compare(tmp_path).entries
+    assert (gan.trainings, vae.trainings) == (1, 3)
+    cell = gan.cells[FRECHET]
+    assert (cell.value, cell.values, cell.spread, cell.trainings) == (10.0, (10.0,), None, 1)
+    assert (cell.rank, vae.cells[FRECHET].rank) == ("not separated", "not separated")
+    assert "1 training, sampled 3 times" in terminal(compare(tmp_path))
+    assert "trained once" in interval_notes(compare(tmp_path))[-1]
+
+
+def test_three_trainings_measured_with_one_sampling_seed_are_three(tmp_path: Path) -> None:
+    for seed in range(3):
+        folder = write_run(
+            tmp_path / f"{seed}", metrics=metric(FRECHET, 9.0 + seed),
+            config={"task": {"name": "evaluate"}, "checkpoint": f"outputs/{seed}"},
+        )  # fmt: skip
+        training = {"checkpoint": f"{seed}" * 64, "seed": seed}
+        edit_json(folder / "results.json", training=training)
+    (entry,) = compare(tmp_path).entries
+    assert (entry.trainings, entry.cells[FRECHET].spread) == (3, 1.0)
+    low, high = entry.cells[FRECHET].interval or (0.0, 0.0)
+    assert (low, high) == pytest.approx((10 - 4.3027 / 3**0.5, 10 + 4.3027 / 3**0.5), rel=1e-4)
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 1.0]])
 def test_nothing_is_best_alone_or_among_equals(tmp_path: Path, values: list[float]) -> None:
     comparison = runs(tmp_path, {f"m{k}": [value] for k, value in enumerate(values)})
-    assert all(entry.cells[FRECHET].rank is None for entry in comparison.entries)
+    assert not any(entry.cells[FRECHET].best for entry in comparison.entries)
 
 
 @pytest.mark.parametrize(
@@ -120,10 +196,12 @@ def test_a_doubtful_score_is_shown_and_not_ranked(tmp_path: Path) -> None:
     assert "says little" in footnotes(comparison)[0]
 
 
-def test_one_seed_is_said_to_prove_little(tmp_path: Path) -> None:
+def test_trainings_that_were_made_once_stand_for_themselves(tmp_path: Path) -> None:
     comparison = runs(tmp_path, {"a": [1.0], "b": [2.0]})
-    assert "one seed" in rank_note(comparison)
-    assert "one seed" not in rank_note(runs(tmp_path / "more", {"a": [1.0, 1.1], "b": [2.0, 2.1]}))
+    assert "these two trainings are compared, not two methods" in rank_note(comparison)
+    more = runs(tmp_path / "more", {"a": [1.0, 1.1], "b": [2.0, 2.2]})
+    assert "two methods" not in rank_note(more)
+    assert document(more)["metrics"][0]["tests"]["over"] == ["trainings"]
 
 
 def test_what_a_model_cannot_do_is_absent_everywhere(tmp_path: Path) -> None:
@@ -135,7 +213,7 @@ def test_what_a_model_cannot_do_is_absent_everywhere(tmp_path: Path) -> None:
     assert comparison.entries[1].cells["bits_per_dim"].rank is None, "nothing to rank it with"
     columns, rows = table(comparison)
     assert rows[0][columns.index("bits_per_dim")] is None
-    assert "| Bits per dimension ↓ | n/a | 3.500 |" in markdown(comparison)
+    assert "| Bits per dimension ↓ | n/a | 3.500 [3.480, 3.520] |" in markdown(comparison)
 
 
 def test_a_number_that_is_none_is_absent_and_nan_is_never_best(tmp_path: Path) -> None:
@@ -238,7 +316,7 @@ def test_the_terminal_never_exceeds_its_width(tmp_path: Path) -> None:
 def test_the_table_holds_plain_numbers(tmp_path: Path) -> None:
     comparison = runs(tmp_path, {"gan": [4.0, 6.0], "vae": [2.0, 3.0]})
     columns, rows = table(comparison)
-    assert columns[:4] == ["model", "seeds", FRECHET, f"{FRECHET} ±"]
+    assert columns[:4] == ["model", "trainings", FRECHET, f"{FRECHET} ±"]
     assert rows[0][:4] == ["gan", 2, 5.0, pytest.approx(math.sqrt(2))]
     assert rows[0][columns.index("parameters")] == 1234
     assert rows[0][columns.index("peak_memory_bytes")] == 2**30

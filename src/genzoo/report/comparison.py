@@ -1,17 +1,19 @@
-"""Runs side by side: means over seeds, and a best only among numbers that may be ranked."""
+"""Runs side by side: means over trainings, and a best where one is separated from the rest."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
+from genzoo.metrics.difference import Decision, Measured, Standing, decide, over_trainings
 from genzoo.metrics.stamp import comparable
 from genzoo.report.labels import group_runs
 from genzoo.report.runs import RunRecord, finite
 
-Rank = Literal["best", "close"]
+Rank = Standing
+Interval = tuple[float, float]
 
 # Numbers that are worth reading and not worth ranking, and why.
 DOUBTFUL = {
@@ -26,26 +28,31 @@ class Cell:
     """A metric of an entry.
 
     Attributes:
-        value: the mean over seeds.
-        spread: standard deviation over seeds (n - 1 in the denominator); with one seed that of
-            the estimate itself (its splits or subsets), if the metric has one.
-        runs: how many seeds.
-        values: one a seed, in the order of the entry's runs.
+        value: the mean over trainings.
+        spread: standard deviation over trainings (n - 1 in the denominator); with one training
+            that over the splits or subsets of the estimate, if the metric has them.
+        trainings: how many; several samples of one training are one.
+        values: one a training, in the order of the entry's runs.
         stamp: of the first run's number.
-        rank: ``best`` if ahead of all that it was ranked with, ``close`` if its spread and that of
-            the best overlap, None if neither or if nothing was ranked.
+        rank: ``best`` if separated from all that it was ranked with, ``not separated`` if it has
+            the best number or is not separated from it, None if neither or if nothing was ranked.
+        interval: 95 % of the mean over trainings, or with one training of the number over samples;
+            None where none was recorded.
+        p: of the comparison with the best number, see `genzoo.metrics.difference.Decision`.
     """
 
     value: float
     spread: float | None
-    runs: int
+    trainings: int
     values: tuple[float, ...]
     stamp: Mapping[str, Any]
     rank: Rank | None = None
+    interval: Interval | None = None
+    p: float | None = None
 
     @property
     def best(self) -> bool:
-        """Whether it is ahead of all that it may be ranked with."""
+        """Whether it is separated from all that it may be ranked with, and ahead."""
         return self.rank == "best"
 
 
@@ -55,7 +62,7 @@ class Entry:
 
     Attributes:
         label: the model's name, and what of the configuration makes the difference.
-        runs: one a seed, seeds ascending.
+        runs: seeds ascending; several may have sampled one training.
         cells: its metrics by name; a model that cannot do something has no cell for it.
     """
 
@@ -68,8 +75,13 @@ class Entry:
         """The run with the lowest seed."""
         return self.runs[0]
 
+    @property
+    def trainings(self) -> int:
+        """How many trainings its runs measured."""
+        return len({run.training for run in self.runs})
+
     def mean(self, section: str, key: str) -> float | None:
-        """The mean over seeds of a number in results.json; None where a run lacks it."""
+        """The mean over runs of a number in results.json; None where a run lacks it."""
         values = [run.get(section, key) for run in self.runs]
         return statistics.fmean(values) if all(map(finite, values)) else None
 
@@ -82,11 +94,13 @@ class Metric:
         name: as in results.json.
         better: ``lower`` or ``higher``.
         differing: what forbids ranking: the stamp's keys that differ, and each entry's value.
+        decision: who is ahead, by which tests; None where nothing is ranked.
     """
 
     name: str
     better: str
     differing: Mapping[str, Mapping[str, str]]
+    decision: Decision | None = None
 
     @property
     def ranked(self) -> bool:
@@ -137,14 +151,17 @@ def compare_runs(runs: Sequence[RunRecord], *, command: str | None = None) -> Co
     names = list(dict.fromkeys(name for run in finished for name in run.metrics))
     metrics = tuple(_metric(name, groups) for name in names)
     cells: dict[str, dict[str, Cell]] = {label: {} for label in groups}
+    decided = []
     for metric in metrics:
-        for label, cell in _row(metric, groups).items():
+        decision, row = _row(metric, groups)
+        decided.append(replace(metric, decision=decision))
+        for label, cell in row.items():
             cells[label][metric.name] = cell
     entries = tuple(
         Entry(label, tuple(members), cells[label]) for label, members in groups.items()
     )
     failed = tuple(run for run in runs if run.results is None or run.error is not None)
-    return Comparison(entries, metrics, failed, command)
+    return Comparison(entries, tuple(decided), failed, command)
 
 
 def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
@@ -179,43 +196,61 @@ def _by_value(values: Mapping[str, str]) -> str:
     return ", ".join(f"{value} ({', '.join(labels)})" for value, labels in holders.items())
 
 
-def _row(metric: Metric, groups: Mapping[str, Sequence[RunRecord]]) -> dict[str, Cell]:
-    """The cells of a metric by label; an entry of which a seed lacks it has none."""
-    row = {
-        label: _cell(members, metric.name)
-        for label, members in groups.items()
-        if all(metric.name in run.metrics for run in members)
+def _row(
+    metric: Metric, groups: Mapping[str, Sequence[RunRecord]]
+) -> tuple[Decision | None, dict[str, Cell]]:
+    """The cells of a metric by label; an entry of which a run lacks it has none."""
+    members = {
+        label: runs
+        for label, runs in groups.items()
+        if all(metric.name in run.metrics for run in runs)
     }
-    ranks = _ranks(row, metric.better) if metric.ranked else {}
-    return {
-        label: Cell(c.value, c.spread, c.runs, c.values, c.stamp, ranks.get(label))
-        for label, c in row.items()
+    row = {label: _cell(runs, metric.name) for label, runs in members.items()}
+    if not metric.ranked:
+        return None, row
+    measured = {label: _measured(runs, metric.name) for label, runs in members.items()}
+    decision = decide(measured, better=metric.better)
+    return decision, {
+        label: replace(cell, rank=decision.standings[label], p=decision.p[label])
+        for label, cell in row.items()
     }
-
-
-def _ranks(row: Mapping[str, Cell], better: str) -> dict[str, Rank]:
-    """Who is ahead and who is too close to call; empty where there is nothing to rank."""
-    sign = {"lower": 1.0, "higher": -1.0}.get(better)
-    usable = {label: cell for label, cell in row.items() if finite(cell.value)}
-    if sign is None or len({cell.value for cell in usable.values()}) < 2:
-        return {}
-    ahead = min(usable.values(), key=lambda cell: sign * cell.value)
-    ranks: dict[str, Rank] = {}
-    for label, cell in usable.items():
-        gap = sign * (cell.value - ahead.value)
-        if gap == 0:
-            ranks[label] = "best"
-        elif gap <= (cell.spread or 0.0) + (ahead.spread or 0.0):
-            ranks[label] = "close"
-    return ranks
 
 
 def _cell(runs: Sequence[RunRecord], name: str) -> Cell:
-    values = tuple(float(run.metrics[name]["value"]) for run in runs)
-    spread = runs[0].metrics[name].get("spread")
+    values = tuple(_measured(runs, name).trainings.values())
+    entry = runs[0].metrics[name]
+    spread = entry.get("spread")
     if len(values) > 1 and all(map(finite, values)):
         spread = statistics.stdev(values)
     elif len(values) > 1 or not finite(spread):
         spread = None
-    stamp = runs[0].metrics[name]["stamp"]
-    return Cell(statistics.fmean(values), spread, len(values), values, stamp)
+    interval = over_trainings(values) if len(values) > 1 else _over_samples(runs, name)
+    value = statistics.fmean(values)
+    return Cell(value, spread, len(values), values, entry["stamp"], interval=interval)
+
+
+def _measured(runs: Sequence[RunRecord], name: str) -> Measured:
+    """The metric's numbers by training, those of several samples of one as one."""
+    values: dict[str, list[float]] = {}
+    seeds: dict[str, int | str] = {}
+    for run in runs:
+        values.setdefault(run.training, []).append(float(run.metrics[name]["value"]))
+        seed = run.training_seed
+        seeds.setdefault(run.training, run.training if seed is None else seed)
+    once = len(set(seeds.values())) == len(seeds)
+    errors = [run.metrics[name].get("standard_error") for run in runs]
+    known = all(map(finite, errors))
+    return Measured(
+        {seeds[key] if once else key: statistics.fmean(each) for key, each in values.items()},
+        # Not smaller for several samples: they may have been measured on the same images.
+        statistics.fmean(error**2 for error in errors) ** 0.5 if known else None,
+    )
+
+
+def _over_samples(runs: Sequence[RunRecord], name: str) -> Interval | None:
+    """The recorded interval; of several samples of one training the mean of theirs."""
+    ends = [run.metrics[name].get("interval") for run in runs]
+    if not all(isinstance(e, list) and len(e) == 2 and all(map(finite, e)) for e in ends):
+        return None
+    low, high = (statistics.fmean(side) for side in zip(*ends, strict=True))
+    return low, high

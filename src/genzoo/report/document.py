@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from genzoo.metrics.difference import Decision
 from genzoo.report.comparison import Cell, Comparison, Entry
 from genzoo.report.runs import RunRecord, finite
 from genzoo.report.text import cost_values
@@ -22,6 +23,7 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "ranked": metric.ranked,
                 "note": metric.note,
                 "differing": {key: dict(values) for key, values in metric.differing.items()},
+                "tests": _tests(metric.decision),
             }
             for metric in comparison.metrics
         ],
@@ -33,12 +35,20 @@ def document(comparison: Comparison) -> dict[str, Any]:
     }
 
 
+def _tests(decision: Decision | None) -> dict[str, Any] | None:
+    """What the ranking rests on; null where nothing is ranked."""
+    if decision is None:
+        return None
+    return {"over": sorted(decision.bases), "without": list(decision.reasons)}
+
+
 def _entry(entry: Entry) -> dict[str, Any]:
     return {
         "label": entry.label,
         "model": entry.first.model,
         "sampling": entry.first.get("model", "sampling"),
         "capabilities": entry.first.get("model", "capabilities"),
+        "trainings": entry.trainings,
         "metrics": {name: _cell(cell) for name, cell in entry.cells.items()},
         "cost": cost_values(entry),
         "runs": [_run(run) for run in entry.runs],
@@ -49,12 +59,21 @@ def _cell(cell: Cell) -> dict[str, Any]:
     return {
         "value": _number(cell.value),
         "spread": _number(cell.spread),
-        "spread_over": None if cell.spread is None else "seeds" if cell.runs > 1 else "estimate",
-        "runs": cell.runs,
+        "spread_over": _over(cell, cell.spread, "estimate"),
+        "interval": None if cell.interval is None else list(map(_number, cell.interval)),
+        "interval_over": _over(cell, cell.interval, "samples"),
+        "trainings": cell.trainings,
         "values": [_number(value) for value in cell.values],
         "rank": cell.rank,
+        "p": _number(cell.p),
         "stamp": {k: _plain(v) for k, v in cell.stamp.items()},
     }
+
+
+def _over(cell: Cell, value: object, alone: str) -> str | None:
+    if value is None:
+        return None
+    return "trainings" if cell.trainings > 1 else alone
 
 
 def _run(run: RunRecord) -> dict[str, Any]:

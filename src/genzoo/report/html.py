@@ -34,7 +34,10 @@ def html(comparison: Comparison) -> str:
         stamp=text.stamp_text,
     )
     environment.globals.update(
-        value_text=text.value_text, spread_text=text.spread_text, hue=curves.hue
+        value_text=text.value_text,
+        spread_text=text.spread_text,
+        counted=text.counted,
+        hue=curves.hue,
     )
     time = curves.time_axis(comparison)
     prices = [text.costs(entry) for entry in comparison.entries]
@@ -46,6 +49,7 @@ def html(comparison: Comparison) -> str:
         facts=summary.facts(comparison),
         blocks=metric_blocks(comparison),
         notes=[n for n in (text.spread_note(comparison), text.rank_note(comparison)) if n],
+        intervals=text.interval_notes(comparison),
         footnotes=text.footnotes(comparison),
         shared={
             "time": curves.shared_axis(comparison, time) is not None,

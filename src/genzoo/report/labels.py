@@ -26,8 +26,8 @@ def group_runs(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     """Runs that differ in nothing but the seed, by a label that says what sets them apart.
 
     ``vae`` where a model was run in one way, ``vae · guidance.scale=3`` where that differs
-    between runs of the model. A seed counts once: where runs repeat one, as two sweeps of the
-    same command do, the label names the folder as well.
+    between runs of the model. A seed counts once for each training: where runs repeat one, as two
+    sweeps of the same command do, the label names the folder as well.
     """
     groups: dict[str, list[RunRecord]] = {}
     settings = {id(run): _settings(run) for run in runs}
@@ -116,4 +116,4 @@ def _apart(label: str, members: list[RunRecord]) -> list[tuple[str, list[RunReco
 
 
 def _once(members: Sequence[RunRecord]) -> bool:
-    return len({run.seed for run in members}) == len(members)
+    return len({(run.training_seed, run.seed) for run in members}) == len(members)

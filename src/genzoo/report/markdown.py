@@ -13,6 +13,7 @@ from genzoo.report.text import (
     arrow,
     costs,
     footnotes,
+    interval_notes,
     qualified,
     rank_note,
     row_places,
@@ -36,6 +37,7 @@ def markdown(comparison: Comparison, *, sheet: str | None = None) -> str:
         "\n".join(f"- {name}: {_plain(value)}" for name, value in facts(comparison)),
         *(_tables(comparison) if comparison.entries else ()),
         " ".join(note for note in notes if note),
+        "\n".join(f"- {_plain(note)}" for note in interval_notes(comparison)),
         "\n\n".join(f"† {_plain(note)}" for note in footnotes(comparison)),
         _failures(comparison),
         f"![Real images first, then each model's samples]({sheet})" if sheet else "",
@@ -56,7 +58,7 @@ def _tables(comparison: Comparison) -> list[str]:
         for entry in comparison.entries:
             cell = entry.cells.get(metric.name)
             text = shown(cell, places)
-            marked = {"best": f"**{text}**", "close": f"≈ {text}"}
+            marked = {"best": f"**{text}**", "not separated": f"≈ {text}"}
             row.append(marked.get(cell.rank or "", text) if cell else ABSENT)
         metrics.append(row)
     prices = [costs(entry) for entry in comparison.entries]

@@ -85,6 +85,31 @@ class RunRecord:
         """The run's seed."""
         return int((self.results or {}).get("seed") or self.config.get("seed") or 0)
 
+    @property
+    def training(self) -> str:
+        """Which training it measured: the checksum of the weights, or where they came from.
+
+        What was measured before results had the checksum is told apart by the checkpoint's name.
+        """
+        known = self.get("training", "checkpoint")
+        if known:
+            return str(known)
+        return str(self.config["checkpoint"]) if self._measured_a_checkpoint else str(self.folder)
+
+    @property
+    def training_seed(self) -> int | None:
+        """The seed that was trained with; None where that is not recorded."""
+        known = self.get("training", "seed")
+        if isinstance(known, int):
+            return known
+        return None if self._measured_a_checkpoint else self.seed
+
+    @property
+    def _measured_a_checkpoint(self) -> bool:
+        task = self.config.get("task")
+        name = task.get("name") if isinstance(task, dict) else None
+        return name not in (None, "fit") and bool(self.config.get("checkpoint"))
+
     def get(self, section: str, key: str) -> Any:
         """A value of results.json; None where it is absent."""
         part = (self.results or {}).get(section)

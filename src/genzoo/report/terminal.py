@@ -14,8 +14,10 @@ from genzoo.report.text import (
     COSTS,
     arrow,
     costs,
+    counted,
     extractor,
     footnotes,
+    interval_notes,
     rank_note,
     row_places,
     shown,
@@ -23,8 +25,8 @@ from genzoo.report.text import (
     title,
 )
 
-NUMBER = 15  # letters of a value with its spread
-STYLES = {"best": "bold green", "close": "green"}
+NUMBER = 15  # letters of a value with its spread, at least
+STYLES = {"best": "bold green", "not separated": "green"}
 
 
 def print_table(comparison: Comparison, console: Console | None = None) -> None:
@@ -32,7 +34,7 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
     console = console or Console()
     for entries in _fitting(comparison, console.width):
         console.print(_table(comparison, entries))
-    for note in (spread_note(comparison), rank_note(comparison)):
+    for note in (spread_note(comparison), rank_note(comparison), *interval_notes(comparison)):
         if note:
             console.print(Text(note, style="dim"))
     for note in footnotes(comparison):
@@ -45,7 +47,12 @@ def _fitting(comparison: Comparison, width: int) -> list[Sequence[Entry]]:
     names = [f"{title(metric.name)} ↓ †" for metric in comparison.metrics]
     left = max(map(len, [*names, *(name for name, *_ in COSTS)])) + 4
     parts = [part for entry in comparison.entries for part in entry.label.split(SEPARATOR)]
-    each = max([NUMBER, *map(len, parts)]) + 3
+    numbers = [
+        len(_cell(entry.cells.get(metric.name), row_places(comparison, metric)))
+        for metric in comparison.metrics
+        for entry in comparison.entries
+    ]
+    each = max([NUMBER, *numbers, *map(len, parts)]) + 3
     count = max(1, (width - left) // each)
     return [comparison.entries[k : k + count] for k in range(0, len(comparison.entries), count)]
 
@@ -54,9 +61,9 @@ def _table(comparison: Comparison, entries: Sequence[Entry]) -> Table:
     table = Table(header_style="bold")
     table.add_column("")
     for entry in entries:
-        seeds = f"\n{len(entry.runs)} seeds" if len(entry.runs) > 1 else ""
         name = entry.label.replace(SEPARATOR, "\n")
-        table.add_column(Text(f"{name}{seeds}"), justify="right", min_width=NUMBER)
+        head = "\n".join(filter(None, (name, counted(entry))))
+        table.add_column(Text(head), justify="right", min_width=NUMBER)
     heading = ""
     for metric in comparison.metrics:
         if extractor(metric.name) != heading:
@@ -77,5 +84,5 @@ def _table(comparison: Comparison, entries: Sequence[Entry]) -> Table:
 
 def _cell(cell: Cell | None, places: int) -> Text:
     rank = cell.rank if cell else None
-    mark = "≈ " if rank == "close" else ""
+    mark = "≈ " if rank == "not separated" else ""
     return Text(f"{mark}{shown(cell, places)}", style=STYLES.get(rank or "", ""))

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from genzoo.metrics.interval import METHODS
+from genzoo.metrics.revisions import kind_of
 from genzoo.report.comparison import Cell, Comparison, Entry, Metric
 from genzoo.report.runs import finite
 
@@ -48,14 +50,21 @@ def arrow(better: str) -> str:
 
 
 def decimals(cells: Iterable[Cell]) -> int:
-    """Decimal places for one row of numbers: two digits of the largest spread, or four in all."""
+    """Decimal places for one row of numbers: two digits of the largest error, or four in all."""
     shown = [cell for cell in cells if finite(cell.value)]
     largest = max((abs(cell.value) for cell in shown), default=0.0)
-    spread = max((cell.spread or 0.0 for cell in shown), default=0.0)
+    error = max(map(_error, shown), default=0.0)
     places = 3 - _magnitude(largest)
-    if spread:
-        places = min(places, 1 - _magnitude(spread))
+    if error:
+        places = min(places, 1 - _magnitude(error))
     return max(0, min(places, 4))
+
+
+def _error(cell: Cell) -> float:
+    """The half width of what is shown beside a value; 0 without."""
+    if cell.trainings == 1 and cell.interval is not None:
+        return (cell.interval[1] - cell.interval[0]) / 2
+    return cell.spread or 0.0
 
 
 def _magnitude(value: float) -> int:
@@ -68,11 +77,17 @@ def value_text(cell: Cell, places: int) -> str:
 
 
 def spread_text(cell: Cell, places: int) -> str:
-    """The spread: ``± 1.2`` over seeds, ``(± 1.2)`` the estimate's own; empty without one."""
+    """The spread over trainings, ``± 1.2``, or of one training the interval, ``[8.1, 9.4]``.
+
+    Without an interval ``(± 1.2)``, the estimate's own spread; empty without either.
+    """
+    if cell.trainings == 1 and cell.interval is not None:
+        low, high = cell.interval
+        return f"[{low:,.{places}f}, {high:,.{places}f}]"
     if cell.spread is None:
         return ""
     text = f"± {cell.spread:,.{places}f}"
-    return text if cell.runs > 1 else f"({text})"
+    return text if cell.trainings > 1 else f"({text})"
 
 
 def shown(cell: Cell | None, places: int) -> str:
@@ -91,25 +106,59 @@ def spread_note(comparison: Comparison) -> str:
     """What ± means in this comparison; empty where there is none."""
     cells = [cell for entry in comparison.entries for cell in entry.cells.values()]
     parts = []
-    if any(cell.spread is not None and cell.runs > 1 for cell in cells):
-        parts.append("± is the standard deviation over seeds")
-    if any(cell.spread is not None and cell.runs == 1 for cell in cells):
-        parts.append("(±) is the estimate's own, over splits or subsets of one seed's images")
+    if any(cell.spread is not None and cell.trainings > 1 for cell in cells):
+        parts.append("± is the standard deviation over trainings")
+    alone = [cell for cell in cells if cell.trainings == 1 and cell.interval is None]
+    if any(cell.spread is not None for cell in alone):
+        parts.append("(±) is the spread over an estimate's splits or subsets, and no interval")
     return "; ".join(parts) + "." if parts else ""
 
 
 def rank_note(comparison: Comparison) -> str:
     """What the marks mean; empty where nothing is marked."""
     ranks = {cell.rank for entry in comparison.entries for cell in entry.cells.values()}
+    tested = {
+        basis for m in comparison.metrics if m.decision is not None for basis in m.decision.bases
+    }
     parts = []
     if "best" in ranks:
-        parts.append("the best is marked only among numbers that were measured in the same way")
-    if "best" in ranks and all(len(entry.runs) == 1 for entry in comparison.entries):
-        parts.append("with one seed a small lead may be chance")
-    if "close" in ranks:
-        parts.append("≈ marks those whose spread overlaps the spread of the best")
+        parts.append("the best is marked where tests at 5 % separate it from every other")
+    if "not separated" in ranks:
+        parts.append("≈ marks the best number and those that are not separated from it")
+    if "samples" in tested:
+        parts.append("of models trained once these two trainings are compared, not two methods")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def interval_notes(comparison: Comparison) -> list[str]:
+    """What the interval of each metric is, and why models are not tested; the same in one line."""
+    found: dict[str, list[str]] = {}
+    for metric in comparison.metrics:
+        name = title(metric.name)
+        for line in filter(None, (_interval(comparison, metric), _untested(metric))):
+            found.setdefault(line, []).append(name)
+    return [f"{joined(list(dict.fromkeys(names)))}: {line}." for line, names in found.items()]
+
+
+def _interval(comparison: Comparison, metric: Metric) -> str | None:
+    cells = [e.cells[metric.name] for e in comparison.entries if metric.name in e.cells]
+    alone = [c for c in cells if c.trainings == 1 and c.interval is not None]
+    if not alone:
+        return None
+    held_out = "real_images" not in alone[0].stamp and "split" in alone[0].stamp
+    over = "held-out images" if held_out else "samples"
+    method = METHODS.get(kind_of(metric.name))
+    return f"[ ] is the 95 % interval over {over} of this one training{_how(method)}"
+
+
+def _how(method: str | None) -> str:
+    return f", {method}" if method else ""
+
+
+def _untested(metric: Metric) -> str | None:
+    reasons = metric.decision.reasons if metric.decision is not None else ()
+    return f"not separated where there is no test: {'; '.join(reasons)}" if reasons else None
 
 
 def footnotes(comparison: Comparison) -> list[str]:
@@ -161,8 +210,17 @@ COSTS: tuple[tuple[str, tuple[str, str], str, Callable[[float], str]], ...] = (
 )
 
 
+def counted(entry: Entry) -> str:
+    """How many trainings and samplings an entry's numbers are from; empty for one run."""
+    trainings, runs = entry.trainings, len(entry.runs)
+    if runs == 1:
+        return ""
+    text = f"{trainings} training{'s' if trainings > 1 else ''}"
+    return text if runs == trainings else f"{text}, sampled {runs} times"
+
+
 def costs(entry: Entry) -> dict[str, str]:
-    """What an entry took, means over seeds, in words."""
+    """What an entry took, means over runs, in words."""
     values = ((name, entry.mean(*place), write) for name, place, _, write in COSTS)
     return {name: ABSENT if v is None else write(v) for name, v, write in values}
 
@@ -178,13 +236,13 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[Any]]]:
     Absent values are None.
     """
     names = [metric.name for metric in comparison.metrics]
-    columns = ["model", "seeds", *(c for n in names for c in (n, f"{n} ±"))]
+    columns = ["model", "trainings", *(c for n in names for c in (n, f"{n} ±"))]
     columns += [key for _, _, key, _ in COSTS]
     rows = []
     for entry in comparison.entries:
         cells = [entry.cells.get(name) for name in names]
         numbers = [part for c in cells for part in ((c.value, c.spread) if c else (None, None))]
-        rows.append([entry.label, len(entry.runs), *numbers, *cost_values(entry).values()])
+        rows.append([entry.label, entry.trainings, *numbers, *cost_values(entry).values()])
     return columns, rows
 
 

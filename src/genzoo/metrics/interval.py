@@ -1,0 +1,85 @@
+"""95 % intervals of numbers that were measured once, over the samples behind them.
+
+An interval over samples is one of this training: another training of the same model moves the
+number by more than other samples do. What bias a small number of samples causes is not in it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Z = 1.959963984540054  # the standard normal's 97.5 % quantile
+
+# How an interval was found, by the kind of metric; of others it is that of a mean.
+METHODS = {
+    "frechet_distance": "by a jackknife, without the bias upwards that few samples cause",
+    "kernel_distance": "by a jackknife, with the chance of the subsets",
+    "inception_score": "by a jackknife within the splits; their spread is something else",
+    "precision": "Wilson's",
+    "recall": "by a jackknife, rather too wide",
+    "coverage": "by a jackknife, rather too wide",
+    "caption_accuracy": "Wilson's",
+}
+
+
+class Interval(NamedTuple):
+    """What is known of a number's error over samples.
+
+    Attributes:
+        standard_error: of the number.
+        interval: the 95 % interval's ends.
+    """
+
+    standard_error: float
+    interval: tuple[float, float]
+
+
+def normal(
+    value: float, standard_error: float, *, low: float = -math.inf, high: float = math.inf
+) -> Interval:
+    """The normal interval, ended where the number's range ends.
+
+    Args:
+        value: the number.
+        standard_error: of it.
+        low: the least that it can be.
+        high: the most.
+    """
+    half = Z * standard_error
+    return Interval(standard_error, (max(low, value - half), min(high, value + half)))
+
+
+def of_mean(values: Sequence[float]) -> Interval | None:
+    """Of the mean of independent values: Wilson's where each is 0 or 1, the normal otherwise.
+
+    None for fewer than two values, or where one is not finite.
+    """
+    n = len(values)
+    if n < 2 or not all(map(math.isfinite, values)):
+        return None
+    if all(value in (0.0, 1.0) for value in values):
+        return wilson(round(math.fsum(values)), n)
+    mean = math.fsum(values) / n
+    variance = math.fsum((value - mean) ** 2 for value in values) / (n - 1)
+    return normal(mean, math.sqrt(variance / n))
+
+
+def wilson(right: int, asked: int) -> Interval:
+    """Of a share of independent trials (Wilson 1927).
+
+    The standard error is half of the interval's width over that of a standard normal's: unlike
+    the plain one it is not 0 where all or none are right.
+
+    Raises:
+        ValueError: no trials.
+    """
+    if asked < 1:
+        raise ValueError("a share of nothing has no interval")
+    p, z2 = right / asked, Z * Z
+    middle = (p + z2 / (2 * asked)) / (1 + z2 / asked)
+    half = Z / (1 + z2 / asked) * math.sqrt(p * (1 - p) / asked + z2 / (4 * asked**2))
+    low = 0.0 if right == 0 else middle - half  # rounding alone would leave 1e-17
+    high = 1.0 if right == asked else middle + half
+    return Interval(half / Z, (low, high))
