@@ -15,7 +15,13 @@ from genzoo.metrics.stamp import Origin, comparable, stamp
 from genzoo.metrics.suite import FeatureMetrics, evaluate, metric_name
 
 SETTINGS = MetricSettings(
-    splits=2, subsets=4, subset_size=1000, neighbours=3, density_neighbours=5, seed=2020
+    splits=2,
+    subsets=4,
+    subset_size=1000,
+    neighbours=3,
+    density_neighbours=5,
+    neighbour_images=None,
+    seed=2020,
 )
 
 
@@ -130,7 +136,13 @@ def test_errors_name_the_setting(real: RealFeatures) -> None:
         neighbour_metrics(real.pooled, few, neighbours=4, density_neighbours=5)
     with pytest.raises(UsageError, match=r"metrics\.splits=0 is too small"):
         MetricSettings(
-            splits=0, subsets=1, subset_size=2, neighbours=1, density_neighbours=1, seed=0
+            splits=0,
+            subsets=1,
+            subset_size=2,
+            neighbours=1,
+            density_neighbours=1,
+            neighbour_images=None,
+            seed=0,
         )
 
 

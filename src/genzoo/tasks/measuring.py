@@ -75,6 +75,7 @@ def feature_metrics(
                 extractor=extractor,
                 settings=settings,
                 without=too_few(len(real), settings),
+                cache=default_cache(),
             )
         )
     return measures
