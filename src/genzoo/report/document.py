@@ -24,6 +24,8 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "note": metric.note,
                 "differing": {key: dict(values) for key, values in metric.differing.items()},
                 "tests": _tests(metric.decision),
+                "apart": dict(metric.apart),
+                "scorer_trained_on": metric.known,
             }
             for metric in comparison.metrics
         ],
@@ -66,6 +68,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "values": [_number(value) for value in cell.values],
         "rank": cell.rank,
         "p": _number(cell.p),
+        "apart": cell.apart,
         "stamp": {k: _plain(v) for k, v in cell.stamp.items()},
     }
 

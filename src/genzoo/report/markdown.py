@@ -52,9 +52,8 @@ def _tables(comparison: Comparison) -> list[str]:
     metrics = []
     for metric in comparison.metrics:
         places = row_places(comparison, metric)
-        row = [
-            f"{_plain(qualified(metric.name))} {arrow(metric.better)}{' †' if metric.note else ''}"
-        ]
+        mark = " †" if metric.footnoted else ""
+        row = [f"{_plain(qualified(metric.name))} {arrow(metric.better)}{mark}"]
         for entry in comparison.entries:
             cell = entry.cells.get(metric.name)
             text = shown(cell, places)

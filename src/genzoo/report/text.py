@@ -94,7 +94,8 @@ def shown(cell: Cell | None, places: int) -> str:
     """A cell's value and spread."""
     if cell is None:
         return ABSENT
-    return f"{value_text(cell, places)} {spread_text(cell, places)}".rstrip()
+    mark = " †" if cell.apart else ""
+    return f"{value_text(cell, places)} {spread_text(cell, places)}".rstrip() + mark
 
 
 def row_places(comparison: Comparison, metric: Metric) -> int:
@@ -162,12 +163,19 @@ def _untested(metric: Metric) -> str | None:
 
 
 def footnotes(comparison: Comparison) -> list[str]:
-    """Why metrics are not ranked, those with the same reason in one line."""
+    """Why metrics are not ranked, those with the same reason in one line; whom that concerns."""
+    metrics = comparison.metrics
+    said = [(metric, metric.note) for metric in metrics if metric.note]
+    said += [
+        (metric, f"{label} is shown and not ranked with the others ({reason})")
+        for metric in metrics
+        for label, reason in metric.apart.items()
+    ]
+    said += [(m, f"the scorer was trained on {m.known}") for m in metrics if m.known]
     reasons: dict[str, dict[str, list[str]]] = {}
-    for metric in comparison.metrics:
-        if metric.note:
-            names = reasons.setdefault(metric.note, {}).setdefault(extractor(metric.name), [])
-            names.append(title(metric.name))
+    for metric, note in said:
+        names = reasons.setdefault(note, {}).setdefault(extractor(metric.name), [])
+        names.append(title(metric.name))
     lines = []
     for note, extractors in reasons.items():
         parts = (
