@@ -33,7 +33,7 @@ def openmoji(size: int = 32):  # type: ignore[no-untyped-def]
 
 @case
 def data_loading() -> Numbers:
-    """Training batches of 64 emoji, and drawing them from their SVGs."""
+    """Training batches of 64 emoji, and rendering them from their SVGs."""
     from genzoo.data.datamodule import TextImageDataModule
     from genzoo.data.openmoji import OpenMoji
     from genzoo.text.bpe import BPETokenizer
@@ -48,14 +48,14 @@ def data_loading() -> Numbers:
         for _ in range(200):
             next(batches)
 
-    def draw() -> None:
+    def render() -> None:
         for i in range(300):
             source.draw(i, 32)
 
-    times = in_turns(3, load=load, draw=draw)
+    times = in_turns(3, load=load, render=render)
     return {
         "batches_images_per_second": 200 * 64 / times["load"],
-        "drawing_32px_images_per_second": 300 / times["draw"],
+        "drawing_32px_images_per_second": 300 / times["render"],
     }
 
 
@@ -191,7 +191,7 @@ def training() -> Numbers:
 def noise() -> Numbers:
     """Random numbers for a batch, against a generator a sample; fresh streams, as a step has them.
 
-    `go_on` draws from streams there are already, as a sampler does.
+    `go_on` continues existing streams, as a sampler does.
     """
     import torch
 
@@ -320,7 +320,7 @@ def cpu_switches() -> Numbers:
 
 @case
 def unet() -> Numbers:
-    """The reference's U-Net at 64 px: plain, our ways, diffusers'; forward, backward, sampling."""
+    """The reference's U-Net at 64 px: plain, ours, diffusers'; forward, backward, sampling."""
     here = Path(__file__).parent
 
     def measured(keep: bool, *variants: str) -> Numbers:

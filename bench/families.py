@@ -1,4 +1,4 @@
-"""Every family with settings that train in a second or two, on shapes that are drawn at once."""
+"""Every family with settings that train in a second or two, on shapes that need no files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
             "model.discriminator.widths=[8,16]", "model.augmentation.mode=adaptive",
             "model.augmentation.images=500", "optimizer.discriminator.steps=2"),
     "clip": ("model=clip", "model.image.layers=1", "model.text.layers=1",
-             "optimizer.accumulate=1"),  # it tells an image from the others of its step
+             "optimizer.accumulate=1"),  # its loss is over the images of one step
     "noisy_classifier": ("model=noisy_classifier", *_UNET[:2]),
     "unclip": ("model=unclip", "clip=../clip/undisturbed", "model.decoder.unet.width=8",
                "model.decoder.unet.head_channels=8", "sampler.steps=2", "model.prior.steps=2",

@@ -1,9 +1,9 @@
-"""`python -m bench.kills`: runs killed at random moments, and whether they end as if nothing was.
+"""`python -m bench.kills`: runs killed at random moments, compared with undisturbed ones.
 
-Runs of every family are killed (mostly by SIGKILL, which nobody can answer) at moments drawn from
-a seed, some while they write a checkpoint, and each is gone on with by the same command until it
-is killed again or comes to its end. Then all that a run leaves has to be what an undisturbed run
-leaves, bit for bit: weights, their average, the optimiser's state, the images seen, the curves
+Runs of every family are killed (mostly by SIGKILL, which cannot be handled) at random moments from
+a seed, some while they write a checkpoint, and each is resumed by the same command until it is
+killed again or finishes. Then all files of the run have to be equal to those of an undisturbed
+run, bit for bit: weights, their average, the optimiser's state, the images seen, the curves
 without their times, and the results.
 """
 
@@ -36,20 +36,20 @@ TRAINING = (
 )  # fmt: skip
 SIGNALS = (signal.SIGKILL,) * 7 + (signal.SIGTERM,) * 2 + (signal.SIGINT,)
 PHASES = ("set-up", "training", "writing", "evaluation")
-MOST = 5  # kills of one run, until it may come to its end
+MOST = 5  # kills of one run, until it may finish
 
 
 @dataclass
 class Tally:
-    """What happened to the runs of one family.
+    """Counts of the runs of one family.
 
     Attributes:
         phases: kills by what the process was doing.
         signals: kills by their signal.
-        resumed: times that a run went on from a checkpoint.
-        ends: runs that came to their end after kills.
+        resumed: times that a run resumed from a checkpoint.
+        ends: runs that finished after kills.
         identical: of these, those that ended as the undisturbed one did.
-        wrong: what was not as it had to be, in words.
+        wrong: differences and errors, as messages.
     """
 
     phases: Counter[str] = field(default_factory=Counter)
@@ -69,14 +69,14 @@ class Family:
 
     Args:
         name: of `FAMILIES`.
-        root: where all families' folders lie.
+        root: of all families' folders.
     """
 
     def __init__(self, name: str, root: Path) -> None:
         self.name, self.folder = name, root / name
         self.folder.mkdir()
         self.tally = Tally()
-        self.seconds = 0.0  # that a process of it takes from its start to its end
+        self.seconds = 0.0  # of one undisturbed process
         self._runs = 0
 
     def command(self, run: str) -> Command:
@@ -108,7 +108,7 @@ class Family:
         self.tally.wrong += [f"{run}: {entry}" for entry in differing[:3]]
 
     def _kill(self, run: str, dice: random.Random) -> bool:
-        """Start or go on with a run, and kill it; whether it was killed before its end."""
+        """Start or resume a run, and kill it; whether it was killed before its end."""
         number, moment = dice.choice(SIGNALS), dice.random() * self.seconds
         begin, since = time.monotonic(), time.time()
         command = self.command(run)
@@ -130,7 +130,7 @@ class Family:
         return True
 
     def _phase(self, run: str, since: float) -> str:
-        """What the process that began at `since` was doing, by what lies in its folder."""
+        """The phase of the process that began at `since`, by the files in its folder."""
         folder = self.folder / run / "checkpoints"
         last, fresh = folder / "last.ckpt", folder / "last.new"
         with contextlib.suppress(OSError):  # renamed at this moment, or not there
@@ -141,7 +141,7 @@ class Family:
         return "training" if last.exists() and last.stat().st_mtime > since else "set-up"
 
     def _note(self, result: Result, run: str, number: int | None = None) -> None:
-        """Check what a process said and how it ended."""
+        """Check the output and exit status of a process."""
         self.tally.resumed += "continuing" in result.out
         wanted: Sequence[int] = (0,)
         if number is not None:
@@ -153,7 +153,7 @@ class Family:
 
 
 def left(folder: Path) -> dict[str, str]:
-    """A digest of each thing that a finished run leaves, without times."""
+    """A digest of each part of a finished run's files, without times."""
     import torch
 
     content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
@@ -180,7 +180,7 @@ def _digests(value: Any, path: str) -> Iterator[tuple[str, str]]:
 
 
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
-    """Where two runs differ."""
+    """The parts in which two runs differ."""
     return [key for key in {**one, **other} if one.get(key) != other.get(key)]
 
 

@@ -1,4 +1,4 @@
-"""Commands as a person types them, each in a process of its own.
+"""Commands as typed, each in a process of its own.
 
 Importing torch and Lightning takes longer than most commands do. So processes are forked from a
 server that has imported them and done nothing else; `fresh=True` starts a new interpreter, for
@@ -98,7 +98,7 @@ class Command:
         """Wait until it ends; one that does not is killed.
 
         Raises:
-            TimeoutError: with what it had said.
+            TimeoutError: with its output so far.
         """
         if isinstance(self._process, subprocess.Popen):
             try:
@@ -108,12 +108,12 @@ class Command:
         else:
             self._process.join(timeout)
             status = self._process.exitcode
-        said = [path.read_text() if path.exists() else "" for path in (self._out, self._err)]
+        output = [path.read_text() if path.exists() else "" for path in (self._out, self._err)]
         if status is None:
             self.send(signal.SIGKILL)
-            raise TimeoutError(f"no end after {timeout} s: {said}")
+            raise TimeoutError(f"no end after {timeout} s: {output}")
         self._folder.cleanup()
-        return Result(status, *said)
+        return Result(status, *output)
 
 
 def _child(
@@ -128,8 +128,8 @@ def _child(
     os.environ.update(variables)
     os.chdir(cwd)
     # Where a new interpreter would look for modules, too.
-    told = variables.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:0] = [path for path in told if path and path not in sys.path]
+    search_path = variables.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:0] = [path for path in search_path if path and path not in sys.path]
     tempfile.tempdir = None
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
     for number, path, flags in (

@@ -1,4 +1,4 @@
-"""Seconds of one U-Net in several ways, in a fresh process: `unets.py keep variant,variant ...`.
+"""Seconds of variants of one U-Net, in a fresh process: `unets.py keep variant,variant ...`.
 
 The network is the reference's of 52.8M parameters at 64 px, in float32: 64 channels in multiples
 of 1, 2, 3 and 4, three blocks a level, attention below the first level, a text of 64 tokens and
@@ -45,7 +45,7 @@ Ask = Callable[[Tensor, Tensor, Tensor], Tensor]  # x_t, times, features of the 
 
 
 def plain_attention(q: Tensor, k: Tensor, v: Tensor, **_: Any) -> Tensor:
-    """Two products and a softmax, the scale shared out between queries and keys."""
+    """Two products and a softmax, the scale split between queries and keys."""
     scale = q.shape[-1] ** -0.25
     weights = ((q * scale) @ (k * scale).transpose(-2, -1)).float().softmax(-1)
     mixed: Tensor = weights.to(v.dtype) @ v

@@ -1,4 +1,4 @@
-"""Studies: each tests one claim about generators, by one command, and says how it came out."""
+"""Studies: each tests one claim about generators by one command, with a verdict."""
 
 import os
 

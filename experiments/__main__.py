@@ -1,4 +1,4 @@
-"""`python -m experiments` says which studies there are."""
+"""`python -m experiments` lists the studies."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What looks at the repository itself: its rooms, and what they import."""
+"""Tools for the repository itself: its rooms, and their imports."""

@@ -1,4 +1,4 @@
-"""A contract for import-linter: every room imports what its line says, no more and no less."""
+"""A contract for import-linter: every room imports exactly the rooms of its line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEW = "find the import another home, or name {} on its line (then `make plan`)"
 class Rooms(Contract):
     """Lines ``room: what it imports``; a line names only rooms whose lines come later.
 
-    So imports run one way, and a new arrow between rooms is a decision that somebody writes down.
+    So imports run one way, and a new import between rooms is a documented decision.
     """
 
     type_name = "rooms"
@@ -26,13 +26,13 @@ class Rooms(Contract):
         return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """A line for each thing that is wrong."""
+        """A line for each fault."""
         for fault in check.metadata["wrong"]:
             output.print_error(f"- {fault}")
 
 
 def faults(lines: Arrows, real: Arrows) -> list[str]:
-    """What is wrong with the lines, or with the imports."""
+    """The faults of the lines, or of the imports."""
     order = list(lines)
     found = [f"{room} has no line: write one" for room in sorted(real.keys() - lines.keys())]
     found += [f"there is no {room}: take its line away" for room in order if room not in real]

@@ -1,4 +1,4 @@
-"""Where boxes lie so that arrows run down and cross little (Sugiyama, Tagawa and Toda 1981)."""
+"""A layered layout: arrows run down and cross little (Sugiyama, Tagawa and Toda 1981)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ class Layout:
 
     Attributes:
         place: of each room.
-        way: the points of each arrow between its ends: one in every level that it passes.
+        path: the points of each arrow between its ends: one in every level that it passes.
     """
 
     place: Mapping[str, tuple[float, int]]
-    way: Mapping[Arrow, tuple[tuple[float, int], ...]]
+    path: Mapping[Arrow, tuple[tuple[float, int], ...]]
 
 
 def layout(arrows: Mapping[str, frozenset[str]], *, gap: float = 0.35) -> Layout:
-    """Rooms as high up as what imports them allows; long arrows get a place in each level.
+    """Rooms as high as their importers allow; long arrows get a place in each level.
 
     Args:
         arrows: without circles.
@@ -84,7 +84,7 @@ def _places(
             wish = {n: _middle(n, above if down else below, x) for n in row}
             row.sort(key=lambda name: (wish[name], name))
             _spread(row, wish, width, x)
-    for row in rows * SWEEPS:  # the order stays, and ways become straighter
+    for row in rows * SWEEPS:  # the order stays, and paths become straighter
         wish = {n: statistics.fmean([_middle(n, above, x), _middle(n, below, x)]) for n in row}
         _spread(row, wish, width, x)
     return x
@@ -97,7 +97,7 @@ def _middle(name: str, near: Mapping[str, list[str]], x: Mapping[str, float]) ->
 def _spread(
     row: list[str], wish: Mapping[str, float], width: Mapping[str, float], x: dict[str, float]
 ) -> None:
-    """Each as near to where it wishes as its neighbours allow, the row's mean where it was."""
+    """Each as near to its wish as its neighbours allow, with the row's mean unchanged."""
     at = -1e9
     for k, name in enumerate(row):
         least = at + (width[row[k - 1]] + width[name]) / 2 if k else at

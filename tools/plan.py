@@ -1,4 +1,4 @@
-"""`python -m tools.plan` draws the plan of the rooms, and writes the table of CONTRIBUTING."""
+"""`python -m tools.plan` writes the diagram of the rooms and the table of CONTRIBUTING."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from genzoo.command.parser import Parser
 from tools import rooms
-from tools.picture import svg
+from tools.rooms_svg import svg
 
-PICTURE = rooms.ROOT / "docs" / "rooms.svg"
+DIAGRAM = rooms.ROOT / "docs" / "rooms.svg"
 PAGE = rooms.ROOT / "CONTRIBUTING.md"
 BEGIN, END = "<!-- rooms: written by `make plan` -->\n", "<!-- end of rooms -->\n"
 
 
-def picture() -> str:
-    """The picture of the rooms as they are."""
+def diagram() -> str:
+    """The diagram of the rooms, as SVG."""
     real = rooms.arrows()
     return svg(
         rooms.reduced(real),
@@ -43,7 +43,7 @@ def page(text: str) -> str:
 
 def outdated() -> list[Path]:
     """The files that `make plan` would change."""
-    wanted = {PICTURE: picture(), PAGE: page(PAGE.read_text(encoding="utf-8"))}
+    wanted = {DIAGRAM: diagram(), PAGE: page(PAGE.read_text(encoding="utf-8"))}
     return [
         path
         for path, text in wanted.items()
@@ -54,8 +54,8 @@ def outdated() -> list[Path]:
 if __name__ == "__main__":
     Parser(
         prog="python -m tools.plan",
-        description="Draw docs/rooms.svg from the imports, and write the table of CONTRIBUTING.",
+        description="Write docs/rooms.svg and the table of CONTRIBUTING from the imports.",
     ).parse_args()
-    PICTURE.parent.mkdir(exist_ok=True)
-    PICTURE.write_text(picture(), encoding="utf-8")
+    DIAGRAM.parent.mkdir(exist_ok=True)
+    DIAGRAM.write_text(diagram(), encoding="utf-8")
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,1 +1,1 @@
-"""What works on a GPU and how fast: `make gpu-check`."""
+"""Checks and speed on a GPU: `make gpu-check`."""

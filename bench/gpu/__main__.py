@@ -1,4 +1,4 @@
-"""`python -m bench.gpu`: run every check on this machine's GPU and store what it found."""
+"""`python -m bench.gpu`: run every check on this machine's GPU and store the results."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def run(bench: Bench, names: list[str]) -> dict[str, object]:
-    """All checks by name; one that raises is a failure, and the others go on."""
+    """All checks by name; one that raises is a failure, and the others continue."""
     checks: dict[str, Found] = {}
     for name in names:
         begin = time.monotonic()

@@ -1,4 +1,4 @@
-"""What every check is given, and how it runs commands."""
+"""The context of every check, and how it runs commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Bench:
     Attributes:
         device: cuda, or cpu to try the checks themselves.
         folder: for runs; removed afterwards.
-        deadline: in `time.monotonic()`'s seconds; what has not begun by then is left out.
+        deadline: in `time.monotonic()`'s seconds; later checks are left out.
     """
 
     device: torch.device
@@ -35,12 +35,12 @@ class Bench:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether this is about a GPU at all."""
+        """Whether the checks run on a GPU."""
         return self.device.type == "cuda"
 
     @property
     def late(self) -> bool:
-        """Whether nothing more should begin."""
+        """Whether no further check should start."""
         return time.monotonic() > self.deadline
 
     def machine(self) -> Found:
@@ -70,7 +70,7 @@ def command(*arguments: str) -> str:
     """Run the command line in this process, where torch is imported already.
 
     Returns:
-        What it printed.
+        Its output.
 
     Raises:
         Failed: with its last line.
@@ -78,17 +78,17 @@ def command(*arguments: str) -> str:
     from hydra.core.global_hydra import GlobalHydra
 
     GlobalHydra.instance().clear()
-    said = io.StringIO()
+    output = io.StringIO()
     status: object = 0
-    with _captured(said), mock.patch.object(sys, "argv", ["genzoo", *arguments]):
+    with _captured(output), mock.patch.object(sys, "argv", ["genzoo", *arguments]):
         try:
             cli.main()
         except SystemExit as end:
             status = end.code
     if status not in (0, None):
-        lines = said.getvalue().strip().splitlines() or ["(nothing said)"]
+        lines = output.getvalue().strip().splitlines() or ["(no output)"]
         raise Failed(f"status {status}: {lines[-1]}")
-    return said.getvalue()
+    return output.getvalue()
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ def two_cards(bench: Bench) -> Found:
 
 
 def names() -> list[str]:
-    """Every family, what others are built on first."""
+    """Every family, parents first."""
     options = groups()["model"]
     return sorted(options, key=lambda name: (name == "unclip", name))
 
@@ -134,7 +134,7 @@ def _device(bench: Bench) -> list[str]:
 
 
 def _numbers(folder: Path) -> Found:
-    """What a run's results say, every metric finite."""
+    """The numbers of a run's results, with every metric finite."""
     results = json.loads((folder / "results.json").read_text())
     values = {name: entry["value"] for name, entry in results["metrics"].items()}
     wrong = [name for name, value in values.items() if not math.isfinite(value)]

@@ -1,4 +1,4 @@
-"""GLIDE's network on the card: against plain arithmetic, and against what the card can do."""
+"""GLIDE's network on the card: against plain arithmetic, and against the card's peak."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIANTS = ("plain", "both", "compiled")  # see bench.unets
 def throughput(bench: Bench) -> Found:
     """Training steps and forward passes in bf16 autocast, images a second, share of the peak.
 
-    The peak is what a product of large bf16 matrices reaches on the same card, in turns with the
+    The peak is the speed of a product of large bf16 matrices on the same card, in turns with the
     network.
     """
     rows, side = (BATCH, MATRIX) if bench.on_gpu else (1, 256)

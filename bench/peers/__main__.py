@@ -11,7 +11,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from bench.peers import ours, picture, results, table
+from bench.peers import figure, ours, results, table
 from bench.peers.contestants import CONTESTANTS
 from bench.peers.settings import Settings, conditions, cores, environment, key_of
 from genzoo.command.parser import Parser, positive, whole
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def contest(name: str, settings: Settings, folder: Path) -> bool:
-    """Run one contestant and write everything anew; whether it came to an end."""
+    """Run one contestant and write all files anew; whether it finished."""
     contestant = CONTESTANTS[name]
     os.sched_setaffinity(0, CORES)
     shared = conditions(settings)
@@ -70,18 +70,18 @@ def contest(name: str, settings: Settings, folder: Path) -> bool:
     groups = results.merge(results.read(folder), shared, name, record)
     results.write(folder, groups)
     (folder / "table.md").write_text(table.markdown(groups))
-    picture.draw(folder, groups[-1])
+    figure.write(folder, groups[-1])
     return "error" not in record
 
 
 def run(name: str, settings: Settings, scratch: Path) -> dict[str, Any]:
-    """What the contestant's process found, or why it failed."""
+    """The results of the contestant's process, or its error."""
     contestant = CONTESTANTS[name]
     if contestant.ours:
         command = ours.command(contestant, settings, scratch)
     else:
         own = ["-m", "bench.peers.one", name, str(scratch)]
-        # What stamps say of genzoo's own way of drawing is not true of peers.
+        # The stamps' sampling settings of genzoo do not apply to peers.
         command = [sys.executable, *own, *settings.overrides(), "guidance=none", "sampler=none"]
     child = subprocess.run(
         command, cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE, text=True

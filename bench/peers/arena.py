@@ -1,4 +1,4 @@
-"""What a peer gets: the training images, a clock, and the measurement that ours go through."""
+"""The interface of peers: training images, a clock, and the measurement that ours use too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
 
-Draw = Callable[[int], Tensor]  # how many -> 8-bit images (n, 3, h, w)
+Sampler = Callable[[int], Tensor]  # how many -> 8-bit images (n, 3, h, w)
 
 
 class Peer(Protocol):
@@ -32,8 +32,8 @@ class Peer(Protocol):
 
     def train(self, images: Stream, clock: Clock) -> None: ...
 
-    def variants(self) -> Mapping[str, Draw]:
-        """Ways of drawing that its users could take; the table has the best for it."""
+    def variants(self) -> Mapping[str, Sampler]:
+        """Samplers that its users could choose; the table has the best one."""
         ...
 
     def bits_per_dim(self, images: Tensor, labels: Tensor) -> Tensor | None:
@@ -43,7 +43,7 @@ class Peer(Protocol):
 
 @dataclass
 class Clock:
-    """The budget of training time; it starts with the first question."""
+    """The budget of training time; it starts at the first call."""
 
     seconds: float
     spent: float = 0.0

@@ -13,9 +13,9 @@ class Contestant:
         label: as the table shows it.
         family: contestants of one family are ranked with one another.
         build: module and function that make a peer; None for ours.
-        model: what genzoo is told; None for peers.
+        model: genzoo's overrides; None for peers.
         packages: whose versions matter, besides torch's.
-        data: what is drawn.
+        data: name of the data set.
     """
 
     label: str
@@ -41,7 +41,7 @@ CONTESTANTS = {
         "particlegan", "gan", "particle:same_size", packages=("particlegan",)
     ),
     "flow": Contestant("genzoo flow", "flow", model=("model=flow",)),
-    # Its own way of dequantisation taken away: what of its lead in bits is owed to that.
+    # Without learned dequantisation, to show its share of the lead in bits.
     "flow_uniform": Contestant(
         "genzoo flow, uniform dequantisation",
         "flow",

@@ -1,6 +1,6 @@
 """DCGAN (Radford et al., arXiv 1511.06434) at 32 px, in the customary recipe.
 
-Transposed convolutions with batch normalisation, weights drawn from N(0, 0.02), Adam with
+Transposed convolutions with batch normalisation, weights from N(0, 0.02), Adam with
 learning rate 2e-4 and betas (0.5, 0.999), binary cross-entropy, 64 images a step, one step of the
 generator for each of the discriminator's.
 """
@@ -15,11 +15,11 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
+from bench.peers.arena import Clock, Sampler, Stream, count, our_size, sized
 from genzoo.core.image import to_float, to_uint8
 
 LATENT = 100
-CLASSIC = 32  # a common choice of features for small pictures
+CLASSIC = 32  # a common choice of features for small images
 
 
 def generator(features: int, *, latent: int = LATENT, channels: int = 3) -> nn.Sequential:
@@ -82,33 +82,33 @@ class DCGAN:
         """One step of each network on images in [-1, 1]; their losses."""
         fake = self.g(torch.randn(len(real), LATENT, 1, 1))
         self._adam_d.zero_grad()
-        loss_d = _told(self.d(real), 1.0) + _told(self.d(fake.detach()), 0.0)
+        loss_d = _loss(self.d(real), 1.0) + _loss(self.d(fake.detach()), 0.0)
         loss_d.backward()
         self._adam_d.step()
         self._adam_g.zero_grad()
-        loss_g = _told(self.d(fake), 1.0)
+        loss_g = _loss(self.d(fake), 1.0)
         loss_g.backward()
         self._adam_g.step()
         return float(loss_d.detach()), float(loss_g.detach())
 
-    def variants(self) -> Mapping[str, Draw]:
+    def variants(self) -> Mapping[str, Sampler]:
         """Batch normalisation by running averages, or by each batch as in training."""
         return {
-            "running averages": lambda n: self._draw(n, training=False),
-            "batch statistics": lambda n: self._draw(n, training=True),
+            "running averages": lambda n: self._sample(n, training=False),
+            "batch statistics": lambda n: self._sample(n, training=True),
         }
 
     def bits_per_dim(self, images: Tensor, labels: Tensor) -> None:
         return None
 
-    def _draw(self, n: int, *, training: bool) -> Tensor:
+    def _sample(self, n: int, *, training: bool) -> Tensor:
         self.g.train(training)
         # Statistics of a small last batch would be another distribution: whole batches only.
         latent = torch.randn(max(n, self.batch), LATENT, 1, 1)
         return to_uint8(self.g(latent)[:n])
 
 
-def _told(logits: Tensor, real: float) -> Tensor:
+def _loss(logits: Tensor, real: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))
 
 

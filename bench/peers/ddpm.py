@@ -1,6 +1,6 @@
 """denoising-diffusion-pytorch, unconditional, with its default objective and noise schedule.
 
-Its trainer wants a folder of images and 100,000 steps; the steps here are its trainer's (Adam,
+Its trainer needs a folder of images and 100,000 steps; the steps here are its trainer's (Adam,
 gradients clipped at 1, averaged weights), at rates for minutes: learning rate 1e-3 instead of
 1e-4, batches of 64, and an average that begins short. None of them was tuned.
 """
@@ -15,11 +15,11 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
+from bench.peers.arena import Clock, Sampler, Stream, count, our_size, sized
 from genzoo.core.image import to_uint8
 
 MULTIPLES = (1, 2, 4)
-STEPS = 20  # of DDIM, as many as ours are drawn in
+STEPS = 20  # of DDIM, as many as ours
 LONGEST = 0.99  # share of the average that survives a step
 
 
@@ -58,10 +58,10 @@ class DDPM:
         self._steps += 1
         return float(loss.detach())
 
-    def variants(self) -> Mapping[str, Draw]:
+    def variants(self) -> Mapping[str, Sampler]:
         return {
-            "averaged weights": lambda n: _drawn(self.average, n),
-            "last weights": lambda n: _drawn(self.diffusion, n),
+            "averaged weights": lambda n: _sampled(self.average, n),
+            "last weights": lambda n: _sampled(self.diffusion, n),
         }
 
     def bits_per_dim(self, images: Tensor, labels: Tensor) -> None:
@@ -74,7 +74,7 @@ def unet(width: int) -> Any:
     return Unet(dim=width, dim_mults=MULTIPLES, flash_attn=True)
 
 
-def _drawn(diffusion: Any, n: int) -> Tensor:
+def _sampled(diffusion: Any, n: int) -> Tensor:
     diffusion.eval()
     return to_uint8(diffusion.sample(batch_size=n))
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
+from bench.peers.arena import Clock, Sampler, Stream, count, our_size, sized
 from genzoo.core.image import to_uint8
 
 SIDE = 32
@@ -36,7 +36,7 @@ def networks(capacity: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 class Images(Dataset[Tensor]):
-    """Training images in [0, 1], as its trainer wants them."""
+    """Training images in [0, 1], as its trainer expects."""
 
     def __init__(self, images: Tensor) -> None:
         self.images = images
@@ -56,7 +56,7 @@ class GigaGAN:
         from gigagan_pytorch import GigaGAN as Trainer
 
         g, d = networks(capacity)
-        # It wants folders of its own at once; nothing in them is used.
+        # It creates folders at once; nothing in them is used.
         self._folder = tempfile.TemporaryDirectory(prefix="gigagan-")
         self.trainer = Trainer(
             generator=g,
@@ -74,22 +74,22 @@ class GigaGAN:
             Images(images.images), batch_size=self.batch, shuffle=True, drop_last=True
         )
         self.trainer.set_dataloader(loader)
-        self.trainer(steps=1)  # the first one also writes pictures and a checkpoint: not timed
+        self.trainer(steps=1)  # the first one also writes images and a checkpoint: not timed
         while clock.left():
             self.trainer(steps=CHUNK)
             clock.saw(CHUNK * self.batch)
 
-    def variants(self) -> Mapping[str, Draw]:
+    def variants(self) -> Mapping[str, Sampler]:
         trainer = self.trainer
         return {
-            "averaged weights": lambda n: self._draw(trainer.G_ema, n),
-            "last weights": lambda n: self._draw(trainer.unwrapped_G, n),
+            "averaged weights": lambda n: self._sample(trainer.G_ema, n),
+            "last weights": lambda n: self._sample(trainer.unwrapped_G, n),
         }
 
     def bits_per_dim(self, images: Tensor, labels: Tensor) -> None:
         return None
 
-    def _draw(self, generator: nn.Module, n: int) -> Tensor:
+    def _sample(self, generator: nn.Module, n: int) -> Tensor:
         generator.eval()
         return to_uint8(2 * generator(batch_size=n) - 1)
 

@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
+from bench.peers.arena import Clock, Sampler, Stream, count, our_size, sized
 from genzoo.config.composition import compose
 
 SIDE, CHANNELS, LEVELS, CLASSES = 32, 3, 3, 10
@@ -24,7 +24,7 @@ GREY = 256  # levels of a pixel
 
 
 def build(steps: int, hidden: int) -> Any:
-    """A MultiscaleFlow of images in [0, 1), coarsest level first as the library wants it."""
+    """A MultiscaleFlow of images in [0, 1), coarsest level first as the library expects."""
     import normflows as nf
 
     flows, merges, bases = [], [], []
@@ -76,8 +76,8 @@ class Glow:
             self.left_out += 1
         return float(loss.detach())
 
-    def variants(self) -> Mapping[str, Draw]:
-        return {f"temperature {t:g}": lambda n, t=t: self._draw(n, t) for t in self.temperatures}
+    def variants(self) -> Mapping[str, Sampler]:
+        return {f"temperature {t:g}": lambda n, t=t: self._sample(n, t) for t in self.temperatures}
 
     def bits_per_dim(self, images: Tensor, labels: Tensor) -> Tensor:
         """Of the 8-bit image, a bound: each grey level is 1/256 wide."""
@@ -86,7 +86,7 @@ class Glow:
         dimensions = images[0].numel()
         return nats / (math.log(2) * dimensions) + math.log2(GREY)
 
-    def _draw(self, n: int, temperature: float) -> Tensor:
+    def _sample(self, n: int, temperature: float) -> Tensor:
         """Classes as often as in the training images; a pixel's level is where it falls."""
         self.flow.eval()
         labels = torch.multinomial(self._shares, n, replacement=True)
@@ -95,12 +95,12 @@ class Glow:
 
 
 def _dequantised(images: Tensor) -> Tensor:
-    """(k + u) / 256, u uniform: what the library's Scale and Jitter make of 8-bit pixels."""
+    """(k + u) / 256, u uniform: as the library's Scale and Jitter transform 8-bit pixels."""
     return (images + torch.rand(images.shape)) / GREY
 
 
 def same_size(cfg: DictConfig) -> Glow:
-    """Our flow's parameters, and its steps a level; drawn at its temperature and at 1."""
+    """Our flow's parameters, and its steps a level; sampled at its temperature and at 1."""
     flow = compose("model=flow", f"data.image_size={cfg.data.image_size}").model
     steps, target = flow.arch.steps, our_size(cfg, "flow")
     hidden = sized(target, range(8, 257), lambda width: _parameters(steps, width))

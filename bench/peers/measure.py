@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from bench.peers.arena import Draw, Peer
+from bench.peers.arena import Peer, Sampler
 from genzoo.machine import provenance
 from genzoo.metrics.stamp import definition
 from genzoo.tasks.measuring import Entry, feature_entries, feature_metrics
@@ -19,18 +19,18 @@ from genzoo.tasks.measuring import Entry, feature_entries, feature_metrics
 if TYPE_CHECKING:
     from genzoo.data.dataset import TextImageData
 
-PICTURES = 12  # samples kept to be looked at
+SHOWN = 12  # samples kept for the figure
 FRECHET = "frechet_distance/efficientnet_lite0"
 Entries = dict[str, Entry]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one way of drawing gave.
+    """The results of one sampler.
 
     Attributes:
         entries: as in genzoo's results.json.
-        seconds_per_image: of drawing.
+        seconds_per_image: of sampling.
         images: the first few.
     """
 
@@ -39,27 +39,29 @@ class Measured:
     images: Tensor
 
 
-def samples(cfg: DictConfig, data: TextImageData, draw: Draw, *, device: str = "cpu") -> Measured:
-    """Draw and measure as many images as ours, in batches as large as ours."""
+def samples(
+    cfg: DictConfig, data: TextImageData, sampler: Sampler, *, device: str = "cpu"
+) -> Measured:
+    """Sample and measure as many images as ours, in batches as large as ours."""
     measures = feature_metrics(cfg, data, torch.device(device))
     first, spent, timed, done = [], 0.0, 0, 0
-    for images, seconds in _drawn(draw, cfg.metrics.images, cfg.metrics.batch):
+    for images, seconds in _batches(sampler, cfg.metrics.images, cfg.metrics.batch):
         if done or len(images) == cfg.metrics.images:  # the first batch also warms up
             spent, timed = spent + seconds, timed + len(images)
         index = torch.arange(done, done + len(images))
         for measure in measures:
             measure.update(measure.extractor(images), index)
         done += len(images)
-        first.append(images[: max(0, PICTURES - sum(map(len, first)))])
+        first.append(images[: max(0, SHOWN - sum(map(len, first)))])
     entries = feature_entries(cfg, data, measures)
     return Measured(entries, spent / max(timed, 1), torch.cat(first))
 
 
 @torch.no_grad()
-def _drawn(draw: Draw, count: int, batch: int) -> Iterator[tuple[Tensor, float]]:
+def _batches(sampler: Sampler, count: int, batch: int) -> Iterator[tuple[Tensor, float]]:
     for start in range(0, count, batch):
         begin = time.perf_counter()
-        images = draw(min(batch, count - start))
+        images = sampler(min(batch, count - start))
         yield images, time.perf_counter() - begin
 
 
@@ -86,9 +88,9 @@ def likelihood(cfg: DictConfig, data: TextImageData, peer: Peer) -> Entries:
     return {"bits_per_dim": {"value": value, "spread": None, "better": "lower", "stamp": about}}
 
 
-def best(measure: Callable[[Draw], Measured], peer: Peer) -> tuple[str, dict[str, Measured]]:
-    """Every way of drawing measured, and the name of the one with the lowest Fréchet distance."""
-    measured = {name: measure(draw) for name, draw in peer.variants().items()}
+def best(measure: Callable[[Sampler], Measured], peer: Peer) -> tuple[str, dict[str, Measured]]:
+    """Every sampler measured, and the name of the one with the lowest Fréchet distance."""
+    measured = {name: measure(sampler) for name, sampler in peer.variants().items()}
     return min(measured, key=lambda name: _distance(measured[name])), measured
 
 

@@ -36,7 +36,7 @@ def main(name: str, folder: Path, overrides: list[str]) -> None:
     peer.train(arena.Stream.of(data, seed=cfg.seed), clock)
     print(f"trained {clock.images_seen:,} images in {clock.spent:.1f} s", flush=True)
     torch.manual_seed(split_seed(cfg.seed, name, "samples"))
-    chosen, measured = measure.best(lambda draw: measure.samples(cfg, data, draw), peer)
+    chosen, measured = measure.best(lambda sampler: measure.samples(cfg, data, sampler), peer)
     taken = measured[chosen]
     record = {
         "metrics": taken.entries | measure.likelihood(cfg, data, peer),
@@ -49,14 +49,14 @@ def main(name: str, folder: Path, overrides: list[str]) -> None:
         "drawn": chosen,
         "variants": {n: m.entries[measure.FRECHET]["value"] for n, m in measured.items()},
     }
-    save_png(folder / "samples.png", grid(taken.images, columns=measure.PICTURES))
+    save_png(folder / "samples.png", grid(taken.images, columns=measure.SHOWN))
     (folder / "record.json").write_text(json.dumps(record))
 
 
 if __name__ == "__main__":
     parser = Parser(prog="python -m bench.peers.one", description=__doc__)
     parser.add_argument("name", choices=tuple(CONTESTANTS))
-    parser.add_argument("folder", type=Path, help="for the record and the pictures")
+    parser.add_argument("folder", type=Path, help="for the record and the images")
     parser.add_argument("overrides", nargs="*", help="as of python -m genzoo")
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():

@@ -1,4 +1,4 @@
-"""Ours, run as a person runs them, and their results in the words of this table."""
+"""Ours, run by the command line, and their results in the form of this table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def command(contestant: Contestant, settings: Settings, folder: Path) -> list[st
 
 
 def record(folder: Path) -> dict[str, Any]:
-    """What genzoo wrote, under the keys of a peer's record."""
+    """genzoo's results, under the keys of a peer's record."""
     results = json.loads((folder / "results.json").read_text())
     cfg = read(folder / "config.yaml")
     temperature = OmegaConf.select(cfg, "model.temperature")
@@ -47,7 +47,7 @@ def record(folder: Path) -> dict[str, Any]:
 def strip(folder: Path) -> None:
     """The gallery's samples in a row, two pixels apart, as a peer's."""
     gallery = json.loads((folder / "gallery" / "gallery.json").read_text())
-    pictures = [
+    images = [
         np.pad(
             np.asarray(Image.open(folder / "gallery" / item["sample"]).convert("RGB")),
             ((2, 2), (2, 0), (0, 0)),
@@ -55,4 +55,4 @@ def strip(folder: Path) -> None:
         )
         for item in gallery["items"]
     ]
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(folder / "samples.png")
+    Image.fromarray(np.concatenate(images, axis=1)).save(folder / "samples.png")

@@ -12,13 +12,13 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from bench.peers import dcgan
-from bench.peers.arena import Clock, Draw, Stream, count, our_size, sized
+from bench.peers.arena import Clock, Sampler, Stream, count, our_size, sized
 from genzoo.core.image import to_float, to_uint8
 
 LATENT = dcgan.LATENT
 
 
-class Pictures(nn.Sequential):
+class FlatGenerator(nn.Sequential):
     """A generator from flat latent points."""
 
     def forward(self, z: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ class ParticleGAN:
     def __init__(self, features: int, *, seed: int) -> None:
         from particlegan import GANTrainer, get_recipe, init
 
-        g = Pictures(*dcgan.generator(features))
+        g = FlatGenerator(*dcgan.generator(features))
         d = nn.Sequential(*dcgan.discriminator(features), nn.Flatten(0))
         init.deterministic_orthogonal_(g, seed=seed)  # as its examples begin
         init.deterministic_orthogonal_(d, seed=seed + 1)
@@ -50,7 +50,7 @@ class ParticleGAN:
             self.trainer.step(to_float(real))
             clock.saw(len(real))
 
-    def variants(self) -> Mapping[str, Draw]:
+    def variants(self) -> Mapping[str, Sampler]:
         return {"last weights": lambda n: to_uint8(self.trainer.sample(n))}
 
     def bits_per_dim(self, images: Tensor, labels: Tensor) -> None:

@@ -65,11 +65,11 @@ def write(folder: Path, groups: list[dict[str, Any]]) -> None:
     fresh.replace(folder / "results.json")
 
 
-def keep_strip(folder: Path, key: str, name: str, picture: Path) -> None:
-    """The samples beside results.json, so that a later run can draw the picture of all."""
+def keep_strip(folder: Path, key: str, name: str, image: Path) -> None:
+    """The samples beside results.json, so that a later run can draw the image of all."""
     place = strip(folder, key, name)
     place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(picture, place)
+    shutil.copyfile(image, place)
 
 
 def strip(folder: Path, key: str, name: str) -> Path:

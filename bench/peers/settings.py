@@ -1,4 +1,4 @@
-"""What all contestants share; numbers measured under other settings are another table."""
+"""Settings that all contestants share; numbers measured under other settings are another table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Settings:
             f"cpu.threads={self.threads}",
             f"seed={self.seed}",
             "trainer.gpus=0",
-            # Peers draw no pictures while they train. genzoo's clock leaves pictures out; without
+            # Peers write no images while they train. genzoo's clock leaves monitoring out; without
             # them the wall clock is the same for all, too.
             "trainer.monitor_images=null",
             "logger=none",
@@ -56,7 +56,7 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def conditions(settings: Settings) -> dict[str, Any]:
-    """All that must be equal before two contestants stand in one table."""
+    """Conditions that must be equal for contestants of one table."""
     cpu = compose(*settings.overrides()).cpu
     return {
         **asdict(settings),

@@ -119,13 +119,13 @@ def _notes(rows: Contestants) -> str:
 
 
 def _note(name: str, row: Mapping[str, Any]) -> str:
-    said = [f"trained {row['training_seconds']:.1f} s in batches of {row['batch']}"]
+    notes = [f"trained {row['training_seconds']:.1f} s in batches of {row['batch']}"]
     if row["dequantisation"]:
-        said.append(f"{row['dequantisation']} dequantisation")
+        notes.append(f"{row['dequantisation']} dequantisation")
     if row["drawn"]:
-        said.append(f"drawn with {row['drawn']}")
+        notes.append(f"sampled with {row['drawn']}")
     others = [f"{k} {v:.4g}" for k, v in row["variants"].items() if k != row["drawn"]]
     if others:
-        said.append(f"Fréchet distance otherwise: {', '.join(others)}")
+        notes.append(f"Fréchet distance otherwise: {', '.join(others)}")
     versions = ", ".join(f"{key} {value}" for key, value in row["versions"].items())
-    return f"- {CONTESTANTS[name].label}: {'; '.join(said)}. {row['date']}; {versions}."
+    return f"- {CONTESTANTS[name].label}: {'; '.join(notes)}. {row['date']}; {versions}."

@@ -1,4 +1,4 @@
-"""Pictures drawn for captions of one split, and what they show of them."""
+"""Samples for the captions of one split, scored against them."""
 
 from __future__ import annotations
 
@@ -6,41 +6,41 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from experiments.lab.judged import Judged, judge
+from experiments.lab.caption_scores import CaptionScores, score_captions
 from experiments.lab.trained import LoadedModel
 from genzoo.diffusion.guidance import ClassifierFree
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Pictures and verdicts on them.
+class Samples:
+    """Images and their scores.
 
     Attributes:
-        captions: that they were drawn for.
-        pictures: 8 bit.
-        judged: what they show of these and of each other's captions.
+        captions: that they were sampled from.
+        images: 8 bit.
+        scores: against their own and against each other's captions.
     """
 
     captions: tuple[str, ...]
-    pictures: Tensor
-    judged: Judged
+    images: Tensor
+    scores: CaptionScores
 
 
-def drawn(trained: LoadedModel, split: str, *, count: int, scale: float) -> Drawn:
-    """What the model draws for captions of a split."""
+def sample(trained: LoadedModel, split: str, *, count: int, scale: float) -> Samples:
+    """Samples of the model for captions of a split."""
     indices = trained.data.spread(split, count).tolist()
-    pictures = trained.drawn(indices, seed=int(trained.cfg.seed), guidance=ClassifierFree(scale))
-    return _judged(trained, indices, pictures)
+    images = trained.sample(indices, seed=int(trained.cfg.seed), guidance=ClassifierFree(scale))
+    return _scored(trained, indices, images)
 
 
-def real(trained: LoadedModel, split: str, *, count: int) -> Drawn:
-    """The data's own pictures of a split: what the judge makes of perfect ones."""
+def real(trained: LoadedModel, split: str, *, count: int) -> Samples:
+    """The data's own images of a split: the scores of perfect samples."""
     indices = trained.data.spread(split, count).tolist()
-    return _judged(trained, indices, trained.data.images(indices))
+    return _scored(trained, indices, trained.data.images(indices))
 
 
-def _judged(trained: LoadedModel, indices: list[int], pictures: Tensor) -> Drawn:
+def _scored(trained: LoadedModel, indices: list[int], images: Tensor) -> Samples:
     captions = tuple(trained.data.captions[i] for i in indices)
-    return Drawn(
-        captions, pictures, judge(trained, pictures, trained.data.caption_attributes(indices))
+    return Samples(
+        captions, images, score_captions(trained, images, trained.data.caption_attributes(indices))
     )

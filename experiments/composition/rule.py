@@ -8,11 +8,11 @@ from experiments.lab.findings import Answer, Verdict
 
 SEEN = 0.8  # share of attributes that a model has to get right where it saw the combination
 UNSEEN = 0.6  # and where it did not
-CHANCE = 0.1  # by which it has to beat the same pictures held against each other's captions
+CHANCE = 0.1  # by which it has to exceed the score of the same images with shuffled captions
 
 
 class Shares(Protocol):
-    """Shares of attributes that pictures show as captions say."""
+    """Shares of attributes in which images agree with captions."""
 
     @property
     def right(self) -> float:
@@ -24,7 +24,7 @@ class Shares(Protocol):
 
 
 def verdict(seen: Shares, unseen: Shares) -> Verdict:
-    """Whether what was learned apart is drawn together.
+    """Whether attributes that were learned separately are combined.
 
     Args:
         seen: for captions whose combinations training contained.
@@ -32,9 +32,9 @@ def verdict(seen: Shares, unseen: Shares) -> Verdict:
     """
     return Verdict(
         _answer(seen, unseen),
-        f"Of the attributes in a caption (shape, colour, size, position) the pictures show "
+        f"Of the attributes in a caption (shape, colour, size, position) the samples show "
         f"{unseen.right:.0%} where the combination was held out and {seen.right:.0%} where it was "
-        f"not; held against each other's captions {unseen.chance:.0%} and {seen.chance:.0%}.",
+        f"not; with shuffled captions {unseen.chance:.0%} and {seen.chance:.0%}.",
     )
 
 

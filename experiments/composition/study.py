@@ -1,4 +1,4 @@
-"""GLIDE on drawn scenes of which some combinations of colour and shape were held out."""
+"""GLIDE on rendered scenes, with some combinations of colour and shape held out."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.composition import picture, rule
-from experiments.composition.measure import Drawn, drawn, real
+from experiments.composition import figures, rule
+from experiments.composition.measure import Samples, real, sample
 from experiments.lab import trained as lab
+from experiments.lab.caption_scores import ATTRIBUTES, stamp
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, shown
-from experiments.lab.judged import ATTRIBUTES, stamp
 from experiments.lab.sweep import Outcome, Run, StudyError
 
 SEEN, UNSEEN = "validation", "held_out"
@@ -28,46 +28,46 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Draw for captions of both kinds at every stage, and judge the pictures."""
+    """Sample from captions of both kinds at every stage, and score the samples."""
     (outcome,) = outcomes
     if outcome.broken:
         raise StudyError(f"training broke down: {outcome.broken}")
     rows: list[dict[str, Any]] = []
-    last: dict[str, Drawn] = {}
+    last: dict[str, Samples] = {}
     count = settings["images"]
     for stage, record in enumerate(outcome.records):
         images = outcome.run.stages[stage]
-        print(f"  drawing after {images:,} images", flush=True)
+        print(f"  sampling after {images:,} images", flush=True)
         trained = lab.load(record.folder)
         for split in WORDS:
             if not stage:
                 rows.append(_row(None, None, split, real(trained, split, count=count), trained))
             for scale in settings["guidance"]:
-                last[split] = drawn(trained, split, count=count, scale=scale)
+                last[split] = sample(trained, split, count=count, scale=scale)
                 rows.append(_row(images, scale, split, last[split], trained))
     return Findings(
-        rule.verdict(last[SEEN].judged, last[UNSEEN].judged),
+        rule.verdict(last[SEEN].scores, last[UNSEEN].scores),
         [_table(rows)],
         {"drawn": rows},
         {
-            "picture.png": partial(picture.samples, {WORDS[k]: v for k, v in last.items()}),
-            "accuracy.png": partial(picture.accuracy, rows, WORDS),
+            "picture.png": partial(figures.samples, {WORDS[k]: v for k, v in last.items()}),
+            "accuracy.png": partial(figures.accuracy, rows, WORDS),
         },
     )
 
 
 def _row(
-    images: int | None, scale: float | None, split: str, of: Drawn, trained: lab.LoadedModel
+    images: int | None, scale: float | None, split: str, of: Samples, trained: lab.LoadedModel
 ) -> dict[str, Any]:
     return {
         "images": images,
         "scale": scale,
         "split": split,
-        "right": of.judged.right,
-        "shuffled": of.judged.chance,
-        "parts": of.judged.own,
-        "parts_shuffled": of.judged.shuffled,
-        "stamp": stamp(trained, len(of.pictures), drawn=scale is not None),
+        "right": of.scores.right,
+        "shuffled": of.scores.chance,
+        "parts": of.scores.own,
+        "parts_shuffled": of.scores.shuffled,
+        "stamp": stamp(trained, len(of.images), sampled=scale is not None),
     }
 
 
@@ -75,7 +75,7 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
     heads = ["images seen", "guidance", "captions with", "attributes", *COLUMNS, "shuffled"]
     lines = [
         [
-            "the data's own pictures" if row["images"] is None else f"{row['images']:,}",
+            "the data's own images" if row["images"] is None else f"{row['images']:,}",
             shown(row["scale"]),
             WORDS[row["split"]],
             f"{row['right']:.1%}",
@@ -85,11 +85,11 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         for row in rows
     ]
     note = (
-        "Shares of pictures that show what their captions say, judged from the pixels. "
+        "Shares of images that agree with their captions, measured from the pixels. "
         f"*Attributes* is the mean of {', '.join(ATTRIBUTES)}, *shuffled* the same with the "
-        "pictures held against each other's captions; *all* asks for every part at once."
+        "captions shuffled among the images; *all* requires every part at once."
     )
-    return Table("Pictures and their captions", heads, lines, note)
+    return Table("Images and their captions", heads, lines, note)
 
 
 STUDY = Study(Path(__file__).parent, plan, analyse)

@@ -1,4 +1,4 @@
-"""There and back: what becomes of held-out images on the way through a latent space."""
+"""Reconstruction of held-out images through a latent space."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from genzoo.flows.transform import Transform
 
 @dataclass(frozen=True)
 class Trip:
-    """Images and what came back of them.
+    """Images and their reconstructions.
 
     Attributes:
         real: 8-bit held-out images.
-        back: what came back, in [-1, 1].
+        back: the reconstructions, in [-1, 1].
     """
 
     real: Tensor
@@ -51,7 +51,7 @@ def trip(trained: LoadedModel, *, count: int) -> Trip:
 def precisions(trained: LoadedModel, *, count: int) -> dict[str, float]:
     """Largest deviation of the flow's bare map and its inverse, given captions, by precision.
 
-    Nothing rounds or clips here, as `reconstruct` does at the end.
+    Without the rounding and clipping at the end of `reconstruct`.
     """
     model = trained.model
     assert isinstance(model.arch, Transform)

@@ -17,9 +17,9 @@ class Stage:
 
     Attributes:
         images: seen by then.
-        largest: deviation of any value of any held-out image, there and back, in [-1, 1].
+        largest: deviation of any value of any reconstructed held-out image, in [-1, 1].
         identical: share of the 8-bit values that come back unchanged.
-        distance: Fréchet distance of samples, which the inverse draws; None without.
+        distance: Fréchet distance of samples, which the inverse decodes; None without.
     """
 
     images: int
@@ -29,7 +29,7 @@ class Stage:
 
 
 def verdict(stages: Sequence[Stage], others: Mapping[str, float]) -> Verdict:
-    """Exact at every stage, and good at drawing without having been trained to.
+    """Whether the inverse is exact at every stage, and generates without having been trained to.
 
     Args:
         stages: of the flow, from before to after training.
@@ -47,7 +47,7 @@ def _answer(stages: Sequence[Stage]) -> Answer:
 
 
 def _learned(stages: Sequence[Stage]) -> bool:
-    """Whether training the encoder alone made the inverse draw better."""
+    """Whether training the encoder alone improved the inverse's samples."""
     first, last = stages[0].distance, stages[-1].distance
     return first is not None and last is not None and last < (1 - GAIN) * first
 

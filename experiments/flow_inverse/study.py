@@ -1,4 +1,4 @@
-"""A flow there and back before, during and after training, beside autoencoder and VAE."""
+"""Reconstruction by a flow before, during and after training, beside autoencoder and VAE."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.flow_inverse import picture, rule
+from experiments.flow_inverse import figures, rule
 from experiments.flow_inverse.measure import Trip, precisions, trip
 from experiments.lab import trained as lab
 from experiments.lab.command import Settings, Study
@@ -34,7 +34,7 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Send images there and back at every stage; judge, and draw the last one."""
+    """Reconstruct images at every stage; apply the rule, and plot the last one."""
     rows: list[dict[str, Any]] = []
     trips: dict[str, Trip] = {}
     for name, outcome in zip(settings["models"], outcomes, strict=True):
@@ -42,7 +42,7 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
             raise StudyError(f"{name} broke down: {outcome.broken}")
         for stage, record in enumerate(outcome.records):
             images = outcome.run.stages[stage]
-            print(f"  {name} after {images:,} images, there and back", flush=True)
+            print(f"  {name} after {images:,} images, reconstruction", flush=True)
             trained = lab.load(record.folder)
             trips[name] = trip(trained, count=settings["images"])
             rows.append(
@@ -69,8 +69,8 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         [_table(rows, settings)],
         {"trips": rows},
         {
-            "picture.png": partial(picture.images, trips, outcomes),
-            "errors.png": partial(picture.errors, rows),
+            "picture.png": partial(figures.images, trips, outcomes),
+            "errors.png": partial(figures.errors, rows),
         },
     )
 
@@ -115,7 +115,7 @@ def _table(rows: Sequence[dict[str, Any]], settings: Settings) -> Table:
         "wide. The bare map is the flow's, given captions, without the rounding to grey levels "
         f"and back; the largest error. Samples are measured by `{settings['metric']}`."
     )
-    return Table("Held-out images, there and back", heads, lines, note)
+    return Table("Held-out images, reconstructed", heads, lines, note)
 
 
 PRECISIONS = ("float32", "float64")

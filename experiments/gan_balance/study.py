@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.gan_balance import picture, rule
+from experiments.gan_balance import figures, rule
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, shown
 from experiments.lab.sweep import Outcome, Run
@@ -60,7 +60,7 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Tables, verdict and pictures."""
+    """Tables, verdict and figures."""
     found = list(zip(points(settings), outcomes, strict=True))
     metric = settings["metric"]
     balanced, sides = {}, {}
@@ -80,21 +80,21 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
             for game, b in balanced.items()
         },
     }
-    drawn = [(p, o, n) for (p, o), n in zip(found, numbers["points"], strict=True)]
+    games_run = [(p, o, n) for (p, o), n in zip(found, numbers["points"], strict=True)]
     return Findings(
         rule.verdict(balanced, sides),
         [_table(game, numbers["points"], settings) for game in settings["games"]],
         numbers,
         {
-            "picture.png": partial(_draw, picture.summary, drawn),
-            "curves.png": partial(_draw, picture.curves, drawn),
-            "samples.png": partial(_draw, picture.samples, drawn),
+            "picture.png": partial(_plot, figures.summary, games_run),
+            "curves.png": partial(_plot, figures.curves, games_run),
+            "samples.png": partial(_plot, figures.samples, games_run),
         },
     )
 
 
-def _draw(drawing: Any, drawn: Any, path: Path) -> None:
-    drawing(drawn, path)
+def _plot(plot: Any, games_run: Any, path: Path) -> None:
+    plot(games_run, path)
 
 
 def _replaced(common: Sequence[str], own: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Pictures of one diffusion model under every guidance, and what they are worth."""
+"""Samples of one diffusion model under every guidance, and their metrics."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ from genzoo.run import scorers
 
 MEASURED = (*METRICS, "inception_score")
 NAMES = {"fid": "frechet_distance", "kid": "kernel_distance"}  # what published weights call them
-OFF = {rule.FREE: 1.0, rule.HEAD: 0.0, rule.CLIP: 0.0}  # scales that guide nowhere
+OFF = {rule.FREE: 1.0, rule.HEAD: 0.0, rule.CLIP: 0.0}  # scales without guidance
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What one guidance made with one seed.
+class Samples:
+    """Samples of one guidance with one seed.
 
     Attributes:
         mode: of the guidance.
         scale: of the guidance.
         seed: of the noise, the same for every guidance.
-        pictures: 8 bit.
-        captions: that they were drawn for.
-        seconds: that one picture took.
+        images: 8 bit.
+        captions: that they were sampled from.
+        seconds: sampling time of one image.
         metrics: with their stamps.
     """
 
     mode: str
     scale: float
     seed: int
-    pictures: Tensor
+    images: Tensor
     captions: Sequence[str]
     seconds: float
     metrics: Mapping[str, Entry]
@@ -75,7 +75,7 @@ class Guides:
     scorers: Mapping[str, Scorer]
 
     def guidance(self, mode: str, scale: float) -> Any:
-        """At its first scale each mode leaves the model alone."""
+        """The guidance of a mode; at its first scale there is none."""
         if scale == OFF[mode]:
             return identity
         if mode == rule.FREE:
@@ -85,8 +85,8 @@ class Guides:
 
 def guides(trained: LoadedModel, classifier: Outcome, clip: Outcome) -> Guides:
     """Both second models, with their averaged weights, on the model's device."""
-    head = _judge(trained, classifier)
-    image_text = _judge(trained, clip)
+    head = _scorer(trained, classifier)
+    image_text = _scorer(trained, clip)
     assert isinstance(head, Scorer)
     assert isinstance(image_text, ImageTextModel)
     return Guides({rule.HEAD: head, rule.CLIP: CLIPScorer(image_text)})
@@ -94,31 +94,31 @@ def guides(trained: LoadedModel, classifier: Outcome, clip: Outcome) -> Guides:
 
 @dataclass(frozen=True)
 class Bench:
-    """What every picture is measured with.
+    """The models and features for sampling and measuring.
 
     Attributes:
         trained: the diffusion model, its sampler set.
         guides: the second models.
         real: features of training images.
         extractor: of features.
-        judge: a CLIP that guides none.
-        count: pictures for each guidance and seed.
+        clip: a CLIP that does not guide.
+        count: images for each guidance and seed.
     """
 
     trained: LoadedModel
     guides: Guides
     real: RealFeatures
     extractor: FeatureExtractor
-    judge: ClipEvaluator
+    clip: ClipEvaluator
     count: int
 
-    def drawn(self, mode: str, scale: float, seed: int) -> Drawn:
-        """Pictures for held-out captions, and what they are worth."""
+    def sample(self, mode: str, scale: float, seed: int) -> Samples:
+        """Samples for held-out captions, and their metrics."""
         data = self.trained.data
         indices = data.spread("validation", self.count).tolist()
         begin = time.perf_counter()
         guidance = self.guides.guidance(mode, scale)
-        pictures = self.trained.drawn(indices, seed=seed, guidance=guidance)
+        images = self.trained.sample(indices, seed=seed, guidance=guidance)
         seconds = (time.perf_counter() - begin) / len(indices)
         captions = [data.captions[i] for i in indices]
         words = "none" if scale == OFF[mode] else f"{mode} {scale:g}"
@@ -126,7 +126,7 @@ class Bench:
         metrics = entries(
             self.trained,
             self.real,
-            extract(pictures.split(BATCH), self.extractor),
+            extract(images.split(BATCH), self.extractor),
             self.extractor,
             guidance=words,
             sampler=sampler,
@@ -135,13 +135,13 @@ class Bench:
         )
         metrics = {NAMES.get(name, name): entry for name, entry in metrics.items()}
         about = metrics["frechet_distance"]["stamp"]
-        metrics |= self.judge.entries(pictures, captions, about=about)
-        return Drawn(mode, scale, seed, pictures, captions, seconds, metrics)
+        metrics |= self.clip.entries(images, captions, about=about)
+        return Samples(mode, scale, seed, images, captions, seconds, metrics)
 
 
-def _judge(trained: LoadedModel, outcome: Outcome) -> object:
+def _scorer(trained: LoadedModel, outcome: Outcome) -> object:
     word = str(outcome.last.folder)
-    judge: Any = scorers.load_scorer(
+    scorer: Any = scorers.load_scorer(
         word, output=trained.cfg.output, weights_dir=trained.cfg.weights_dir
     )
-    return judge.to(trained.device)
+    return scorer.to(trained.device)

@@ -24,12 +24,12 @@ Standing = Literal["holds", "loses", "open"]
 
 @dataclass(frozen=True)
 class Point:
-    """One mode at one scale, drawn with one seed.
+    """One mode at one scale, sampled with one seed.
 
     Attributes:
         scale: of the guidance.
         precision: of its samples.
-        recall: what stands for their diversity.
+        recall: the measure of their diversity.
         distance: Fréchet distance.
         score: Inception Score.
     """
@@ -46,7 +46,7 @@ Curve = Sequence[Point]  # ascending in scale; the first point is without guidan
 
 @dataclass(frozen=True)
 class Lead:
-    """What classifier-free guidance has over another at the same recall, a number a seed.
+    """The lead of classifier-free guidance over another at the same recall, a number a seed.
 
     Attributes:
         precision: more of it.
@@ -95,7 +95,7 @@ class Lead:
 
 @dataclass(frozen=True)
 class Learned:
-    """Whether the second models know anything; a bad one would make the claim cheap.
+    """The accuracy of the second models; bad ones would make the claim trivial.
 
     Attributes:
         classifier: share of clean held-out images whose class it tells.
@@ -115,8 +115,8 @@ def verdict(seeds: Sequence[Mapping[str, Curve]], learned: Learned) -> Verdict:
     """Whether classifier-free guidance is as good as either other at the same recall.
 
     Args:
-        seeds: curves by mode, for each seed that pictures were drawn with.
-        learned: what the second models know.
+        seeds: curves by mode, for each seed of the sampling.
+        learned: the accuracy of the second models.
     """
     leads = {other: lead(seeds, other) for other in (CLIP, HEAD)}
     parts = [
@@ -125,13 +125,13 @@ def verdict(seeds: Sequence[Mapping[str, Curve]], learned: Learned) -> Verdict:
         else f"{WORDS[other]} guidance reaches too few of the same recalls to compare"
         for other, found in leads.items()
     ]
-    said = "; ".join(parts)
-    because = f"Classifier-free guidance at the same recall, mean over seeds: {said}."
+    comparisons = "; ".join(parts)
+    because = f"Classifier-free guidance at the same recall, mean over seeds: {comparisons}."
     if not guides(seeds):
         because += " It did not raise precision, so that nothing was traded."
     if not learned.enough:
         because += (
-            f" The second models know too little to compare with: the classifier is right for "
+            f" The second models are too weak to compare with: the classifier is right for "
             f"{learned.classifier:.0%} of clean images, CLIP for {learned.clip:.0%}."
         )
     enough = learned.enough and guides(seeds)

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.guidance import measure, picture, rule
-from experiments.guidance.measure import OFF, Drawn
+from experiments.guidance import figures, measure, rule
+from experiments.guidance.measure import OFF, Samples
 from experiments.lab import trained as lab
 from experiments.lab.clip import ClipEvaluator
 from experiments.lab.command import Settings, Study
@@ -18,7 +18,7 @@ from experiments.lab.findings import Findings, Table, over_seeds, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
 from genzoo.diffusion.sampling import Sampling
 
-DIFFUSION, CLASSIFIER, GUIDE, JUDGE = "diffusion", "classifier", "clip", "judge"
+DIFFUSION, CLASSIFIER, GUIDE, EVALUATOR = "diffusion", "classifier", "clip", "judge"
 NEEDS = {rule.FREE: None, rule.HEAD: CLASSIFIER, rule.CLIP: GUIDE}  # the second model of a mode
 COLUMNS = {
     "frechet_distance": "Fréchet distance",
@@ -46,7 +46,7 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Draw under every guidance, measure, judge."""
+    """Sample under every guidance, measure, apply the rule."""
     for outcome in outcomes:
         if outcome.broken:
             raise StudyError(f"{outcome.run.name} broke down: {outcome.broken}")
@@ -59,17 +59,20 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         measure.guides(trained, runs[CLASSIFIER], runs[GUIDE]),
         real,
         extractor,
-        ClipEvaluator.of(trained, runs[JUDGE]),
+        ClipEvaluator.of(trained, runs[EVALUATOR]),
         settings["images"],
     )
     everything = _everything(bench, settings)
     found = {mode: _of(everything, mode) for mode in settings["modes"]}
     curves = [
-        {mode: [own.point for own in drawn if own.seed == seed] for mode, drawn in found.items()}
+        {
+            mode: [own.point for own in own_samples if own.seed == seed]
+            for mode, own_samples in found.items()
+        }
         for seed in settings["seeds"]
     ]
     learned = _learned(runs)
-    costs = [_cost(mode, drawn, runs, settings) for mode, drawn in found.items()]
+    costs = [_cost(mode, own_samples, runs, settings) for mode, own_samples in found.items()]
     return Findings(
         rule.verdict(curves, learned),
         [
@@ -83,8 +86,8 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
             "learned": vars(learned),
         },
         {
-            "curves.png": partial(picture.curves, found),
-            "picture.png": partial(picture.samples, found),
+            "curves.png": partial(figures.curves, found),
+            "picture.png": partial(figures.samples, found),
         },
     )
 
@@ -95,26 +98,26 @@ def _merged(*parts: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{key}={value}" for key, value in values.items())
 
 
-def _everything(bench: measure.Bench, settings: Settings) -> list[Drawn]:
-    """Every mode, scale and seed; what no guidance draws is drawn once for all modes."""
-    everything: list[Drawn] = []
+def _everything(bench: measure.Bench, settings: Settings) -> list[Samples]:
+    """Every mode, scale and seed; samples without guidance are shared by all modes."""
+    everything: list[Samples] = []
     for seed in settings["seeds"]:
-        alone = bench.drawn(rule.FREE, OFF[rule.FREE], seed)
+        alone = bench.sample(rule.FREE, OFF[rule.FREE], seed)
         for mode, scales in settings["modes"].items():
             if scales[0] != OFF[mode]:
                 raise StudyError(f"modes.{mode} has to begin without guidance, at {OFF[mode]:g}")
             print(f"  {rule.WORDS[mode]}, seed {seed}", flush=True)
             everything.append(replace(alone, mode=mode, scale=OFF[mode]))
-            everything += [bench.drawn(mode, float(scale), seed) for scale in scales[1:]]
+            everything += [bench.sample(mode, float(scale), seed) for scale in scales[1:]]
     return everything
 
 
-def _of(everything: Sequence[Drawn], mode: str) -> list[Drawn]:
+def _of(everything: Sequence[Samples], mode: str) -> list[Samples]:
     return [own for own in everything if own.mode == mode]
 
 
 def _learned(runs: Mapping[str, Outcome]) -> rule.Learned:
-    """What the second models know of clean held-out images."""
+    """The accuracy of the second models on clean held-out images."""
     accuracy = runs[CLASSIFIER].metric("accuracy/noise_0")
     recall = runs[GUIDE].metric("recall_at_1/image_to_text")
     assert accuracy is not None
@@ -123,12 +126,12 @@ def _learned(runs: Mapping[str, Outcome]) -> rule.Learned:
 
 
 def _cost(
-    mode: str, drawn: Sequence[Drawn], runs: Mapping[str, Outcome], settings: Settings
+    mode: str, own_samples: Sequence[Samples], runs: Mapping[str, Outcome], settings: Settings
 ) -> dict[str, Any]:
-    """What one way of guiding needs: networks, their training, the time of a picture."""
+    """The cost of one guidance: networks, their training, the time of a sample."""
     second = NEEDS[mode]
-    guided = [own.seconds for own in drawn if own.scale != OFF[mode]]
-    alone = [own.seconds for own in drawn if own.scale == OFF[mode]]
+    guided = [own.seconds for own in own_samples if own.scale != OFF[mode]]
+    alone = [own.seconds for own in own_samples if own.scale == OFF[mode]]
 
     def of(name: str, *keys: str) -> float | None:
         value: float | None = runs[name].last.get(*keys)
@@ -146,7 +149,7 @@ def _cost(
     }
 
 
-def _numbers(own: Drawn) -> dict[str, Any]:
+def _numbers(own: Samples) -> dict[str, Any]:
     return {
         "mode": own.mode,
         "scale": own.scale,
@@ -156,7 +159,7 @@ def _numbers(own: Drawn) -> dict[str, Any]:
     }
 
 
-def _table(everything: Sequence[Drawn], settings: Settings, *, real: int) -> Table:
+def _table(everything: Sequence[Samples], settings: Settings, *, real: int) -> Table:
     rows = []
     for mode, scales in settings["modes"].items():
         for scale in scales:
@@ -171,13 +174,13 @@ def _table(everything: Sequence[Drawn], settings: Settings, *, real: int) -> Tab
             )
     seeds = ", ".join(map(str, settings["seeds"]))
     note = (
-        f"{settings['images']} pictures for held-out captions against {real:,} training images, "
+        f"{settings['images']} samples for held-out captions against {real:,} training images, "
         f"features by `{settings['extractor']}`; {settings['sampler']} with {settings['steps']} "
-        f"steps; means over sampling seeds {seeds}, in brackets the values. All ways begin with "
-        "the same noise, and the diffusion model is told its caption in all of them; the first "
-        "row of each is that model alone, the same pictures thrice. *R-precision*: the share of "
-        "pictures whose own caption fits them best, of all that were drawn, by the CLIP of the "
-        "score, which guides none."
+        f"steps; means over sampling seeds {seeds}, in brackets the values. All start from "
+        "the same noise, and the diffusion model is conditioned on the caption in all; the "
+        "first row of each is that model alone, three times the same samples. *R-precision*: the "
+        "share of samples whose own caption fits them best among all captions, by the CLIP of "
+        "the score, which does not guide."
     )
     heads = ["guidance", "scale", *COLUMNS.values(), "ms an image"]
     return Table("Samples by guidance and scale", heads, rows, note)
@@ -232,12 +235,12 @@ def _cost_table(costs: Sequence[Mapping[str, Any]], learned: rule.Learned) -> Ta
     ]  # fmt: skip
     without = statistics.fmean(cost["seconds_per_image_without"] for cost in costs)
     note = (
-        f"Without guidance a picture takes {shown(1000 * without)} ms. Of clean held-out images "
-        f"the classifier tells {learned.classifier:.0%}, and of {learned.clip:.0%} the guiding "
-        "CLIP finds the caption best that is theirs. Times are those of the machine below, "
+        f"Without guidance a sample takes {shown(1000 * without)} ms. Of clean held-out images "
+        f"the classifier recognises {learned.classifier:.0%}, and for {learned.clip:.0%} the "
+        "guiding CLIP ranks their own caption first. Times are those of the machine below, "
         "trainings side by side."
     )
-    return Table("What each way needs", heads, rows, note)
+    return Table("Cost of each guidance", heads, rows, note)
 
 
 def _percent(value: float) -> str:

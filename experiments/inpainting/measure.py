@@ -1,4 +1,4 @@
-"""Scenes of two things of which one is to become another, and what a model makes of them."""
+"""Scenes of two things of which one is to be replaced, and the inpainted results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from experiments.inpainting.rule import Edges
-from experiments.lab.judged import Judged, judge
+from experiments.lab.caption_scores import CaptionScores, score_captions
 from experiments.lab.trained import BATCH, LoadedModel
 from genzoo.api.drawing import condition
 from genzoo.core.image import to_float, to_uint8
@@ -23,36 +23,36 @@ from genzoo.models.glide import Glide
 
 @dataclass(frozen=True)
 class Task:
-    """A picture, the part that is to be redrawn, and what is to be there.
+    """An image, its mask, and the scene to inpaint.
 
     Attributes:
-        picture: 8 bit, (3, s, s).
-        known: 1 where it stays, (1, s, s).
-        wanted: the scene afterwards.
+        image: 8 bit, (3, s, s).
+        known: 1 outside the mask, (1, s, s).
+        wanted: the scene after inpainting.
     """
 
-    picture: Tensor
+    image: Tensor
     known: Tensor
     wanted: Scene
 
 
 @dataclass(frozen=True)
-class Redrawn:
-    """What became of the tasks.
+class Inpainted:
+    """The inpainted images.
 
     Attributes:
-        pictures: 8 bit.
-        judged: against the wanted scenes' captions.
+        images: 8 bit.
+        scores: against the wanted scenes' captions.
         edges: outside the mask and at its edge.
     """
 
-    pictures: Tensor
-    judged: Judged
+    images: Tensor
+    scores: CaptionScores
     edges: Edges
 
 
 def tasks(count: int, *, size: int, seed: int) -> list[Task]:
-    """Scenes with a relation; the half with the first thing is redrawn for another thing."""
+    """Scenes with a relation; the half with the first thing is masked, to show another thing."""
     found: list[Task] = []
     number = 0
     while len(found) < count:
@@ -65,14 +65,14 @@ def tasks(count: int, *, size: int, seed: int) -> list[Task]:
         kinds = {before.things[0].kind, second.kind}
         if thing.kind in kinds:
             continue
-        picture = torch.from_numpy(paint(arrange(before, rng), size)).permute(2, 0, 1)
+        image = torch.from_numpy(paint(arrange(before, rng), size)).permute(2, 0, 1)
         wanted = replace(before, things=(thing, second))
-        found.append(Task(picture, known_half(before.relation, size), wanted))
+        found.append(Task(image, known_half(before.relation, size), wanted))
     return found
 
 
 def known_half(relation: str, size: int) -> Tensor:
-    """1 in the half of the picture in which the relation's first thing does not lie."""
+    """1 in the half of the image in which the relation's first thing does not lie."""
     dx, dy = RELATIONS[relation]
     known, half = torch.ones(1, size, size), size // 2
     if dy:
@@ -84,8 +84,8 @@ def known_half(relation: str, size: int) -> Tensor:
     return known
 
 
-def redraw(trained: LoadedModel, work: Sequence[Task], *, scale: float) -> Redrawn:
-    """The model's pictures, judged."""
+def inpaint(trained: LoadedModel, work: Sequence[Task], *, scale: float) -> Inpainted:
+    """The model's images, with their scores."""
     model = trained.model
     assert isinstance(model, Glide)
     parts = []
@@ -94,33 +94,33 @@ def redraw(trained: LoadedModel, work: Sequence[Task], *, scale: float) -> Redra
         numbers = range(start, start + len(own))
         cond = condition([task.wanted.caption for task in own], trained.tokenizer)
         with torch.no_grad():
-            drawn = model.inpaint(
+            inpainted = model.inpaint(
                 cond.to(trained.device),
-                to_float(torch.stack([task.picture for task in own])).to(trained.device),
+                to_float(torch.stack([task.image for task in own])).to(trained.device),
                 torch.stack([task.known for task in own]).to(trained.device),
                 noise=Noise.of(int(trained.cfg.seed), numbers, "inpaint", device=trained.device),
                 guidance=ClassifierFree(scale),
             )
-        parts.append(to_uint8(drawn).cpu())
-    pictures = torch.cat(parts)
-    facts = [task.wanted.attributes for task in work]
-    return Redrawn(pictures, judge(trained, pictures, facts), edges(work, pictures))
+        parts.append(to_uint8(inpainted).cpu())
+    images = torch.cat(parts)
+    attributes = [task.wanted.attributes for task in work]
+    return Inpainted(images, score_captions(trained, images, attributes), edges(work, images))
 
 
-def edges(work: Sequence[Task], pictures: Tensor) -> Edges:
-    """What happened outside the redrawn parts and at their edges."""
-    before = torch.stack([task.picture for task in work])
+def edges(work: Sequence[Task], images: Tensor) -> Edges:
+    """Changes outside the masks and at their edges."""
+    before = torch.stack([task.image for task in work])
     known = torch.stack([task.known for task in work]).bool()
-    changed = int(((pictures != before) & known).sum())
-    return Edges(changed, _seam(pictures, known), _seam(before, known))
+    changed = int(((images != before) & known).sum())
+    return Edges(changed, _seam(images, known), _seam(before, known))
 
 
-def _seam(pictures: Tensor, known: Tensor) -> float:
+def _seam(images: Tensor, known: Tensor) -> float:
     """Mean absolute difference of neighbours of which one is known and one is not."""
-    values, marks = pictures.double(), known.expand_as(pictures)
+    values, marks = images.double(), known.expand_as(images)
     steps = []
     for axis in (2, 3):
-        size = pictures.shape[axis]
+        size = images.shape[axis]
         a, b = values.narrow(axis, 0, size - 1), values.narrow(axis, 1, size - 1)
         apart = marks.narrow(axis, 0, size - 1) != marks.narrow(axis, 1, size - 1)
         steps.append((a - b).abs()[apart])

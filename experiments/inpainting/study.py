@@ -1,4 +1,4 @@
-"""GLIDE redraws one of two things in drawn scenes as another."""
+"""GLIDE replaces one of two things in rendered scenes by inpainting."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.inpainting import picture, rule
-from experiments.inpainting.measure import Redrawn, redraw, tasks
+from experiments.inpainting import figures, rule
+from experiments.inpainting.measure import Inpainted, inpaint, tasks
 from experiments.lab import trained as lab
+from experiments.lab.caption_scores import ATTRIBUTES, stamp
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, shown
-from experiments.lab.judged import ATTRIBUTES, stamp
 from experiments.lab.sweep import Outcome, Run, StudyError
 
 COLUMNS = (*ATTRIBUTES, "count", "all")
@@ -25,39 +25,39 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Redraw at every stage, and judge the pictures."""
+    """Inpaint at every stage, and score the images."""
     (outcome,) = outcomes
     if outcome.broken:
         raise StudyError(f"training broke down: {outcome.broken}")
     rows: list[dict[str, Any]] = []
     for stage, record in enumerate(outcome.records):
         images = outcome.run.stages[stage]
-        print(f"  redrawing after {images:,} images", flush=True)
+        print(f"  inpainting after {images:,} images", flush=True)
         trained = lab.load(record.folder)
         size, seed = trained.data.image_size, int(trained.cfg.seed)
         work = tasks(settings["images"], size=size, seed=seed)
         for scale in settings["guidance"]:
-            last = redraw(trained, work, scale=scale)
+            last = inpaint(trained, work, scale=scale)
             rows.append(_row(images, scale, last, trained))
     return Findings(
-        rule.verdict(last.judged, last.edges),
+        rule.verdict(last.scores, last.edges),
         [_table(rows)],
         {"redrawn": rows},
-        {"picture.png": partial(picture.redrawn, work, last)},
+        {"picture.png": partial(figures.inpainted, work, last)},
     )
 
 
-def _row(images: int, scale: float, of: Redrawn, trained: lab.LoadedModel) -> dict[str, Any]:
+def _row(images: int, scale: float, of: Inpainted, trained: lab.LoadedModel) -> dict[str, Any]:
     return {
         "images": images,
         "scale": scale,
-        "right": of.judged.right,
-        "shuffled": of.judged.chance,
-        "parts": of.judged.own,
+        "right": of.scores.right,
+        "shuffled": of.scores.chance,
+        "parts": of.scores.own,
         "changed": of.edges.changed,
         "seam": of.edges.seam,
         "seam_before": of.edges.seam_before,
-        "stamp": stamp(trained, len(of.pictures)),
+        "stamp": stamp(trained, len(of.images)),
     }
 
 
@@ -80,12 +80,12 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         for row in rows
     ]
     note = (
-        "Shares of pictures that show what the new captions say, judged from the pixels. "
+        "Shares of images that agree with the new captions, measured from the pixels. "
         f"*Attributes* is the mean of {', '.join(ATTRIBUTES)}, *shuffled* the same with the "
-        "pictures held against each other's captions. *Seam* is the mean difference of "
-        "neighbouring pixels across the edge of the redrawn part, in grey levels."
+        "captions shuffled among the images. *Seam* is the mean difference of "
+        "neighbouring pixels across the edge of the mask, in grey levels."
     )
-    return Table("Pictures with one half redrawn", heads, lines, note)
+    return Table("Images with one half inpainted", heads, lines, note)
 
 
 STUDY = Study(Path(__file__).parent, plan, analyse)

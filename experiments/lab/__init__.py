@@ -1,1 +1,1 @@
-"""What the studies share: running a sweep, stamps, tables, verdicts."""
+"""The parts that studies share: running a sweep, stamps, tables, verdicts."""

@@ -40,7 +40,7 @@ class Study:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of its folder."""
         return self.folder.name
 
     def settings(self, scale: str) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def main(study: Study) -> None:
     except (StudyError, GenzooError) as error:
         sys.exit(f"{study.name}: {error}")
     except KeyboardInterrupt:
-        sys.exit(f"{study.name}: stopped; the same command goes on with the unfinished runs")
+        sys.exit(f"{study.name}: stopped; the same command continues with the unfinished runs")
     about = {
         "study": study.name,
         "scale": given.scale,
@@ -92,7 +92,7 @@ def _arguments(study: Study) -> argparse.Namespace:
     parser.add_argument("--jobs", type=whole(1), help="runs at a time; default: study.yaml's")
     parser.add_argument("--fresh", action="store_true", help="repeat what has finished")
     parser.add_argument("--output", type=Path, help="folder of the runs")
-    parser.add_argument("--results", type=Path, help="folder of table, numbers and pictures")
+    parser.add_argument("--results", type=Path, help="folder of table, numbers and figures")
     given = parser.parse_args()
     given.output = given.output or ROOT / "outputs" / "studies" / study.name / given.scale
     given.results = given.results or study.folder / "results" / given.scale

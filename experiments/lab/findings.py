@@ -1,4 +1,4 @@
-"""What a study found, and how it is written down."""
+"""The findings of a study, and their files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Answer = Literal["supported", "not supported", "undecided"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """How the claim came out, by the rule in the study's README.
+    """The verdict on the claim, by the rule in the study's README.
 
     Attributes:
         answer: one of three.
@@ -64,17 +64,17 @@ class Findings:
         verdict: on its claim.
         tables: for people.
         numbers: the same and more, for programs.
-        pictures: file names, and what draws each into the path it is given.
+        figures: file names, and the function that writes each to a path.
     """
 
     verdict: Verdict
     tables: Sequence[Table]
     numbers: Mapping[str, Any]
-    pictures: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    figures: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
 
 def write(findings: Findings, folder: Path, *, about: Mapping[str, Any]) -> None:
-    """table.md, results.json and the pictures.
+    """Write table.md, results.json and the figures.
 
     Args:
         findings: of the study.
@@ -82,8 +82,8 @@ def write(findings: Findings, folder: Path, *, about: Mapping[str, Any]) -> None
         about: the stamp: claim, command, machine, software, runs.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for name, draw in findings.pictures.items():
-        draw(folder / name)
+    for name, plot in findings.figures.items():
+        plot(folder / name)
     results = {
         "verdict": {"answer": findings.verdict.answer, "because": findings.verdict.because},
         **about,
@@ -109,7 +109,7 @@ def _page(findings: Findings, about: Mapping[str, Any]) -> str:
         f"Claim: {about['claim']}",
         NO_SCALE if about["scale"] == "smoke" else "",
         str(findings.verdict),
-        *(f"![{name}]({name})" for name in findings.pictures),
+        *(f"![{name}]({name})" for name in findings.figures),
         *map(str, findings.tables),
         made,
     ]

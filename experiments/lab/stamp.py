@@ -1,4 +1,4 @@
-"""Where the numbers of a study come from."""
+"""The origin of a study's numbers."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def processor() -> str:
 
 
 def software() -> dict[str, str | None]:
-    """Versions of genzoo, of Python and of what counts."""
+    """Versions of genzoo, Python and the main packages."""
     return {**provenance.software(), **{name: metadata.version(name) for name in PACKAGES}}
 
 
 def about(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    """Every run at every stage: what was typed, what it cost, what was measured and how."""
+    """Every run at every stage: its command, cost, metrics and stamps."""
     return [
         {
             "name": outcome.run.name,

@@ -1,4 +1,4 @@
-"""How the studies' figures look."""
+"""The style of the studies' figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Told apart by people who see few colours (Okabe & Ito), and by their lightness in print.
+# Distinguishable for colour-blind readers (Okabe & Ito), and by their lightness in print.
 BLUE, ORANGE, GREEN, GREY, RED = "#0072B2", "#E69F00", "#009E73", "#777777", "#D55E00"
 
 

@@ -26,7 +26,7 @@ BROKEN = ("became nan", "became inf", "became -inf", "model collapsed")
 
 
 class StudyError(Exception):
-    """Why a study cannot go on, in one line."""
+    """Why a study cannot continue, in one line."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a run.
+    """The outcome of a run.
 
     Attributes:
-        run: which it was.
+        run: its plan.
         records: its folders, one a stage; after a breakdown the later ones are missing.
     """
 
@@ -84,7 +84,7 @@ class Outcome:
 
 
 def sweep(runs: Sequence[Run], *, folder: Path, jobs: int, fresh: bool = False) -> list[Outcome]:
-    """Carry out what is not there yet, `jobs` at a time.
+    """Run what has not finished yet, `jobs` at a time.
 
     Args:
         runs: with different names, each behind those that come before it.
@@ -143,7 +143,7 @@ def _stages(
 
 
 def _finished(place: Path, overrides: Sequence[str]) -> RunRecord | None:
-    """What an earlier call left, if it was the same command and came to its end."""
+    """The record of an earlier call, if it was the same command and finished."""
     if not is_run(place):
         return None
     record = load_run(place)
@@ -158,8 +158,8 @@ def _start(place: Path, overrides: Sequence[str]) -> RunRecord:
     given = [*overrides, f"hydra.run.dir={_shown(place)}"]
     status, errors = _execute(given, place / "log.txt")
     if status:
-        said = [text for text in errors.splitlines() if text.strip()]
-        why = said[-1].removeprefix("genzoo: ") if said else f"exit status {status}"
+        lines = [text for text in errors.splitlines() if text.strip()]
+        why = lines[-1].removeprefix("genzoo: ") if lines else f"exit status {status}"
         if not any(word in why for word in BROKEN):
             raise StudyError(f"{command(overrides)}\nfailed: {why}\n(see {_shown(place)}/log.txt)")
         (place / "error.txt").write_text(why.partition("; ")[0] + "\n", encoding="utf-8")

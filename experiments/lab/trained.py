@@ -1,4 +1,4 @@
-"""A run's trained model with its data, as studies take it apart."""
+"""A run's trained model with its data, for studies."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ BATCH = 64  # images at once
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """What a run folder leads back to.
+    """The model and data of a run folder.
 
     Attributes:
         cfg: the run's configuration.
         model: with its averaged weights, on `device`.
-        data: what it was trained on.
+        data: of its training.
         tokenizer: of its captions.
         device: where to compute.
     """
@@ -46,13 +46,13 @@ class LoadedModel:
     device: torch.device
 
     def in_batches(self, work: Callable[[slice], Tensor], count: int) -> Tensor:
-        """What `work` gives for each batch of `count` rows, joined on the CPU."""
+        """The results of `work` for each batch of `count` rows, joined on the CPU."""
         parts = [slice(k, min(k + BATCH, count)) for k in range(0, count, BATCH)]
         with torch.no_grad():
             return torch.cat([work(part).cpu() for part in parts])
 
-    def drawn(self, indices: Sequence[int], *, seed: int, guidance: Any = identity) -> Tensor:
-        """8-bit pictures for the captions of these images."""
+    def sample(self, indices: Sequence[int], *, seed: int, guidance: Any = identity) -> Tensor:
+        """8-bit samples for the captions of these images."""
         parts = []
         for start in range(0, len(indices), BATCH):
             own = indices[start : start + BATCH]

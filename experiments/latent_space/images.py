@@ -1,4 +1,4 @@
-"""Pictures at random points of a latent space and on the way between two codes."""
+"""Images decoded from random points of a latent space and between two codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from genzoo.core.types import Condition
 from genzoo.models.base import interpolate_points
 
 CODES = 4096  # training images whose codes say how wide a latent space is
-ROWS = 6  # paths of which all points are kept, for the picture
+ROWS = 6  # paths of which all points are kept, for the figure
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Kinds:
     Attributes:
         images: all as many: `reconstruction` and `midpoint` of held-out images, `crossfade` of two
             reconstructions' pixels, and random ones:
-            `own` as the model draws samples, `spread` and `standard` from normal distributions
-            whose dimensions are independent, as wide as the codes and of width 1.
+            `own` from the model's own distribution, `spread` and `standard` from normal
+            distributions whose dimensions are independent, as wide as the codes and of width 1.
         paths: points of some paths, shape (paths, steps, 3, h, w).
         sharpness: mean absolute difference of neighbouring pixels at each step, over the mean of
             the ends'.
@@ -55,8 +55,10 @@ def kinds(trained: LoadedModel, *, count: int, steps: int) -> Kinds:
     other = partners(count)
     images = {"reconstruction": _decode(trained, codes, cond)}
     # The caption is that of the path's beginning; a plain autoencoder does not see it.
-    ways = interpolate_points(codes, codes[other], steps)
-    path = torch.stack([_decode(trained, ways[:, k].contiguous(), cond) for k in range(steps)], 1)
+    points = interpolate_points(codes, codes[other], steps)
+    path = torch.stack(
+        [_decode(trained, points[:, k].contiguous(), cond) for k in range(steps)], 1
+    )
     images["midpoint"] = path[:, steps // 2].contiguous()
     images["crossfade"] = crossfades(images["reconstruction"], 3)[:, 1].contiguous()
     for name, points in _random(trained, cond, codes.shape[1]).items():
@@ -67,8 +69,8 @@ def kinds(trained: LoadedModel, *, count: int, steps: int) -> Kinds:
 def crossfades(real: Tensor, steps: int) -> Tensor:
     """Paths between the same pairs through their pixels, shape (n, steps, 3, h, w)."""
     flat = to_float(real).flatten(1)
-    ways = interpolate_points(flat, flat[partners(len(real))], steps)
-    return to_uint8(ways.unflatten(2, real.shape[1:]))
+    points = interpolate_points(flat, flat[partners(len(real))], steps)
+    return to_uint8(points.unflatten(2, real.shape[1:]))
 
 
 def shuffled(real: Tensor, *, seed: int) -> Tensor:
@@ -95,8 +97,8 @@ def _random(trained: LoadedModel, cond: Condition, width: int) -> dict[str, Tens
     normal = Noise.of(seed, range(count), "random points").normal(width)
     own = Noise.of(seed, range(count), "sample", device=trained.device)
     with torch.no_grad():
-        drawn = trained.model.sample_latent(cond.to(trained.device), noise=own).cpu()
-    return {"own": drawn, "spread": codes.mean(0) + codes.std(0) * normal, "standard": normal}
+        own_codes = trained.model.sample_latent(cond.to(trained.device), noise=own).cpu()
+    return {"own": own_codes, "spread": codes.mean(0) + codes.std(0) * normal, "standard": normal}
 
 
 def _encode(trained: LoadedModel, images: Tensor) -> Tensor:

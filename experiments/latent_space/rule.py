@@ -56,9 +56,8 @@ def holes(seed: Seed) -> int:
 def blends(seed: Seed) -> int:
     """Whether the VAE's midpoints are images, and of both ends: 1 yes, -1 no, 0 open.
 
-    A cross-fade is what anybody can draw half-way between two images: a blend must look at least
-    as real. It is one of what the same decoder made of the ends, so that its blur counts for
-    neither side.
+    A cross-fade of the pixels is the trivial midpoint of two images: a blend must look at least
+    as real. It is made of the same decoder's reconstructions, so that their blur affects both.
     """
     if further(seed.vae_middle, seed.vae_crossfade) == 1 or seed.vae_between < MOST:
         return -1

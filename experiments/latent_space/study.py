@@ -1,4 +1,4 @@
-"""Autoencoder against VAE: what lies at random points and between two images' codes."""
+"""Autoencoder against VAE: decoded random points, and points between two images' codes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from experiments.lab.command import Settings, Study
 from experiments.lab.entries import Entry
 from experiments.lab.findings import Findings, Table, over_seeds, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
-from experiments.latent_space import images, picture, rule
+from experiments.latent_space import figures, images, rule
 from experiments.latent_space.measure import measure
 
 # What each row of the table is, in words, by kind of image.
 MODEL_KINDS = {
     "reconstruction": "held-out images, encoded and decoded",
-    "own": "random, as the model draws samples",
+    "own": "random, from the model's own distribution",
     "spread": "random, as wide as the codes",
     "standard": "random, N(0, 1)",
     "midpoint": "half-way between two codes",
@@ -48,40 +48,40 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Draw, measure, judge."""
+    """Decode, measure, apply the rule."""
     names = [(model, seed) for model in settings["models"] for seed in settings["seeds"]]
     numbers: dict[str, list[Any]] = {"measured": [], "sharpness": []}
     found: dict[tuple[str, int], Measured] = {}
-    pictures: dict[str, Tensor] = {}
+    rows_by_name: dict[str, Tensor] = {}
     for (model, seed), outcome in zip(names, outcomes, strict=True):
         if outcome.broken:
             raise StudyError(f"{outcome.run.name} broke down: {outcome.broken}")
-        print(f"  looking into {outcome.run.name}", flush=True)
+        print(f"  measuring {outcome.run.name}", flush=True)
         trained = lab.load(outcome.last.folder)
         kinds = images.kinds(trained, count=settings["images"], steps=settings["steps"])
         found[model, seed] = measure(trained, kinds.images, settings["extractor"])
         numbers["sharpness"].append({"of": model, "seed": seed, "along": kinds.sharpness})
         if seed == settings["seeds"][0]:
-            pictures |= {f"{model} {kind}": part for kind, part in kinds.images.items()}
-            pictures[f"{model} path"] = kinds.paths
+            rows_by_name |= {f"{model} {kind}": part for kind, part in kinds.images.items()}
+            rows_by_name[f"{model} path"] = kinds.paths
         if model == names[0][0]:
             own, paths = _references(trained, settings)
             found["reference", seed] = measure(trained, own, settings["extractor"])
             fading = {"of": "crossfade", "seed": seed, "along": images.sharpness(paths)}
             numbers["sharpness"].append(fading)
-            pictures |= {"real": own["real"], "crossfade path": paths[: images.ROWS]}
+            rows_by_name |= {"real": own["real"], "crossfade path": paths[: images.ROWS]}
     numbers["measured"] = [
         {"of": of, "seed": seed, "kind": kind, "metrics": entries}
         for (of, seed), measured in found.items()
         for kind, entries in measured.items()
     ]
     return Findings(
-        rule.verdict([_judged(found, seed) for seed in settings["seeds"]]),
+        rule.verdict([_seed(found, seed) for seed in settings["seeds"]]),
         [_table(found, settings)],
         numbers,
         {
-            "picture.png": partial(picture.draw, pictures),
-            "distances.png": partial(picture.charts, numbers),
+            "picture.png": partial(figures.samples, rows_by_name),
+            "distances.png": partial(figures.charts, numbers),
         },
     )
 
@@ -95,7 +95,7 @@ def _references(trained: lab.LoadedModel, settings: Settings) -> tuple[dict[str,
     return {"real": real, "crossfade": middle, "noise": noise}, paths
 
 
-def _judged(found: Mapping[tuple[str, int], Measured], seed: int) -> rule.Seed:
+def _seed(found: Mapping[tuple[str, int], Measured], seed: int) -> rule.Seed:
     def distance(of: str, kind: str) -> float:
         return float(found[of, seed][kind]["frechet_distance"]["value"])
 

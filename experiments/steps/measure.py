@@ -1,4 +1,4 @@
-"""Pictures of one sampler in one number of steps, and what they cost."""
+"""Samples of one sampler with one number of steps, and their cost."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from experiments.steps import rule
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What one sampler made in one number of steps.
+class Samples:
+    """Samples of one sampler with one number of steps.
 
     Attributes:
         sampler: its name.
-        steps: that it made.
-        pictures: 8 bit.
-        seconds: that one picture took.
+        steps: of the sampler.
+        images: 8 bit.
+        seconds: sampling time of one image.
         metrics: with their stamps.
     """
 
     sampler: str
     steps: int
-    pictures: Tensor
+    images: Tensor
     seconds: float
     metrics: dict[str, Entry]
 
@@ -37,9 +37,9 @@ class Drawn:
         return rule.Point(self.steps, distance, self.seconds)
 
 
-def draw(trained: LoadedModel, *, count: int) -> tuple[Tensor, float]:
-    """Pictures for held-out captions, the same noise for every sampler, and the seconds of one."""
+def sample(trained: LoadedModel, *, count: int) -> tuple[Tensor, float]:
+    """Samples of held-out captions, from the same noise for every sampler; seconds an image."""
     indices = trained.data.spread("validation", count).tolist()
     begin = time.perf_counter()
-    pictures = trained.drawn(indices, seed=int(trained.cfg.seed))
-    return pictures, (time.perf_counter() - begin) / len(indices)
+    images = trained.sample(indices, seed=int(trained.cfg.seed))
+    return images, (time.perf_counter() - begin) / len(indices)

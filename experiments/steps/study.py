@@ -13,8 +13,8 @@ from experiments.lab.entries import entries
 from experiments.lab.findings import Findings, Table, shown
 from experiments.lab.sweep import Outcome, Run, StudyError
 from experiments.lab.trained import BATCH
-from experiments.steps import picture, rule
-from experiments.steps.measure import Drawn, draw
+from experiments.steps import figures, rule
+from experiments.steps.measure import Samples, sample
 from genzoo.diffusion.sampling import Sampling
 from genzoo.metrics.real import extract
 
@@ -26,37 +26,37 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Draw in every way, measure, judge."""
+    """Sample with every sampler and number of steps, measure, apply the rule."""
     (outcome,) = outcomes
     if outcome.broken:
         raise StudyError(f"training broke down: {outcome.broken}")
     trained = lab.load(outcome.last.folder)
     real, extractor = lab.real(trained, settings["extractor"])
-    found: dict[str, list[Drawn]] = {name: [] for name in settings["samplers"]}
+    found: dict[str, list[Samples]] = {name: [] for name in settings["samplers"]}
     for name in settings["samplers"]:
         for steps in settings["steps"]:
             print(f"  {name}, {steps} steps", flush=True)
             trained.model.sampler = Sampling(name, steps=steps)
-            pictures, seconds = draw(trained, count=settings["images"])
-            features = extract(pictures.split(BATCH), extractor)
+            taken, seconds = sample(trained, count=settings["images"])
+            features = extract(taken.split(BATCH), extractor)
             metrics = entries(
                 trained, real, features, extractor, sampler=str(trained.model.sampler)
             )
-            found[name].append(Drawn(name, steps, pictures, seconds, metrics))
-    points = {name: [own.point for own in drawn] for name, drawn in found.items()}
-    everything = [own for drawn in found.values() for own in drawn]
+            found[name].append(Samples(name, steps, taken, seconds, metrics))
+    points = {name: [own.point for own in own_samples] for name, own_samples in found.items()}
+    everything = [own for own_samples in found.values() for own in own_samples]
     return Findings(
         rule.verdict(points),
         [_table(everything)],
         {"drawn": [_numbers(own) for own in everything]},
         {
-            "picture.png": partial(picture.samples, found),
-            "curves.png": partial(picture.curves, points),
+            "picture.png": partial(figures.samples, found),
+            "curves.png": partial(figures.curves, points),
         },
     )
 
 
-def _numbers(own: Drawn) -> dict[str, Any]:
+def _numbers(own: Samples) -> dict[str, Any]:
     return {
         "sampler": own.sampler,
         "steps": own.steps,
@@ -65,7 +65,7 @@ def _numbers(own: Drawn) -> dict[str, Any]:
     }
 
 
-def _table(everything: Sequence[Drawn]) -> Table:
+def _table(everything: Sequence[Samples]) -> Table:
     heads = ["sampler", "steps", "Fréchet distance", "KID", "precision", "recall", "ms an image"]
     columns = ("frechet_distance", "kernel_distance", "precision", "recall")
     rows = [
@@ -78,7 +78,7 @@ def _table(everything: Sequence[Drawn]) -> Table:
         for own in everything
     ]
     note = (
-        "Against all training images; every sampler begins with the same noise. *heun* evaluates "
+        "Against all training images; every sampler starts from the same noise. *heun* evaluates "
         "the network twice a step, the others once. Times are those of the machine below, in "
         f"batches of {BATCH}."
     )

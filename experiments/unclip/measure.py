@@ -1,4 +1,4 @@
-"""Pictures of one model at one scale of guidance, and what they are worth."""
+"""Samples of one model at one scale of guidance, and their metrics."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from genzoo.metrics.real import RealFeatures, extract
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """What one model made at one scale with one seed.
+class Samples:
+    """Samples of one model at one scale with one seed.
 
     Attributes:
         model: its name.
         scale: of the guidance.
         seed: of the noise.
-        pictures: 8 bit, one a caption.
+        images: 8 bit, one a caption.
         metrics: with their stamps.
-        spread: of one caption's draws, as a share of that of real images.
+        spread: of several samples of one caption, as a share of that of real images.
     """
 
     model: str
     scale: float
     seed: int
-    pictures: Tensor
+    images: Tensor
     metrics: dict[str, Entry]
     spread: float
 
@@ -47,34 +47,34 @@ def measure(
     trained: LoadedModel,
     real: RealFeatures,
     extractor: FeatureExtractor,
-    judge: ClipEvaluator,
+    clip: ClipEvaluator,
     scale: float,
     seed: int,
     settings: Settings,
-) -> Drawn:
-    """Draw for held-out captions, and measure."""
+) -> Samples:
+    """Sample from held-out captions, and measure."""
     data = trained.data
     indices = data.spread("validation", settings["images"]).tolist()
     guidance = ClassifierFree(scale)
-    pictures = trained.drawn(indices, seed=seed, guidance=guidance)
+    images = trained.sample(indices, seed=seed, guidance=guidance)
     metrics = entries(
         trained,
         real,
-        extract(pictures.split(BATCH), extractor),
+        extract(images.split(BATCH), extractor),
         extractor,
         guidance=f"classifier_free {scale:g}",
         sampler=str(trained.model.sampler),
         sample_seed=seed,
     )
     captions = [data.captions[i] for i in indices]
-    metrics |= judge.entries(pictures, captions, about=metrics["frechet_distance"]["stamp"])
-    drawn_again = data.spread("validation", settings["captions"]).tolist()
+    metrics |= clip.entries(images, captions, about=metrics["frechet_distance"]["stamp"])
+    repeated = data.spread("validation", settings["captions"]).tolist()
     again = []
     for k in range(settings["draws"]):
-        drawn = trained.drawn(drawn_again, seed=split_seed(seed, "again", k), guidance=guidance)
-        again.append(extract(drawn.split(BATCH), extractor).pooled)
+        samples = trained.sample(repeated, seed=split_seed(seed, "again", k), guidance=guidance)
+        again.append(extract(samples.split(BATCH), extractor).pooled)
     spread = _apart(torch.stack(again, dim=1)) / _apart(_pairs(real))
-    return Drawn(name, scale, seed, pictures, metrics, spread)
+    return Samples(name, scale, seed, images, metrics, spread)
 
 
 def _pairs(real: RealFeatures) -> Tensor:

@@ -22,8 +22,8 @@ class Point:
 
     Attributes:
         distance: Fréchet distances.
-        recall: shares of real images that are near a drawn one.
-        spread: of one caption's draws, as a share of that of real images.
+        recall: shares of real images that are near a sample.
+        spread: of one caption's samples, as a share of that of real images.
     """
 
     distance: Sequence[float]

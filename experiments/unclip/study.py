@@ -12,15 +12,15 @@ from experiments.lab.clip import ClipEvaluator
 from experiments.lab.command import Settings, Study
 from experiments.lab.findings import Findings, Table, over_seeds
 from experiments.lab.sweep import Outcome, Run, StudyError
-from experiments.unclip import picture, rule
-from experiments.unclip.measure import Drawn, measure
+from experiments.unclip import figures, rule
+from experiments.unclip.measure import Samples, measure
 from genzoo.diffusion.sampling import Sampling
 
 MODELS = ("glide", "unclip")
 
 
 def plan(settings: Settings) -> list[Run]:
-    """CLIP and GLIDE at once, then unCLIP on that CLIP, and a CLIP that only judges."""
+    """CLIP and GLIDE at once, then unCLIP on that CLIP, and a CLIP for evaluation alone."""
     common = (*settings["shared"], *settings["overrides"])
 
     def run(name: str, model: str, *own: str, after: Mapping[str, str] | None = None) -> Run:
@@ -36,21 +36,21 @@ def plan(settings: Settings) -> list[Run]:
 
 
 def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
-    """Draw with both models at every scale, measure, judge."""
+    """Sample with both models at every scale, measure, apply the rule."""
     for outcome in outcomes:
         if outcome.broken:
             raise StudyError(f"{outcome.run.name} broke down: {outcome.broken}")
     runs = {outcome.run.name: outcome for outcome in outcomes}
-    everything: list[Drawn] = []
+    everything: list[Samples] = []
     for name in MODELS:
         trained = lab.load(runs[name].last.folder)
         trained.model.sampler = Sampling("ddim", steps=settings["steps"])
         real, extractor = lab.real(trained, settings["extractor"], settings["real_images"])
-        judge = ClipEvaluator.of(trained, runs["judge"])
+        clip = ClipEvaluator.of(trained, runs["judge"])
         for scale in settings["guidance"]:
             for seed in settings["seeds"]:
                 print(f"  {name} at {scale:g}, seed {seed}", flush=True)
-                measured = partial(measure, name, trained, real, extractor, judge)
+                measured = partial(measure, name, trained, real, extractor, clip)
                 everything.append(measured(scale, seed, settings))
     pairs = [
         rule.Pair(scale, *(_point(everything, name, scale) for name in MODELS))
@@ -61,13 +61,13 @@ def analyse(outcomes: Sequence[Outcome], settings: Settings) -> Findings:
         [_table(everything, settings, real=len(real))],
         {"drawn": [_numbers(own) for own in everything]},
         {
-            "picture.png": partial(picture.samples, everything),
-            "curves.png": partial(picture.curves, everything),
+            "picture.png": partial(figures.samples, everything),
+            "curves.png": partial(figures.curves, everything),
         },
     )
 
 
-def _point(everything: Sequence[Drawn], name: str, scale: float) -> rule.Point:
+def _point(everything: Sequence[Samples], name: str, scale: float) -> rule.Point:
     own = [one for one in everything if (one.model, one.scale) == (name, scale)]
     return rule.Point(
         [one.value("frechet_distance") for one in own],
@@ -76,7 +76,7 @@ def _point(everything: Sequence[Drawn], name: str, scale: float) -> rule.Point:
     )
 
 
-def _numbers(own: Drawn) -> dict[str, Any]:
+def _numbers(own: Samples) -> dict[str, Any]:
     return {
         "model": own.model,
         "scale": own.scale,
@@ -86,7 +86,7 @@ def _numbers(own: Drawn) -> dict[str, Any]:
     }
 
 
-def _table(everything: Sequence[Drawn], settings: Settings, *, real: int) -> Table:
+def _table(everything: Sequence[Samples], settings: Settings, *, real: int) -> Table:
     columns = {
         "frechet_distance": "Fréchet distance",
         "precision": "precision",
@@ -109,12 +109,12 @@ def _table(everything: Sequence[Drawn], settings: Settings, *, real: int) -> Tab
             )
     seeds = ", ".join(map(str, settings["seeds"]))
     note = (
-        f"{settings['images']} pictures for held-out captions against {real:,} training images; "
+        f"{settings['images']} samples for held-out captions against {real:,} training images; "
         f"ddim with {settings['steps']} steps; means over sampling seeds {seeds}, in "
-        f"brackets the values. *Spread*: mean distance of {settings['draws']} draws of a caption "
-        "in features, as a share of that of any two real images. *R-precision*: the share of "
-        "pictures whose own caption fits them best, of all that were drawn, by a CLIP on which "
-        "nothing was built, as the CLIP score is."
+        f"brackets the values. *Spread*: mean distance of {settings['draws']} samples of a "
+        "caption in features, as a share of that of any two real images. *R-precision*: the "
+        "share of samples whose own caption fits them best among all captions, by a CLIP that no "
+        "model was built on, as the CLIP score is."
     )
     heads = ["model", "guidance", *columns.values(), "spread"]
     return Table("GLIDE and unCLIP by the scale of guidance", heads, rows, note)

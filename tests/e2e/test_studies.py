@@ -18,12 +18,12 @@ from experiments.flow_inverse import rule as inverse
 from experiments.gan_balance import rule as balance
 from experiments.gan_balance.study import STUDY as GAN_BALANCE
 from experiments.guidance import rule as guidance
-from experiments.guidance.picture import front
+from experiments.guidance.figures import front
 from experiments.guidance.study import STUDY as GUIDANCE
 from experiments.inpainting import rule as inpainting
+from experiments.lab.caption_scores import CaptionScores
 from experiments.lab.clip import SHARED, ClipEvaluator
 from experiments.lab.command import SCALES
-from experiments.lab.judged import Judged
 from experiments.latent_space import rule as space
 from experiments.steps import rule as steps
 from experiments.unclip import rule as unclip
@@ -173,12 +173,12 @@ def test_the_rule_of_flow_inverse_falls_either_way() -> None:
     assert inverse.verdict([stage(0), stage(100, distance=None)], others).answer == "undecided"
 
 
-def shares(right: float, chance: float = 0.3) -> Judged:
-    return Judged({"shape": right, "all": 0.0}, {"shape": chance})
+def shares(right: float, chance: float = 0.3) -> CaptionScores:
+    return CaptionScores({"shape": right, "all": 0.0}, {"shape": chance})
 
 
 def test_the_rule_of_composition_falls_either_way() -> None:
-    def answer(unseen: Judged, seen: Judged | None = None) -> str:
+    def answer(unseen: CaptionScores, seen: CaptionScores | None = None) -> str:
         return composition.verdict(seen or shares(0.9), unseen).answer
 
     assert answer(shares(0.7)) == "supported"

@@ -129,7 +129,7 @@ def test_given_images_score_as_in_genzoos_own_evaluation(tmp_path: Path) -> None
     }
     stored = json.loads((tmp_path / "results.json").read_text())["metrics"]
     assert taken.entries[FRECHET]["stamp"] == stored[FRECHET]["stamp"]
-    assert torch.equal(taken.images, given[: measure.PICTURES])
+    assert torch.equal(taken.images, given[: measure.SHOWN])
 
 
 @pytest.mark.filterwarnings("ignore:torch.lu is deprecated")

@@ -7,23 +7,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.composition.measure import Drawn
+from experiments.composition.measure import Samples
 from experiments.composition.rule import SEEN, UNSEEN
 from experiments.lab import style
 
-SHOWN = 10  # pictures of each kind
+SHOWN = 10  # images of each kind
 HUES = (style.BLUE, style.ORANGE)
 
 
-def samples(kinds: Mapping[str, Drawn], path: Path) -> None:
-    """Pictures with their captions beneath."""
+def samples(kinds: Mapping[str, Samples], path: Path) -> None:
+    """Images with their captions beneath."""
     figure = style.panels(len(kinds), SHOWN, width=1.25, height=1.75)
     for row, (label, own) in zip(style.rows_of(figure, SHOWN), kinds.items(), strict=True):
-        step = max(1, len(own.pictures) // SHOWN)
+        step = max(1, len(own.images) // SHOWN)
         for k, axis in enumerate(row):
             axis.set_axis_off()
-            if k * step < len(own.pictures):
-                image = own.pictures[k * step].permute(1, 2, 0).numpy()
+            if k * step < len(own.images):
+                image = own.images[k * step].permute(1, 2, 0).numpy()
                 axis.imshow(image, interpolation="nearest")
                 words = textwrap.fill(own.captions[k * step], 18)
                 axis.text(0.5, -0.04, words, transform=axis.transAxes, ha="center", va="top",

@@ -6,24 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from experiments.lab import style
-from experiments.steps.measure import Drawn
+from experiments.steps.measure import Samples
 from experiments.steps.rule import Point
 from genzoo.core.image import grid
 
-SHOWN = 8  # pictures a row
+SHOWN = 8  # images a row
 HUES = (style.BLUE, style.ORANGE, style.GREEN, style.RED)
 
 
-def samples(found: Mapping[str, Sequence[Drawn]], path: Path) -> None:
+def samples(found: Mapping[str, Sequence[Samples]], path: Path) -> None:
     """A row a number of steps, a block a sampler."""
-    rows = max(len(drawn) for drawn in found.values())
+    rows = max(len(own_samples) for own_samples in found.values())
     figure = style.panels(rows, len(found), width=4.0, height=max(0.6, 2.2 / rows))
     for row, axes in enumerate(style.rows_of(figure, len(found))):
-        for axis, (name, drawn) in zip(axes, found.items(), strict=True):
-            own = drawn[row]
-            step = max(1, len(own.pictures) // SHOWN)
-            picture = grid(own.pictures[::step][:SHOWN], columns=SHOWN, pad=1, background=215)
-            axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+        for axis, (name, own_samples) in zip(axes, found.items(), strict=True):
+            own = own_samples[row]
+            step = max(1, len(own.images) // SHOWN)
+            tiles = grid(own.images[::step][:SHOWN], columns=SHOWN, pad=1, background=215)
+            axis.imshow(tiles.permute(1, 2, 0).numpy(), interpolation="nearest")
             axis.set_axis_off()
             axis.text(-0.01, 0.5, str(own.steps), transform=axis.transAxes, ha="right",
                       va="center", fontsize=8)  # fmt: skip

@@ -13,7 +13,7 @@ from experiments.lab import style
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from experiments.guidance.measure import Drawn
+    from experiments.guidance.measure import Samples
 
 SHOWN = 8  # captions
 HUES = {rule.FREE: style.BLUE, rule.HEAD: style.GREEN, rule.CLIP: style.ORANGE}
@@ -33,13 +33,13 @@ LABELS = {
 Place = tuple[float, float]
 
 
-def curves(found: Mapping[str, Sequence[Drawn]], path: Path) -> None:
+def curves(found: Mapping[str, Sequence[Samples]], path: Path) -> None:
     """A curve a mode, a point a scale, from seed to seed; rings where no other point is better."""
     figure = style.panels(1, len(PANELS), width=4.6, height=4.0)
     for axis, (x, y, right, up) in zip(figure.axes, PANELS, strict=True):
         places: list[Place] = []
-        for mode, drawn in found.items():
-            own = _by_scale(drawn)
+        for mode, samples_of_mode in found.items():
+            own = _by_scale(samples_of_mode)
             xs, ys = _spread(own, x), _spread(own, y)
             axis.errorbar(
                 xs[0], ys[0], xerr=xs[1:], yerr=ys[1:], marker=MARKS[mode], color=HUES[mode],
@@ -74,16 +74,16 @@ def front(places: Sequence[Place], *, right: int, up: int) -> list[Place]:
     return sorted(best)
 
 
-def samples(found: Mapping[str, Sequence[Drawn]], path: Path) -> None:
+def samples(found: Mapping[str, Sequence[Samples]], path: Path) -> None:
     """A row a mode and scale, a column a caption, the same noise in each."""
     rows = _rows(found)
     first = rows[0][1]
-    columns = min(SHOWN, len(first.pictures))
-    step = len(first.pictures) // columns
+    columns = min(SHOWN, len(first.images))
+    step = len(first.images) // columns
     figure = style.panels(len(rows), columns, width=1.0, height=1.0)
     for (label, own), axes in zip(rows, style.rows_of(figure, columns), strict=True):
         for k, axis in enumerate(axes):
-            axis.imshow(own.pictures[k * step].permute(1, 2, 0).numpy(), interpolation="nearest")
+            axis.imshow(own.images[k * step].permute(1, 2, 0).numpy(), interpolation="nearest")
             axis.set_axis_off()
             if own is first:
                 axis.set_title(textwrap.fill(own.captions[k * step], 16), fontsize=6)
@@ -92,11 +92,11 @@ def samples(found: Mapping[str, Sequence[Drawn]], path: Path) -> None:
     style.save(figure, path)
 
 
-def _rows(found: Mapping[str, Sequence[Drawn]]) -> list[tuple[str, Drawn]]:
+def _rows(found: Mapping[str, Sequence[Samples]]) -> list[tuple[str, Samples]]:
     """The model alone, then of each mode its weakest, a middle and its strongest scale."""
-    rows: list[tuple[str, Drawn]] = []
-    for mode, drawn in found.items():
-        own = [each[0] for each in _by_scale(drawn).values()]
+    rows: list[tuple[str, Samples]] = []
+    for mode, samples_of_mode in found.items():
+        own = [each[0] for each in _by_scale(samples_of_mode).values()]
         if not rows:
             rows.append(("without\nguidance", own[0]))
         guided = own[1:]
@@ -105,13 +105,13 @@ def _rows(found: Mapping[str, Sequence[Drawn]]) -> list[tuple[str, Drawn]]:
     return rows
 
 
-def _by_scale(drawn: Sequence[Drawn]) -> dict[float, list[Drawn]]:
-    scales = sorted({own.scale for own in drawn})
-    return {scale: [own for own in drawn if own.scale == scale] for scale in scales}
+def _by_scale(samples_of_mode: Sequence[Samples]) -> dict[float, list[Samples]]:
+    scales = sorted({own.scale for own in samples_of_mode})
+    return {scale: [own for own in samples_of_mode if own.scale == scale] for scale in scales}
 
 
 def _spread(
-    own: Mapping[float, Sequence[Drawn]], metric: str
+    own: Mapping[float, Sequence[Samples]], metric: str
 ) -> tuple[list[float], list[float], list[float]]:
     """Means over seeds, and how far the least and the most lie from them."""
     values = [[one.value(metric) for one in each] for each in own.values()]

@@ -1,4 +1,4 @@
-"""The plan of the rooms as an SVG picture: the same text for the same imports."""
+"""The diagram of the rooms as SVG: the same text for the same imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINES = 3
 RUN, SCIENCE = ("#e3edf7", "#41719c"), ("#fdeeda", "#c77f1f")  # inside and edge
 LEGEND = (
     (SCIENCE, "science: plain torch, no framework"),
-    (RUN, "what a run is made of, and what stands below everything"),
+    (RUN, "parts of a run, and the rooms below them"),
 )
 
 
@@ -30,7 +30,7 @@ def svg(
     """A box for each room, arrows from what imports down to what is imported.
 
     Args:
-        arrows: without circles, and without those that are not to be drawn.
+        arrows: without circles, and without implied ones.
         purposes: what each room is for.
         science: rooms in another colour.
         start: the text above the first room.
@@ -52,8 +52,8 @@ def svg(
         'markerHeight="7" orient="auto"><path d="M0 0.8L8 4L0 7.2z" fill="#777"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
-    for (room, other), way in sorted(where.way.items()):
-        parts.append(_arrow([point(p) for p in (where.place[room], *way, where.place[other])]))
+    for (room, other), path in sorted(where.path.items()):
+        parts.append(_arrow([point(p) for p in (where.place[room], *path, where.place[other])]))
     known = frozenset(science)
     for room, place in sorted(where.place.items()):
         parts += _box(room, purposes[room], point(place), SCIENCE if room in known else RUN)

@@ -16,7 +16,7 @@ from bench.peers.contestants import CONTESTANTS
 from bench.peers.results import strip
 
 
-def draw(folder: Path, group: Mapping[str, Any]) -> Path | None:
+def write(folder: Path, group: Mapping[str, Any]) -> Path | None:
     """The rows of one set of conditions; None where nobody has samples."""
     rows = {n: strip(folder, group["key"], n) for n in group["contestants"]}
     rows = {name: path for name, path in rows.items() if path.exists()}

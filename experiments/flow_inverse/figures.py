@@ -1,4 +1,4 @@
-"""The figures of the study: images there and back, and the error over the training."""
+"""The figures of the study: reconstructions, and the error over the training."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ from genzoo.core.image import grid, to_float, to_uint8
 SHOWN = 12  # images a row
 HUES = {"flow": style.GREEN, "autoencoder": style.RED, "vae": style.BLUE}
 LEVEL = 2 / 255  # distance of two grey levels in [-1, 1]
-TIMES = 10  # by which differences are enlarged to be seen
+TIMES = 10  # by which differences are amplified
 
 
 def images(trips: Mapping[str, Trip], outcomes: Sequence[Outcome], path: Path) -> None:
-    """Held-out images, what came back of them and the difference; the flow's samples."""
+    """Held-out images, their reconstructions and the difference; the flow's samples."""
     real = next(iter(trips.values())).real[:SHOWN]
     rows: list[tuple[str, Tensor]] = [("held-out images", real)]
     for name, own in trips.items():
         back = own.back[: len(real)]
         difference = to_uint8((TIMES * (back - to_float(real)).abs()).clamp(max=2) - 1)
-        rows.append((f"{name}: there and back", to_uint8(back)))
+        rows.append((f"{name}: reconstruction", to_uint8(back)))
         rows.append((f"{name}: error, {TIMES} times", difference))
     for stage, record in enumerate(outcomes[0].records):
-        drawn = [_read(picture.sample) for picture in record.gallery[:SHOWN]]
+        samples = [_read(item.sample) for item in record.gallery[:SHOWN]]
         label = f"samples by the inverse,\nafter {outcomes[0].run.stages[stage]:,} images"
-        rows.append((label, torch.stack(drawn)))
+        rows.append((label, torch.stack(samples)))
     figure = style.panels(len(rows), 1, width=11, height=0.85)
     for axis, (label, row) in zip(figure.axes, rows, strict=True):
-        picture = grid(row, columns=SHOWN, pad=1, background=215)
-        axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+        tiles = grid(row, columns=SHOWN, pad=1, background=215)
+        axis.imshow(tiles.permute(1, 2, 0).numpy(), interpolation="nearest")
         axis.set_axis_off()
         axis.text(-0.01, 0.5, label, transform=axis.transAxes, ha="right", va="center", fontsize=9)
     style.save(figure, path)
 
 
 def _read(path: Path) -> Tensor:
-    with Image.open(path) as picture:
-        pixels = bytearray(picture.convert("RGB").tobytes())
-        size = picture.height, picture.width, 3
+    with Image.open(path) as image:
+        pixels = bytearray(image.convert("RGB").tobytes())
+        size = image.height, image.width, 3
     return torch.frombuffer(pixels, dtype=torch.uint8).reshape(size).permute(2, 0, 1)
 
 
@@ -66,7 +66,7 @@ def errors(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     left.text(0.02, LEVEL / 2 * 1.15, "half a grey level", fontsize=8,
               transform=left.get_yaxis_transform())  # fmt: skip
     left.set_yscale("log")
-    left.set_ylabel("error there and back, of the range [-1, 1]")
+    left.set_ylabel("reconstruction error, of the range [-1, 1]")
     right.set_ylabel("Fréchet distance of samples (lower is better)")
     for axis in (left, right):
         axis.set_xscale("log")

@@ -16,7 +16,7 @@ from genzoo.report.contact_sheet import draw_sheet
 from genzoo.report.gallery import Item as Caption
 from genzoo.report.gallery import Row, Sheet
 
-Drawn = Sequence[tuple[Any, Outcome, Mapping[str, Any]]]  # point, outcome, row of the table
+Games = Sequence[tuple[Any, Outcome, Mapping[str, Any]]]  # point, outcome, row of the table
 
 HUES = (style.BLUE, style.RED, style.GREEN)
 CURVES = {
@@ -28,9 +28,9 @@ CURVES = {
 SHOWN = 10  # samples a row
 
 
-def summary(drawn: Drawn, path: Path) -> None:
+def summary(games_run: Games, path: Path) -> None:
     """A row a game: Fréchet distance and accuracies at the end, against the ratio."""
-    games = list(dict.fromkeys(point.game for point, _, _ in drawn))
+    games = list(dict.fromkeys(point.game for point, _, _ in games_run))
     titles = {
         "distance": "Fréchet distance at the end (lower is better)",
         "accuracy_real": "share of real images taken for real",
@@ -38,7 +38,7 @@ def summary(drawn: Drawn, path: Path) -> None:
     }
     figure = style.panels(len(games), 3, width=4.6, height=3.6)
     for game, axes in zip(games, style.rows_of(figure, 3), strict=True):
-        rows = [row for _, _, row in drawn if row["game"] == game]
+        rows = [row for _, _, row in games_run if row["game"] == game]
         for axis, (key, title) in zip(axes, titles.items(), strict=True):
             _against_ratio(axis, rows, key)
             axis.set_title(f"{game} game: {title}", fontsize=9)
@@ -75,18 +75,18 @@ def _value(row: Mapping[str, Any], key: str) -> float | None:
     return value[-1] if isinstance(value, list) else value
 
 
-def curves(drawn: Drawn, path: Path) -> None:
+def curves(games_run: Games, path: Path) -> None:
     """A row a game and axis: losses, accuracies and distance over the training."""
     rows = [
         (game, axis)
-        for game, axis in dict.fromkeys((p.game, p.axis) for p, _, _ in drawn)
+        for game, axis in dict.fromkeys((p.game, p.axis) for p, _, _ in games_run)
         if axis is not None
     ]
     columns = len(CURVES) + 1
     figure = style.panels(len(rows), columns, width=3.6, height=2.6)
     for (game, name), axes in zip(rows, style.rows_of(figure, columns), strict=True):
-        own = [d for d in drawn if d[0].game == game and d[0].axis == name]
-        first = next(d for d in drawn if d[0].game == game and d[0].axis is None)
+        own = [d for d in games_run if d[0].game == game and d[0].axis == name]
+        first = next(d for d in games_run if d[0].game == game and d[0].axis is None)
         lines = sorted([first, *own], key=lambda d: d[0].ratio)
         for colour, (point, outcome, row) in zip(_colours(lines), lines, strict=True):
             label = f"{point.ratio:g} : 1" if point.axis else "balanced"
@@ -105,7 +105,7 @@ def curves(drawn: Drawn, path: Path) -> None:
     style.save(figure, path)
 
 
-def _colours(lines: Drawn) -> list[str]:
+def _colours(lines: Games) -> list[str]:
     """Blue where the discriminator is weak, grey in balance, red where it is strong."""
     shades = {
         -1: itertools.cycle((style.BLUE, "#56B4E9")),
@@ -128,9 +128,9 @@ def _distances(axis: Axes, point: Any, row: Mapping[str, Any], colour: str, labe
     axis.plot([x for x, _ in line], [y for _, y in line], "o-", color=colour, label=label, ms=4)
 
 
-def samples(drawn: Drawn, path: Path) -> None:
-    """Real images, then what each game's generator drew at the end for the same captions."""
-    there = [(p, o) for p, o, _ in drawn if o.last.gallery and p.seed == drawn[0][0].seed]
+def samples(games_run: Games, path: Path) -> None:
+    """Real images, then samples of each game's generator at the end, for the same captions."""
+    there = [(p, o) for p, o, _ in games_run if o.last.gallery and p.seed == games_run[0][0].seed]
     if not there:
         return
     gallery = there[0][1].last.gallery[:SHOWN]

@@ -1,4 +1,4 @@
-"""The figure of the study: pictures, what was to be redrawn, and what became of them."""
+"""The figure of the study: images, masks, and inpainted images."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from pathlib import Path
 
 import torch
 
-from experiments.inpainting.measure import Redrawn, Task
+from experiments.inpainting.measure import Inpainted, Task
 from experiments.lab import style
 
 SHOWN = 10
-GREY = 150  # of the part that is to be redrawn
+GREY = 150  # of the masked part
 
 
-def redrawn(work: Sequence[Task], found: Redrawn, path: Path) -> None:
+def inpainted(work: Sequence[Task], found: Inpainted, path: Path) -> None:
     """Before, masked and after, the new caption beneath."""
     shown = work[:SHOWN]
     figure = style.panels(3, SHOWN, width=1.25, height=1.3)
-    masked = [torch.where(task.known.bool(), task.picture, torch.tensor(GREY)) for task in shown]
+    masked = [torch.where(task.known.bool(), task.image, torch.tensor(GREY)) for task in shown]
     rows = [
-        ("before", [task.picture for task in shown]),
+        ("before", [task.image for task in shown]),
         ("shown to the model", masked),
-        ("after", list(found.pictures[:SHOWN])),
+        ("after", list(found.images[:SHOWN])),
     ]
-    for axes, (label, pictures) in zip(style.rows_of(figure, SHOWN), rows, strict=True):
+    for axes, (label, row) in zip(style.rows_of(figure, SHOWN), rows, strict=True):
         for axis in axes:
             axis.set_axis_off()
-        for axis, picture, task in zip(axes, pictures, shown, strict=False):
-            image = picture.to(torch.uint8).permute(1, 2, 0).numpy()
+        for axis, pixels, task in zip(axes, row, shown, strict=False):
+            image = pixels.to(torch.uint8).permute(1, 2, 0).numpy()
             axis.imshow(image, interpolation="nearest")
             if label == "after":
                 words = textwrap.fill(task.wanted.caption, 18)

@@ -1,4 +1,4 @@
-"""Pictures of drawn scenes held against captions, by the data's own judge."""
+"""Scores of images of rendered scenes against captions, by the data's own ground truth."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from experiments.lab.trained import LoadedModel
 from genzoo.metrics.captions import NAME, CaptionAccuracy
 
 ATTRIBUTES = ("shape", "colour", "size", "position")
-Facts = Sequence[Mapping[str, Any]]
+Attributes = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Shares of captions that pictures fulfil, by part.
+class CaptionScores:
+    """Shares of captions that images agree with, by part.
 
     Attributes:
         own: of their own captions.
-        shuffled: of each other's: what a model reaches that does not read.
+        shuffled: of each other's captions, the chance level of a model that ignores them.
     """
 
     own: dict[str, float]
@@ -38,21 +38,21 @@ class Judged:
         return _mean(self.shuffled)
 
 
-def judge(trained: LoadedModel, pictures: Tensor, facts: Facts) -> Judged:
-    """8-bit pictures against what their captions say, and against each other's captions."""
-    half = len(facts) // 2
-    others = [*facts[half:], *facts[:half]]
-    return Judged(
-        _verdicts(trained, pictures, facts, others), _verdicts(trained, pictures, others, facts)
+def score_captions(trained: LoadedModel, images: Tensor, attributes: Attributes) -> CaptionScores:
+    """Scores of 8-bit images against their own captions and against each other's."""
+    half = len(attributes) // 2
+    others = [*attributes[half:], *attributes[:half]]
+    return CaptionScores(
+        _shares(trained, images, attributes, others), _shares(trained, images, others, attributes)
     )
 
 
-def stamp(trained: LoadedModel, pictures: int, *, drawn: bool = True) -> dict[str, Any]:
-    """How so many judged pictures came about; the data's own were not drawn by the model."""
+def stamp(trained: LoadedModel, images: int, *, sampled: bool = True) -> dict[str, Any]:
+    """The stamp of scored images; `sampled` is False for the data's own."""
     return {
-        "pictures": pictures,
+        "pictures": images,
         "judge": trained.data.name,
-        "sampler": str(trained.model.sampler) if drawn else None,
+        "sampler": str(trained.model.sampler) if sampled else None,
         "seed": int(trained.cfg.seed),
         "data": trained.data.name,
         "data_fingerprint": trained.data.fingerprint,
@@ -61,13 +61,13 @@ def stamp(trained: LoadedModel, pictures: int, *, drawn: bool = True) -> dict[st
     }
 
 
-def _verdicts(
-    trained: LoadedModel, pictures: Tensor, facts: Facts, others: Facts
+def _shares(
+    trained: LoadedModel, images: Tensor, attributes: Attributes, others: Attributes
 ) -> dict[str, float]:
-    judge = trained.data.ground_truth
-    assert judge is not None
-    accuracy = CaptionAccuracy(judge.score_caption, judge.caption_parts)
-    accuracy.update(pictures, facts, others)
+    truth = trained.data.ground_truth
+    assert truth is not None
+    accuracy = CaptionAccuracy(truth.score_caption, truth.caption_parts)
+    accuracy.update(images, attributes, others)
     return {
         name.removeprefix(f"{NAME}/"): value.value for name, value in accuracy.compute().items()
     }

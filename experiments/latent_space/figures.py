@@ -35,7 +35,7 @@ HUES = {"autoencoder": style.RED, "vae": style.BLUE, "crossfade": style.GREY}
 BARS = ("real", "reconstruction", "own", "spread", "standard", "midpoint", "crossfade", "noise")
 
 
-def draw(pictures: Mapping[str, Tensor], path: Path) -> None:
+def samples(rows_by_name: Mapping[str, Tensor], path: Path) -> None:
     """Rows of images at random points, and paths."""
     figure = style.panels(len(RANDOM) + len(WAYS), 1, width=11, height=1.0)
     heights = [1.0] * len(RANDOM) + [float(PATHS) * 0.8] * len(WAYS)
@@ -43,13 +43,13 @@ def draw(pictures: Mapping[str, Tensor], path: Path) -> None:
     figure.axes[0].get_gridspec().set_height_ratios(heights)
     titles = {**RANDOM, **WAYS}
     for axis, (key, title) in zip(figure.axes, titles.items(), strict=True):
-        images = pictures[key]
+        images = rows_by_name[key]
         if key in WAYS:
             columns = images.shape[1]
-            picture = grid(images[:PATHS].flatten(0, 1), columns=columns, pad=1, background=RULE)
+            tiles = grid(images[:PATHS].flatten(0, 1), columns=columns, pad=1, background=RULE)
         else:
-            picture = grid(images[:SHOWN], columns=SHOWN, pad=1, background=RULE)
-        axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+            tiles = grid(images[:SHOWN], columns=SHOWN, pad=1, background=RULE)
+        axis.imshow(tiles.permute(1, 2, 0).numpy(), interpolation="nearest")
         axis.set_axis_off()
         axis.text(-0.01, 0.5, title, transform=axis.transAxes, ha="right", va="center", fontsize=9)
     style.save(figure, path)

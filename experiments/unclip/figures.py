@@ -7,33 +7,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.lab import style
-from experiments.unclip.measure import Drawn
+from experiments.unclip.measure import Samples
 from genzoo.core.image import grid
 
-SHOWN = 12  # pictures a row
+SHOWN = 12  # images a row
 HUES = {"glide": style.BLUE, "unclip": style.ORANGE}
 PANELS = {
     "frechet_distance": "Fréchet distance (lower is better)",
     "recall": "recall (higher is better)",
-    "spread": "spread of one caption's draws",
+    "spread": "spread of one caption's samples",
 }
 
 
-def samples(everything: Sequence[Drawn], path: Path) -> None:
+def samples(everything: Sequence[Samples], path: Path) -> None:
     """A row a model and scale, of the first seed."""
     seed = everything[0].seed
     own = [one for one in everything if one.seed == seed]
     figure = style.panels(len(own), 1, width=8.0, height=0.85)
     for axis, one in zip(figure.axes, own, strict=True):
-        step = max(1, len(one.pictures) // SHOWN)
-        picture = grid(one.pictures[::step][:SHOWN], columns=SHOWN, pad=1, background=215)
-        axis.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+        step = max(1, len(one.images) // SHOWN)
+        tiles = grid(one.images[::step][:SHOWN], columns=SHOWN, pad=1, background=215)
+        axis.imshow(tiles.permute(1, 2, 0).numpy(), interpolation="nearest")
         axis.set_axis_off()
         axis.set_title(f"{one.model}, guidance {one.scale:g}", fontsize=9, loc="left")
     style.save(figure, path)
 
 
-def curves(everything: Sequence[Drawn], path: Path) -> None:
+def curves(everything: Sequence[Samples], path: Path) -> None:
     """Distance, recall and spread against the scale; bars from the least seed to the largest."""
     figure = style.panels(1, len(PANELS), width=3.6, height=3.2)
     for axis, (name, words) in zip(figure.axes, PANELS.items(), strict=True):
@@ -53,5 +53,5 @@ def curves(everything: Sequence[Drawn], path: Path) -> None:
     style.save(figure, path)
 
 
-def _value(one: Drawn, name: str) -> float:
+def _value(one: Samples, name: str) -> float:
     return one.spread if name == "spread" else one.value(name)
