@@ -84,14 +84,14 @@ def real(
     extractor = build_extractor(name, device=trained.device)
     cfg = trained.cfg.copy()
     cfg.metrics.real_split, cfg.metrics.real_images = "train", count
-    indices = real_indices(cfg, trained.data)
+    indices = real_indices(cfg, trained.data).tolist()
     features = real_features(
-        _batches(trained.data, indices.tolist()),
+        _batches(trained.data, indices),
         extractor,
         cache=default_cache(),
         fingerprint=trained.data.fingerprint,
         split="train",
-        indices=indices,
+        count=len(indices),
     )
     return features, extractor
 

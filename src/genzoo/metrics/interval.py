@@ -15,6 +15,7 @@ Z = 1.959963984540054  # the standard normal's 97.5 % quantile
 # How an interval was found, by the kind of metric; of others it is that of a mean.
 METHODS = {
     "frechet_distance": "by a jackknife, without the bias upwards that few samples cause",
+    "frechet_distance_infinity": "of the samples and of the line together",
     "kernel_distance": "by a jackknife, with the chance of the subsets",
     "inception_score": "by a jackknife within the splits; their spread is something else",
     "precision": "Wilson's",

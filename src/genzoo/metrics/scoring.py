@@ -90,7 +90,7 @@ def score(
     about = {"data_fingerprint": real.fingerprint} if isinstance(against, TextImageData) else {}
     return {
         name: Score(
-            *value,
+            *value[:3],
             stamp={
                 **measurement(
                     name, extractor=extractor, settings=numbers, real=len(real), fake=len(fake)
@@ -131,7 +131,7 @@ def _real(
         cache=default_cache(),
         fingerprint=against.fingerprint,
         split=split,
-        indices=rows,
+        count=len(rows),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -87,3 +88,25 @@ def feature_statistics(features: Float[Tensor, "n d"], *, chunk: int = 4096) -> 
     for part in features.split(chunk):
         sums.update(part)
     return sums.result()
+
+
+def merged(parts: Sequence[FeatureStatistics]) -> FeatureStatistics:
+    """The statistics of all images of several sets, from those of each.
+
+    With the exact factor where the images are no more than the features and each part has its own.
+    """
+    n = sum(part.n for part in parts)
+    mean = torch.stack([part.n * part.mean for part in parts]).sum(0) / n
+    cov = torch.zeros_like(parts[0].cov)
+    for part in parts:
+        cov.add_(part.cov, alpha=part.n - 1)
+        cov.addr_(part.mean - mean, part.mean - mean, alpha=part.n)
+    rows = None
+    if n <= len(mean):
+        centred = [
+            part.rows * (part.n - 1) ** 0.5 + (part.mean - mean)
+            for part in parts
+            if part.rows is not None
+        ]
+        rows = torch.cat(centred) / (n - 1) ** 0.5 if len(centred) == len(parts) else None
+    return FeatureStatistics(mean, cov / (n - 1), n, rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -13,16 +12,18 @@ from torchmetrics import Metric
 
 from genzoo.core.errors import GenzooError
 from genzoo.metrics.features import FeatureExtractor, Features
+from genzoo.metrics.floor import frechet_floor, needed
 from genzoo.metrics.frechet import frechet_distance
+from genzoo.metrics.frechet_infinity import frechet_infinity, least_samples
 from genzoo.metrics.inception_score import inception_score
 from genzoo.metrics.kid import kernel_distance
-from genzoo.metrics.prdc import CPU, neighbour_metrics
-from genzoo.metrics.real import RealFeatures, subset
+from genzoo.metrics.prdc import neighbour_metrics
+from genzoo.metrics.real import RealFeatures
 from genzoo.metrics.revisions import PUBLISHED
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stats import feature_statistics
 
-DISTANCES = ("frechet_distance", "kernel_distance")
+DISTANCES = ("frechet_distance", "frechet_distance_infinity", "kernel_distance")
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
 
 
@@ -35,11 +36,18 @@ class MetricValue(NamedTuple):
         value: the number.
         spread: standard deviation over splits or subsets; None where there are none.
         better: the direction in which a model improves.
+        standard_error: of the number over samples; None where it is not known.
+        interval: the ends of its 95 % interval; None where it is not known.
+        floor: what a perfect model scores about, because the images are few; None where they are
+            enough, or where a metric has no such bias.
     """
 
     value: float
     spread: float | None
     better: Literal["lower", "higher"]
+    standard_error: float | None = None
+    interval: tuple[float, float] | None = None
+    floor: float | None = None
 
 
 def metric_name(kind: str, extractor: FeatureExtractor) -> str:
@@ -62,8 +70,6 @@ def evaluate(
     extractor: FeatureExtractor,
     settings: MetricSettings,
     without: Collection[str] = (),
-    device: torch.device = CPU,
-    cache: Path | None = None,
 ) -> dict[str, MetricValue]:
     """Every metric of the generated images, by name.
 
@@ -73,8 +79,11 @@ def evaluate(
         extractor: which took both.
         settings: the numbers that the metrics depend on.
         without: kinds that are left out, see `too_few`.
-        device: where distances are computed; it does not change the numbers.
-        cache: the folder for what depends on the real images alone; None to keep nothing.
+
+    Returns:
+        The distances first; of these the kernel distance, which few images do not bias, where
+        they are fewer than a Fréchet distance needs. No `frechet_distance_infinity` of fewer
+        samples than `least_samples`.
 
     Raises:
         GenzooError: too few images for a metric; the message says how many it needs.
@@ -87,7 +96,7 @@ def evaluate(
     if not set(DISTANCES) & set(without):
         values |= _distances(real, fake.pooled, settings)
     if not set(NEIGHBOURS) & set(without):
-        values |= _neighbours(real, fake.pooled, settings, device, cache)
+        values |= _neighbours(real, fake.pooled, settings)
     if fake.logits is not None and fake.logits.shape[1]:
         score = inception_score(fake.logits, splits=settings.splits, seed=settings.seed)
         values["inception_score"] = MetricValue(*score, "higher")
@@ -97,7 +106,15 @@ def evaluate(
 def _distances(
     real: RealFeatures, fake: Tensor, settings: MetricSettings
 ) -> dict[str, MetricValue]:
+    few = min(len(real), len(fake)) < needed(fake.shape[1])
+    floor = frechet_floor(real.pooled, samples=len(fake), seed=settings.seed) if few else None
     distance = frechet_distance(real.statistics, feature_statistics(fake))
+    found = {"frechet_distance": MetricValue(distance, None, "lower", floor=floor)}
+    if len(fake) >= least_samples(fake.shape[1]):
+        further = frechet_infinity(real.statistics, fake, seed=settings.seed)
+        found["frechet_distance_infinity"] = MetricValue(
+            further.value, None, "lower", further.standard_error, (further.low, further.high)
+        )
     kernel = kernel_distance(
         real.pooled,
         fake,
@@ -105,27 +122,18 @@ def _distances(
         subset_size=settings.effective_subset(len(real), len(fake)),
         seed=settings.seed,
     )
-    return {
-        "frechet_distance": MetricValue(distance, None, "lower"),
-        "kernel_distance": MetricValue(*kernel, "lower"),
-    }
+    unbiased = {"kernel_distance": MetricValue(*kernel, "lower")}
+    return unbiased | found if few else found | unbiased
 
 
 def _neighbours(
-    real: RealFeatures,
-    fake: Tensor,
-    settings: MetricSettings,
-    device: torch.device,
-    cache: Path | None,
+    real: RealFeatures, fake: Tensor, settings: MetricSettings
 ) -> dict[str, MetricValue]:
-    chosen = subset(torch.arange(len(real)), settings.neighbour_images, seed=settings.seed)
     found = neighbour_metrics(
-        real.pooled if len(chosen) == len(real) else real.pooled[chosen],
-        fake[: settings.neighbour_images],
+        real.pooled,
+        fake,
         neighbours=settings.neighbours,
         density_neighbours=settings.density_neighbours,
-        device=device,
-        cache=cache,
     )
     return {
         "precision": MetricValue(found.precision, None, "higher"),
@@ -147,7 +155,6 @@ class FeatureMetrics(Metric):
         extractor: which takes the features.
         settings: the numbers that the metrics depend on.
         without: kinds that are left out, see `too_few`.
-        cache: the folder for what depends on the real images alone; None to keep nothing.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
     """
 
@@ -163,12 +170,11 @@ class FeatureMetrics(Metric):
         extractor: FeatureExtractor,
         settings: MetricSettings,
         without: Collection[str] = (),
-        cache: Path | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.real, self.extractor, self.settings = real, extractor, settings
-        self.without, self.cache = tuple(without), cache
+        self.without = tuple(without)
         for name in ("pooled", "logits", "index"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -202,8 +208,6 @@ class FeatureMetrics(Metric):
             extractor=self.extractor,
             settings=self.settings,
             without=self.without,
-            device=pooled.device,
-            cache=self.cache,
         )
 
 

@@ -236,12 +236,9 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         self.check_decoder()
         if cond.embedding is None:
             cond = replace(cond, embedding=self.sample_embedding(cond, noise=noise))
+        self.decoder.sampler = self.sampler
         return self.decoder.sample_from(
-            cond,
-            shape,
-            noise=noise.child("decoder"),
-            guidance=guidance,
-            sampler=self.sampler,
+            cond, shape, noise=noise.child("decoder"), guidance=guidance
         )
 
     def check_decoder(self) -> None:

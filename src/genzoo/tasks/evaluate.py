@@ -18,11 +18,10 @@ from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
 from genzoo.tasks import measuring
 from genzoo.tasks.captions import report_truncation_in
-from genzoo.tasks.clip_score import clip_entries, clip_score
 from genzoo.tasks.gallery import write_gallery
 from genzoo.tasks.held_out import held_out
 from genzoo.tasks.measurable import check_measurable
-from genzoo.tasks.measuring import Entry, Subject
+from genzoo.tasks.measuring import Entry
 from genzoo.tasks.results import Cost, write_results
 from genzoo.text.tokenizer import Tokenizer
 
@@ -74,10 +73,9 @@ def evaluate(
     seconds: float | None = None
     entries: dict[str, Entry] = {}
     if generates:
-        subject = Subject(model.capabilities.given, cost.seed, model, guidance)
-        seconds, entries = _samples(cfg, model, data, tokenizer, subject)
+        seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
     with devices.precision(cfg)():
-        entries |= held_out(cfg, model, data, tokenizer, device, training_seed=cost.seed)
+        entries |= held_out(cfg, model, data, tokenizer, device)
     if distributed.rank() == 0:
         write_results(
             cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
@@ -125,9 +123,9 @@ def _samples(
     model: GenerativeModel,
     data: TextImageData,
     tokenizer: Tokenizer,
-    subject: Subject,
+    guidance: Any,
 ) -> tuple[float, dict[str, Entry]]:
-    """The seconds that sampling one image took, and what the images were worth."""
+    """The seconds that drawing one image took, and what the images were worth."""
     device = devices.device(cfg)
     features = measuring.feature_metrics(cfg, data, device)
     captions = (
@@ -135,17 +133,18 @@ def _samples(
         if data.ground_truth is None
         else CaptionAccuracy(data.ground_truth.score_caption, data.ground_truth.caption_parts)
     )
-    scoring = clip_score(cfg)
+    scoring = measuring.clip_score(cfg)
     score = None if scoring is None else scoring[0]
     measures = measuring.Measures(features, captions, score)
     seconds = measuring.measure_samples(
-        cfg, model, data, tokenizer, measures, device=device, guidance=subject.guidance
+        cfg, model, data, tokenizer, measures, device=device, guidance=guidance
     )
-    entries = measuring.feature_entries(cfg, data, features, subject)
+    entries = measuring.feature_entries(cfg, data, features)
+    real = len(measuring.real_indices(cfg, data))
     if captions is not None:
-        entries |= measuring.caption_entries(cfg, data, captions, subject)
+        entries |= measuring.caption_entries(cfg, data, captions, real=real)
     if scoring is not None:
-        entries |= clip_entries(cfg, data, *scoring, subject)
+        entries |= measuring.clip_entries(cfg, data, *scoring, real=real)
     return seconds, entries
 
 

@@ -16,6 +16,7 @@ from genzoo.machine import distributed
 from genzoo.machine.console import status
 from genzoo.metrics.domain import LEAST, check_classes
 from genzoo.metrics.extractors import build_extractor
+from genzoo.metrics.frechet_infinity import least_samples
 from genzoo.metrics.suite import too_few
 from genzoo.tasks.measuring import metric_settings, real_indices
 
@@ -36,10 +37,16 @@ def check_measurable(cfg: DictConfig, data: TextImageData) -> None:
     if capabilities.sampling is not None:
         for key in ("real_split", "caption_split"):
             _check_split(key, cfg.metrics[key], data)
-        _check_extractors(cfg, data)
+        features = _check_extractors(cfg, data)
         real = len(real_indices(cfg, data))
         few = too_few(real, metric_settings(cfg)) if cfg.metrics.extractors else ()
         _name(few, f"{real} real image{'s' if real != 1 else ''} of {cfg.metrics.real_split}")
+        for name, dim in features.items():
+            if cfg.metrics.images < (least := least_samples(dim)):
+                _name(
+                    [f"frechet_distance_infinity/{name}"],
+                    f"{dim:,} features need metrics.images={least} or more",
+                )
     if not len(data.split("validation")):
         _name(_of_held_out(capabilities), "no held-out images")
 
@@ -69,7 +76,9 @@ def _check_split(key: str, name: str, data: TextImageData) -> None:
         )
 
 
-def _check_extractors(cfg: DictConfig, data: TextImageData) -> None:
+def _check_extractors(cfg: DictConfig, data: TextImageData) -> dict[str, int]:
+    """How many features each has that needs no training first."""
+    features = {}
     for name in cfg.metrics.extractors:
         weights = cfg.metrics.weights[name]
         if weights is not None and not Path(weights).expanduser().is_file():
@@ -80,7 +89,8 @@ def _check_extractors(cfg: DictConfig, data: TextImageData) -> None:
         if name == "domain" and weights is None:
             _check_labels(data)
         elif distributed.rank() == 0:  # what has to be fetched is fetched now
-            build_extractor(name, weights=weights)
+            features[name] = build_extractor(name, weights=weights).dim
+    return features
 
 
 def _check_labels(data: TextImageData) -> None:
