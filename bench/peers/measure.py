@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.peers.arena import Peer, Sampler
 from genzoo.machine import provenance
+from genzoo.metrics.stamp import definition
 from genzoo.tasks.measuring import Entry, feature_entries, feature_metrics
 
 if TYPE_CHECKING:
@@ -77,10 +78,10 @@ def likelihood(cfg: DictConfig, data: TextImageData, peer: Peer) -> Entries:
         parts.append(bits.double())
     # The keys of genzoo's own stamp, so that `comparable` can tell whether both may be ranked.
     about = {
-        "metric": "bits_per_dim", "likelihood": "bound", "dequantisation": peer.dequantisation,
+        **definition("bits_per_dim"), "likelihood": "bound", "dequantisation": peer.dequantisation,
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.image_size, "ema": False,
-        "seed": cfg.seed, "version": provenance.software()["version"],
+        "sample_seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip
     value = float(torch.cat(parts).mean())

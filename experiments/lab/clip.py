@@ -17,7 +17,7 @@ from genzoo.core.image import to_float
 from genzoo.metrics.clip_score import NAME as CLIP_SCORE
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.suite import MetricValue
-from genzoo.tasks.measuring import clip_score
+from genzoo.tasks.clip_score import clip_score
 
 R_PRECISION = "r_precision"
 # Of the stamp of the same pictures' features.

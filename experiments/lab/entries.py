@@ -43,9 +43,14 @@ def entries(
     settings = metric_settings(trained.cfg)
     origin = Origin(
         real_images=len(real),
-        generated_images=len(fake),
         real_split="train",
+        real_indices=real.indices or "",
+        generated_images=len(fake),
         caption_split="validation",
+        captions=None,  # the first held-out ones, as many as the images
+        given=trained.model.capabilities.given,
+        training_seed=trained.cfg.seed,
+        evaluation_seed=settings.seed,
         sample_seed=trained.cfg.seed if sample_seed is None else sample_seed,
         guidance=guidance,
         sampler=sampler,

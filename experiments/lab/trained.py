@@ -84,14 +84,14 @@ def real(
     extractor = build_extractor(name, device=trained.device)
     cfg = trained.cfg.copy()
     cfg.metrics.real_split, cfg.metrics.real_images = "train", count
-    indices = real_indices(cfg, trained.data).tolist()
+    indices = real_indices(cfg, trained.data)
     features = real_features(
-        _batches(trained.data, indices),
+        _batches(trained.data, indices.tolist()),
         extractor,
         cache=default_cache(),
         fingerprint=trained.data.fingerprint,
         split="train",
-        count=len(indices),
+        indices=indices,
     )
     return features, extractor
 

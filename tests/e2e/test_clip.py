@@ -39,6 +39,10 @@ def measured(folder: Path) -> dict[str, dict[str, object]]:
     return results(folder)["metrics"]  # type: ignore[return-value]
 
 
+def stamps(folder: Path) -> list[dict[str, str]]:
+    return [entry["stamp"] for entry in measured(folder).values()]  # type: ignore[misc]
+
+
 def pixels(folder: Path) -> np.ndarray:
     """Of the first picture, of shape (height, width, 3)."""
     with Image.open(folder / "00000.png") as image:
@@ -74,8 +78,12 @@ def test_a_noise_aware_clip_guides(done: Run, genzoo: Run, tmp_path: Path) -> No
         assert min(image.size) > 300
 
     guided = ("guidance=classifier", "guidance.scorer=clip", "guidance.checkpoint=noisy")
-    done(*GLIDE, *guided, "model.likelihood_steps=2", "hydra.run.dir=guided")
+    scored = (*guided, "metrics.clip=noisy")
+    done(*GLIDE, *scored, "model.likelihood_steps=2", "hydra.run.dir=guided")
+    stamp = measured(tmp_path / "guided")["clip_score"]["stamp"]
+    assert stamp["scorer_kinship"].startswith("scored by what guided it (")  # type: ignore[index]
     stamp = measured(tmp_path / "guided")["frechet_distance/efficientnet_lite0"]["stamp"]
+    assert "scorer_kinship" not in stamp  # type: ignore[operator]
     assert stamp["guidance"].startswith("classifier 1.0 by ")  # type: ignore[index]
     sample = ("task=sample", "checkpoint=guided", "prompt=a red heart", "count=2")
     done(*sample, "guidance.scale=30", "hydra.run.dir=much")
@@ -109,6 +117,9 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     assert stamp["long_captions"] == "cut, 0 % of them"  # type: ignore[index]
     guided = "classifier_free 3.0; prior 2.0, 3 steps, best of 2"
     assert stamp["guidance"] == guided  # type: ignore[index]
+    assert stamp["scorer_kinship"].startswith("scored by a part of itself (")  # type: ignore[index]
+    seen = "the train split of the same data, with these captions"
+    assert stamp["scorer_trained_on"] == seen  # type: ignore[index]
     assert results(tmp_path / "unclip")["model"]["origin"] == "clip"
     by_image = ("guidance=classifier", "guidance.checkpoint=clip", "guidance.scale=5")
     sample = ("task=sample", "prompt=a red heart", "count=2")
@@ -116,6 +127,8 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
 
     up = ("model.stage=upsample", "model.inpaint=false", "model.low_size=16", "data.image_size=32")
     done(*glide, *up, "model.likelihood_steps=2", "hydra.run.dir=up")
+    given = {s["given"] for s in stamps(tmp_path / "up")}
+    assert given == {"a smaller real image"}
     cascade = ("upsampler=up", "upsampler_steps=2")
     done(*sample, "checkpoint=unclip", *cascade, "hydra.run.dir=large")
     assert pixels(tmp_path / "large" / "samples").shape == (32, 32, 3)
@@ -135,6 +148,8 @@ def test_a_clip_scores_guides_by_the_image_and_carries_unclip(
     done(*sample, "checkpoint=whole", "hydra.run.dir=from_whole")
     done(*unclip, "clip=clip", "model.stage=decoder", "hydra.run.dir=decoder")
     refused(genzoo, "without a prior", *sample, "checkpoint=decoder")
+    assert {s["given"] for s in stamps(tmp_path / "decoder")} == {"the embedding of a real image"}
+    assert {s["given"] for s in stamps(tmp_path / "unclip")} == {"nothing"}
 
     refused(genzoo, "built on a CLIP", *unclip)
     refused(genzoo, "open_clip's models guide", *unclip, "clip=open_clip/ViT-B-32/openai")

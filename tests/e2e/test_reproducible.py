@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from genzoo.metrics.stamp import comparable
 from tests.small import AGAIN, SMALL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -76,6 +77,24 @@ def test_a_used_up_budget_is_said_and_nothing_is_lost(genzoo: Run, tmp_path: Pat
     assert "used up its budget: 96 images" in error
     assert (tmp_path / "a" / "curves.jsonl").read_bytes() == before
     assert (tmp_path / "a" / "results.json").exists()
+
+
+def test_a_training_is_known_apart_from_how_it_is_measured(genzoo: Run, tmp_path: Path) -> None:
+    """Sampling seeds looked like trainings, and `metrics.seed` was in no stamp."""
+    assert genzoo("model=vae", *SMALL, "seed=4", "hydra.run.dir=a")[0] == 0
+    again = ("task=evaluate", "checkpoint=a", *AGAIN)
+    assert genzoo(*again, "seed=5", "hydra.run.dir=b")[0] == 0
+    assert genzoo(*again, "metrics.seed=1", "hydra.run.dir=c")[0] == 0
+    a, b, c = (results(tmp_path / name) for name in "abc")
+    assert [r["training"]["seed"] for r in (a, b, c)] == [4, 4, 4]
+    assert len({r["training"]["checkpoint"] for r in (a, b, c)}) == 1
+    own, sampled, chosen = (
+        r["metrics"]["frechet_distance/efficientnet_lite0"]["stamp"] for r in (a, b, c)
+    )
+    seeds = [(s["training_seed"], s["sample_seed"], s["evaluation_seed"]) for s in (own, sampled)]
+    assert seeds == [(4, 4, 2020), (4, 5, 2020)]
+    assert comparable(own, sampled) == []
+    assert comparable(own, chosen) == ["captions", "real_indices"]
 
 
 def test_another_batch_size_draws_the_same_images_and_numbers(genzoo: Run, tmp_path: Path) -> None:

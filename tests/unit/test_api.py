@@ -86,18 +86,18 @@ def picture() -> Image.Image:
         (
             ("task=interpolate", "image=a.png", "end=a.png", "prompt=a dog", "steps=3"),
             lambda model, image: model.interpolate(
-                image, image, captions=("a dog", "a dog"), steps=3, seed=2
+                image, image, captions=("a dog", None), count=3, seed=2
             ),
             "interpolation",
         ),
         (
             ("task=interpolate", "prompt=a dog", "end_prompt=a cat", "steps=3"),
-            lambda model, image: model.interpolate("a dog", "a cat", steps=3, seed=2),
+            lambda model, image: model.interpolate("a dog", "a cat", count=3, seed=2),
             "interpolation",
         ),
         (
-            ("task=textdiff", "image=a.png", "source=a dog", "target=a cat", "steps=3"),
-            lambda model, image: model.text_diff(image, "a dog", "a cat", steps=3, seed=2),
+            ("task=textdiff", "image=a.png", "source=a dog", "target=a cat"),
+            lambda model, image: model.text_diff(image, "a dog", "a cat", seed=2),
             "textdiff",
         ),
     ],
@@ -197,24 +197,20 @@ def test_a_model_says_what_it_is(diffusion: Model) -> None:
     [
         (lambda model: model.sample("a", sampler="euler"), "no sampler 'euler'"),
         (lambda model: model.sample("a", sampler="none"), "no sampler 'none'"),
-        (lambda model: model.sample("a", steps=0), "sampler.steps=0"),
-        (lambda model: model.sample("a", guidance=float("nan")), "guidance.scale"),
+        (lambda model: model.sample("a", steps=0), "steps=0 is too small"),
+        (lambda model: model.sample("a", guidance=float("nan")), "guidance=nan is no finite"),
         (lambda model: model.sample("a", label=3), "has no classes"),
-        (lambda model: model.sample([]), "captions: 0 is too few"),
-        (lambda model: model.sample("a", batch=0), "batch: 0 is too few"),
-        (lambda model: model.vary("nowhere.png"), "cannot read nowhere.png"),
-        (lambda model: model.vary(np.zeros((4, 4))), "array of float64"),
-        (lambda model: model.vary(torch.zeros(3, 4, 4) + 9), "lies in"),
-        (lambda model: model.vary(np.zeros((8, 8, 3), np.uint8)), "no variations"),
+        (lambda model: model.sample([]), "captions is empty"),
+        (lambda model: model.sample("a", batch=0), "batch=0 is too small"),
+        (lambda model: model.vary("nowhere.png"), "cannot sample variations.*model=vae"),
         (lambda model: model.interpolate("a", np.zeros((8, 8, 3), np.uint8)), "one endpoint is a"),
-        (lambda model: model.interpolate("a", "b"), "between captions"),
-        (lambda model: model.reconstruct([]), "images: 0 is too few"),
-        (lambda model: model.reconstruct("nowhere"), "no images in nowhere"),
+        (lambda model: model.interpolate("a", "b"), "cannot interpolate between captions"),
+        (lambda model: model.reconstruct([]), "cannot reconstruct images"),
         (lambda model: model.inpaint("a.png", "m.png", "a"), "cannot inpaint"),
         (lambda model: model.log_prob(np.zeros((1, 8, 8, 3), np.uint8)), "no variational bound"),
-        (lambda model: genzoo.load("zoo/none"), "there is no checkpoint zoo/none"),
+        (lambda model: genzoo.load("zoo/none"), "there is no checkpoint zoo/none.*`last` for"),
         (lambda model: genzoo.load("zoo/glide", device="abacus"), "no device 'abacus'"),
-        (lambda model: genzoo.load("zoo/glide", precision="half"), "precision"),
+        (lambda model: genzoo.load("zoo/glide", precision="half"), "no precision 'half'"),
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
@@ -225,13 +221,92 @@ def test_what_cannot_be_is_told_in_one_line(
     assert "\n" not in str(error.value)
 
 
+GRAY = np.full((8, 8, 3), 99, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda model: model.sample(None), "captions=None is no text"),
+        (lambda model: model.sample(["a", None]), "captions hold None"),
+        (lambda model: model.sample(b"a"), "is no text"),
+        (lambda model: model.sample("a", count="2"), "count='2' is no whole number"),
+        (lambda model: model.sample("a", count=True), "count=True is no whole number"),
+        (lambda model: model.sample("a", batch=2.5), "batch=2.5 is no whole number"),
+        (lambda model: model.sample("a", seed=-1), "seed=-1 is too small"),
+        (lambda model: model.sample("a", seed=None), "seed=None is no whole number"),
+        (lambda model: model.sample("a", guidance="x"), "guidance='x' is no finite number|takes"),
+        (lambda model: model.sample("a", upsampler="x"), "upsampler= is a str.*genzoo.load"),
+        (lambda model: model.sample("a", label=1.5), "label=1.5 is no whole number"),
+        (lambda model: model.vary("nowhere.png"), "cannot read nowhere.png"),
+        (lambda model: model.vary(np.zeros((4, 4))), "floats .float64.*to_uint8"),
+        (lambda model: model.vary(torch.rand(3, 4, 4)), "floats .torch.float32.*to_uint8"),
+        (lambda model: model.vary(torch.zeros(3, 4, 4).long()), "an array of int64"),
+        (lambda model: model.vary(GRAY, 3), "caption=3 is no text"),
+        (lambda model: model.vary(GRAY, strength="x"), "strength='x' is no finite"),
+        (lambda model: model.vary(GRAY, strength=1.5), "strength=1.5 is no share"),
+        (lambda model: model.interpolate("a.png", "b.PNG"), "pathlib.Path.'a.png'"),
+        (lambda model: model.interpolate(GRAY, GRAY, captions="ab"), "give a pair"),
+        (lambda model: model.interpolate(GRAY, GRAY, captions=("a",)), "give a pair"),
+        (lambda model: model.interpolate(GRAY, GRAY, captions=("a", 1)), "captions=1 is no text"),
+        (lambda model: model.interpolate("a", "b", captions=("a", "b")), "leave it away"),
+        (lambda model: model.interpolate("a", "b", count=1), "count=1 is too small"),
+        (lambda model: model.text_diff(GRAY, None, "a"), "source=None is no text"),
+        (lambda model: model.reconstruct([]), "images=0 is too small"),
+        (lambda model: model.reconstruct("nowhere"), "no images in nowhere"),
+        (lambda model: model.reconstruct(GRAY[None], ["a", "b"]), "2 captions came with 1 images"),
+        (lambda model: genzoo.load(3), "int names no checkpoint"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(
+    call: Callable[[Model], object], said: str, vae: Model
+) -> None:
+    with pytest.raises(genzoo.UsageError, match=said) as error:
+        call(vae)
+    assert "\n" not in str(error.value)
+    assert "trainer." not in str(error.value)
+
+
+@pytest.mark.parametrize("value_range", [(0, 1), (-1, 1), (0.0, 255.0)])
+def test_floats_say_their_range(value_range: tuple[float, float]) -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    floats = pixels / 255 * (value_range[1] - value_range[0]) + value_range[0]
+    for kind in (np.float64, np.float32):
+        found = genzoo.data.to_uint8(floats.astype(kind), value_range=value_range)
+        assert np.array_equal(found, pixels)
+    tensor = torch.from_numpy(floats).requires_grad_()
+    assert torch.equal(
+        genzoo.data.to_uint8(tensor, value_range=value_range), torch.from_numpy(pixels)
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "value_range", "said"),
+    [
+        (np.full((2, 2), 200.0), (0, 1), "hold 200 to 200"),
+        (np.full((2, 2), -0.9), (0, 1), "hold -0.9"),
+        (np.full((2, 2), np.nan), (0, 1), "hold nan"),
+        (np.zeros((2, 2), np.uint8), (0, 1), "uint8 are no floats"),
+        (torch.zeros(2, 2).long(), (0, 1), "int64 are no floats"),
+        ([0.5], (0, 1), "list holds no floats"),
+        (np.zeros((2, 2)), 1, "is no range"),
+        (np.zeros((2, 2)), (1, 0), "is empty"),
+    ],
+)
+def test_floats_of_another_range_are_refused(
+    images: object, value_range: object, said: str
+) -> None:
+    with pytest.raises(genzoo.UsageError, match=said):
+        genzoo.data.to_uint8(images, value_range=value_range)  # type: ignore[type-var, arg-type]
+
+
 def test_what_draws_in_one_go_takes_no_steps(vae: Model) -> None:
     with pytest.raises(genzoo.Unsupported, match="samples in one step"):
         vae.sample("a dog", steps=4)
 
 
 def test_what_draws_nothing_says_so() -> None:
-    with pytest.raises(genzoo.Unsupported, match="CLIP generates no images"):
+    with pytest.raises(genzoo.Unsupported, match=r"zoo/clip_16 scores images.*scorer=this"):
         genzoo.load("zoo/clip_16").sample("a dog")
 
 

@@ -9,13 +9,19 @@ from genzoo.core.errors import GenzooError, UsageError
 from genzoo.metrics.features import FeatureExtractor, Features, NetworkExtractor
 from genzoo.metrics.kid import kernel_distance
 from genzoo.metrics.prdc import neighbour_metrics
-from genzoo.metrics.real import RealFeatures, real_features
+from genzoo.metrics.real import RealFeatures, kept_features, real_features, subset
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, comparable, stamp
 from genzoo.metrics.suite import FeatureMetrics, evaluate, metric_name
 
 SETTINGS = MetricSettings(
-    splits=2, subsets=4, subset_size=1000, neighbours=3, density_neighbours=5, seed=2020
+    splits=2,
+    subsets=4,
+    subset_size=1000,
+    neighbours=3,
+    density_neighbours=5,
+    neighbour_images=None,
+    seed=2020,
 )
 
 
@@ -159,7 +165,13 @@ def test_errors_name_the_setting(real: RealFeatures) -> None:
         neighbour_metrics(real.pooled, few, neighbours=4, density_neighbours=5)
     with pytest.raises(UsageError, match=r"metrics\.splits=0 is too small"):
         MetricSettings(
-            splits=0, subsets=1, subset_size=2, neighbours=1, density_neighbours=1, seed=0
+            splits=0,
+            subsets=1,
+            subset_size=2,
+            neighbours=1,
+            density_neighbours=1,
+            neighbour_images=None,
+            seed=0,
         )
 
 
@@ -179,7 +191,7 @@ def test_features_are_float32_even_under_autocast() -> None:
 
 
 def cached(source: NetworkExtractor, folder: Path, **changes) -> RealFeatures:
-    arguments = {"fingerprint": "print", "split": "train", "count": 9} | changes
+    arguments = {"fingerprint": "print", "split": "train", "indices": torch.arange(9)} | changes
     return real_features([images(9, 1)], source, cache=folder, **arguments)
 
 
@@ -192,12 +204,39 @@ def test_real_features_are_taken_once(tmp_path: Path) -> None:
     assert torch.equal(first.pooled, again.pooled)
 
 
-@pytest.mark.parametrize("change", [{"fingerprint": "other"}, {"split": "test"}, "sha256"])
+@pytest.mark.parametrize(
+    "change", [{"fingerprint": "other"}, {"indices": torch.arange(9) + 1}, "sha256"]
+)
 def test_real_features_are_taken_anew_when_anything_changes(tmp_path: Path, change) -> None:
     cached(extractor(), tmp_path)
     source = extractor(sha256="1") if change == "sha256" else extractor()
     cached(source, tmp_path, **({} if change == "sha256" else change))
     assert source.network.calls > 0
+
+
+def test_other_real_images_of_the_same_number_are_other_features(tmp_path: Path) -> None:
+    """`metrics.seed` chooses them; by their number alone the first choice was given out."""
+    first, second = (subset(torch.arange(40), 9, seed=seed) for seed in (1, 2))
+    pixels = images(40, 1)
+
+    def features(rows: torch.Tensor) -> RealFeatures:
+        return real_features(
+            [pixels[rows]], extractor(), cache=tmp_path, fingerprint="print", split="train",
+            indices=rows,
+        )  # fmt: skip
+
+    a, b = features(first), features(second)
+    assert not torch.equal(a.pooled, b.pooled)
+    assert a.indices != b.indices
+    assert torch.equal(features(first).pooled, a.pooled)
+
+
+def test_class_scores_are_kept_beside_features(tmp_path: Path) -> None:
+    arguments = {"cache": tmp_path, "fingerprint": "print", "indices": torch.arange(9)}
+    for classes in (True, False, True):
+        found = kept_features([images(9, 1)], extractor(), classes=classes, **arguments)
+        assert (found.logits is not None) == classes
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
@@ -211,12 +250,13 @@ def test_a_damaged_cache_is_replaced(tmp_path: Path) -> None:
 
 def test_the_wrong_number_of_real_images_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(GenzooError, match="9 real images"):
-        cached(extractor(), tmp_path, count=10)
+        cached(extractor(), tmp_path, indices=torch.arange(10))
     assert not list(tmp_path.iterdir())
 
 
 ORIGIN = Origin(
     real_images=30, generated_images=20, real_split="train", caption_split="test", sample_seed=0,
+    real_indices="r", captions="c", given="nothing", training_seed=0, evaluation_seed=2020,
     guidance="none", sampler=None, precision="32-true", ema=True, data="shapes",
     data_fingerprint="print", image_size=8, git=None,
 )  # fmt: skip

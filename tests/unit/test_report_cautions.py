@@ -32,7 +32,7 @@ def test_a_recorded_floor_is_a_footnote_and_forbids_no_ranking(tmp_path: Path) -
     assert "a perfect model would score about 16;" in note
     kernel, frechet = comparison.metrics
     assert frechet.ranked
-    assert not kernel.remarks
+    assert not kernel.footnoted
     assert document(comparison)["metrics"][1]["caution"] == frechet.caution
     assert "about 16" in markdown(comparison)
     page = html(comparison)

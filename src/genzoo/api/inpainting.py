@@ -18,7 +18,7 @@ from genzoo.core.region import Region
 from genzoo.data.input_images import channels_first
 from genzoo.data.source import Pixels
 from genzoo.models.base import GenerativeModel, identity
-from genzoo.models.glide import Glide
+from genzoo.models.inpainting import CanInpaint
 from genzoo.text.stored import read_tokenizer
 from genzoo.text.tokenizer import Tokenizer
 from genzoo.weights.checkpoint import Checkpoint
@@ -34,7 +34,7 @@ class Stage:
         tokenizer: of its captions.
     """
 
-    model: Glide
+    model: CanInpaint
     size: int
     tokenizer: Tokenizer
 
@@ -45,7 +45,7 @@ class Stage:
         Raises:
             Unsupported: if it cannot.
         """
-        if not isinstance(model, Glide) or not model.inpainting:
+        if not isinstance(model, CanInpaint) or not model.inpainting:
             raise Unsupported(
                 f"{word} cannot inpaint",
                 "train one that can: model=glide model.inpaint=true",

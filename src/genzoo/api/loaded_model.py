@@ -279,7 +279,7 @@ class LoadedModel:
             name = self.cfg.model.name
             raise UsageError(
                 f"label={label} means nothing to model={name}, which has no classes",
-                "leave it away, or guide by a classifier: guidance=classifier",
+                "leave label= away, or guide by a classifier",
             )
         if not isinstance(label, int) or not 0 <= label < classes:
             raise UsageError(

@@ -15,16 +15,25 @@ from genzoo.api.model import Model
 from genzoo.config.paths import config_dir
 from genzoo.config.schema import check_values
 from genzoo.config.values import wrapped
+from genzoo.core.device import chosen_device
 from genzoo.core.errors import UsageError
 from genzoo.run import loading
 from genzoo.run.devices import check_precision
 from genzoo.weights import checkpoint, released, saved
 
+# Several networks are released under one word. The one that samples by itself is meant: only it
+# is of use without another model; the others are loaded by their files.
+SAMPLING: Mapping[str, Any] = {
+    "families": ("glide",),
+    "settings": {"stage": "base", "inpaint": False},
+}
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
 
 def load(
     word: str | Path,
     *,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: str = "auto",
     output: str | Path = "outputs",
     weights_dir: str | Path | None = None,
@@ -38,7 +47,7 @@ def load(
     Args:
         word: what `checkpoint=` takes on the command line: `zoo/NAME`, a run folder, a file,
             `last` for the newest run below `output`, or `openai` for GLIDE's released base.
-        device: `cpu`, `cuda`, or `auto` for a GPU where there is one.
+        device: `cpu`, `cuda`, `cuda:1`, a `torch.device`, or `auto` for a GPU where there is one.
         precision: `32-true`, `bf16-mixed` or `16-mixed`; `auto` as on the command line:
             `bf16-mixed` on GPUs that compute in bfloat16, `32-true` elsewhere.
         output: where runs are written, for `last`.
@@ -53,6 +62,15 @@ def load(
         >>> model = genzoo.load("zoo/glide_16")
         >>> model.sample("a red heart", seed=1)[0].save("heart.png")
     """
+    where = chosen_device(device)
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"there is no precision {precision!r}", f"write one of {', '.join(PRECISIONS)}"
+        )
+    if not isinstance(word, str | Path):
+        raise UsageError(
+            f"{type(word).__name__} names no checkpoint", "give a string or a path: 'zoo/glide_16'"
+        )
     with undisturbed(verbose=verbose):
         path = _find(str(word), output=output, weights_dir=weights_dir)
         sections = saved.admitted(checkpoint.configuration(path), path=path)
@@ -64,14 +82,18 @@ def load(
                 "weights_dir": None if weights_dir is None else str(weights_dir),
                 "task": {"name": "load", "distributed": False},
                 "strategy": {"name": "auto"},
-                "trainer": {**_trainer(), "gpus": _gpus(device), "precision": precision},
+                "trainer": {
+                    **_trainer(),
+                    "gpus": int(where.type == "cuda"),
+                    "precision": precision,
+                },
             }
         )
         check_values(cfg)
         check_precision(cfg)
         _find_scorer(cfg)
         found, read = loading.trained_model(cfg)
-        return Model(cfg, found, read, verbose=verbose)
+        return Model(cfg, found, read, device=where, verbose=verbose)
 
 
 def _find(word: str, *, output: str | Path, weights_dir: str | Path | None) -> Path:
@@ -79,8 +101,7 @@ def _find(word: str, *, output: str | Path, weights_dir: str | Path | None) -> P
         return released.locate(
             word,
             key="checkpoint",
-            families=("glide",),
-            settings={"stage": "base", "inpaint": False},
+            **SAMPLING,
             task="sample",
             weights_dir=weights_dir,
         )
@@ -92,16 +113,6 @@ def _trainer() -> Mapping[str, Any]:
     file = config_dir() / "trainer" / "default.yaml"
     section: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return section
-
-
-def _gpus(device: str) -> int:
-    if device == "auto":
-        return min(1, torch.cuda.device_count())
-    if device not in ("cpu", "cuda"):
-        raise UsageError(f"there is no device {device!r}", "write auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.device_count():
-        raise UsageError("device='cuda', but this machine has no GPU", "write device='cpu'")
-    return int(device == "cuda")
 
 
 def _find_scorer(cfg: DictConfig) -> None:

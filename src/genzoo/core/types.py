@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from genzoo.core.conditions import given
+
 LikelihoodKind = Literal["exact", "bound"]
 
 
@@ -163,3 +165,8 @@ class Capabilities:
     interpolate: frozenset[str] = frozenset()
     text_diff: bool = False
     strategies: frozenset[str] = frozenset({"auto", "ddp", "fsdp"})
+
+    @property
+    def given(self) -> str:
+        """What a model is given besides caption and class when it is measured, in words."""
+        return given(self.conditions)

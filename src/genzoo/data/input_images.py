@@ -13,15 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.core.errors import UsageError
-from genzoo.core.image import to_uint8
 from genzoo.data import pictures
 from genzoo.data.folder import ENDINGS
 from genzoo.data.source import Damaged, Pixels
 
 LARGEST = 64_000_000  # pixels of an image
 
-# A file; a PIL image of any mode; an array (h, w, 3) or (h, w) of 8-bit pixels; a tensor (3, h, w)
-# of 8-bit pixels or of numbers in [-1, 1].
+# A file; a PIL image of any mode; an array (h, w, 3) or (h, w) or a tensor (3, h, w) of uint8.
+# Floats are refused: [0, 1] is as usual as [-1, 1], and nothing tells them apart.
 Picture: TypeAlias = str | Path | Image.Image | np.ndarray | Tensor
 OVERVIEWS = ("grid.png", "strip.png")  # of all images, which tasks write beside them
 # Several of them, in a list, as one array (n, h, w, 3) or tensor (n, 3, h, w), or in a folder.
@@ -84,6 +83,8 @@ def each(images: Pictures) -> Iterator[Picture]:
             for file in sorted(folder.glob("*"))
             if file.suffix.lower() in ENDINGS and file.name not in OVERVIEWS
         ]
+        if folder.is_file():
+            raise UsageError(f"{folder} is a file", "put one image in a list: [file]")
         if not files:
             raise UsageError(f"there are no images in {folder}", "name a folder of PNG files")
         yield from files
@@ -124,13 +125,13 @@ def _opened(image: Picture) -> Image.Image:
 def _channels_last(image: Tensor) -> np.ndarray:
     image = image.detach().cpu()
     if image.is_floating_point():
-        if not image.isfinite().all() or image.abs().max() > 1.5:
-            raise UsageError("an image of floats lies in [-1, 1]", "or give 8-bit pixels (uint8)")
-        image = to_uint8(image)
+        raise _of_floats(image.dtype)
     return np.asarray(image.movedim(0, -1) if image.ndim == 3 else image)
 
 
 def _of_array(pixels: np.ndarray) -> Image.Image:
+    if pixels.dtype.kind == "f":
+        raise _of_floats(pixels.dtype)
     fits = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
     if pixels.dtype != np.uint8 or not fits or not pixels.size:
         raise UsageError(
@@ -139,6 +140,13 @@ def _of_array(pixels: np.ndarray) -> Image.Image:
         )
     plane = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     return Image.fromarray(np.ascontiguousarray(plane))
+
+
+def _of_floats(dtype: object) -> UsageError:
+    return UsageError(
+        f"an image of floats ({dtype}) does not say what black and white are",
+        "convert it: genzoo.data.to_uint8(image, value_range=(0, 1)), or (-1, 1)",
+    )
 
 
 def _read(path: str | Path) -> Image.Image:

@@ -13,6 +13,7 @@ from genzoo.config.objects import build
 from genzoo.config.paths import config_dir
 from genzoo.config.schema import check_values
 from genzoo.config.values import composed, escaped
+from genzoo.core.arguments import plain
 from genzoo.core.errors import UsageError
 from genzoo.data.dataset import TextImageData
 from genzoo.machine.console import silence
@@ -39,7 +40,7 @@ def open(
         >>> data.captions[0], data.images([0, 1]).shape
     """
     files = {file.stem: file for file in sorted((config_dir() / "data").glob("*.yaml"))}
-    if name not in files:
+    if not isinstance(name, str) or name not in files:
         raise UsageError(f"there is no data {name!r}", f"choose one of {', '.join(files)}")
     section = yaml.safe_load(files[name].read_text(encoding="utf-8"))
     given = {**settings, **({} if root is None else {"root": str(root)})}
@@ -66,4 +67,4 @@ def _replace(section: dict[str, Any], given: Mapping[str, Any], *, prefix: str) 
         if isinstance(section[key], dict) and isinstance(value, Mapping):
             _replace(section[key], value, prefix=f"{prefix}{key}.")
         else:
-            section[key] = escaped(str(value) if isinstance(value, Path) else value)
+            section[key] = escaped(plain(str(value) if isinstance(value, Path) else value))

@@ -101,4 +101,8 @@ class Progress:
         if now - self._spoken >= self.every or finished:
             self._spoken = now
             of = f" of {self.total:,}" if self.total else ""
-            status(f"  {self.what}: {done:,}{of} ({now - self._started:.0f} s) {note}".rstrip())
+            spent = now - self._started
+            left = ""
+            if self.total and 0 < done < self.total:
+                left = f", {spent / done * (self.total - done):.0f} s left"
+            status(f"  {self.what}: {done:,}{of} ({spent:.0f} s{left}) {note}".rstrip())

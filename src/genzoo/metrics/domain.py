@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from genzoo.core import digest
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.core.noise import split_seed
-from genzoo.machine.download import sha256_of
 from genzoo.metrics.features import NetworkExtractor, inference_network
 from genzoo.metrics.files import atomic_write, default_cache
 from genzoo.metrics.resize import HALF_PIXEL, resize_half_pixel
@@ -278,7 +278,7 @@ def load_domain(path: Path | None, *, device: torch.device) -> NetworkExtractor:
     size = record.input_size
     return NetworkExtractor(
         name="domain",
-        sha256=sha256_of(path),
+        sha256=digest.of_weights(state),
         input_size=size,
         resizing=HALF_PIXEL,
         dim=DIM,

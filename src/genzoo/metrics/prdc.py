@@ -6,16 +6,20 @@ Precision and recall: Kynkäänniemi et al. 2019 (1904.06991). Density and cover
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from genzoo.core.errors import UsageError
+from genzoo.metrics.distances import Block, Distances
+from genzoo.metrics.nearest import NearestRows
+from genzoo.metrics.radii import kept_radii, squared_radii
 
-BLOCK_BYTES = 64 * 2**20
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,9 @@ def neighbour_metrics(
     *,
     neighbours: int,
     density_neighbours: int,
+    device: torch.device = CPU,
+    cache: Path | None = None,
+    also: NearestRows | None = None,
 ) -> NeighbourMetrics:
     """All four from one pass over the distances, of which only a block is held at a time.
 
@@ -49,64 +56,55 @@ def neighbour_metrics(
         fake: features of generated images.
         neighbours: k of precision and recall, 3 in their paper.
         density_neighbours: k of density and coverage, 5 in theirs.
+        device: where distances are computed; it does not change the numbers.
+        cache: the folder where radii of the real images are kept; None to keep none.
+        also: collects the nearest real images of each generated one on the same pass.
 
     Raises:
         UsageError: a k that is not below the number of images.
     """
-    wide = max(neighbours, density_neighbours)
-    for kind, k, n in (("real", wide, len(real)), ("generated", neighbours, len(fake))):
+    ks = (neighbours, density_neighbours)
+    for kind, k, n in (("real", max(ks), len(real)), ("generated", neighbours, len(fake))):
         if not 1 <= k < n:
             raise UsageError(
                 f"{k} nearest neighbours cannot be found among {n} {kind} images",
                 f"use more than {k} images, or lower metrics.neighbours and "
                 "metrics.density_neighbours",
             )
-    centre = real.detach().cpu().double().mean(0)
-    x = real.detach().cpu().double() - centre
-    y = fake.detach().cpu().double() - centre
-    real_radius = squared_radii(x, (neighbours, density_neighbours))
-    (fake_radius,) = squared_radii(y, (neighbours,))
-    return _count(x, y, real_radius, fake_radius, density_neighbours)
+    real_radii = kept_radii(real, ks, device=device, cache=cache)
+    fake_radii = squared_radii(fake, ks[:1], device=device, what="radii of generated images")
+    count = _Count(real_radii, fake_radii[0], device=device)
+    for block in Distances(fake, real, device=device).blocks("neighbours of generated images"):
+        count.add(block)
+        if also is not None:
+            also.add(block)
+    return count.result(density_neighbours)
 
 
-def _count(
-    x: Tensor, y: Tensor, real_radius: list[Tensor], fake_radius: Tensor, k: int
-) -> NeighbourMetrics:
-    narrow, wide = real_radius
-    precise = torch.zeros(len(y), dtype=torch.bool)
-    nearest = torch.full((len(x),), torch.inf, dtype=torch.float64)
-    recalled = torch.zeros(len(x), dtype=torch.bool)
-    inside = 0
-    for rows, distance in _blocks(y, x):
-        precise[rows] = (distance <= narrow).any(1)
-        recalled |= (distance <= fake_radius[rows, None]).any(0)
-        nearest = torch.minimum(nearest, distance.amin(0))
-        inside += int((distance < wide).sum())
-    return NeighbourMetrics(
-        precision=precise.double().mean().item(),
-        recall=recalled.double().mean().item(),
-        density=inside / (k * len(y)),
-        coverage=(nearest < wide).double().mean().item(),
-    )
+class _Count:
+    """Who lies in whose ball, over blocks of distances from generated to real images."""
 
+    def __init__(
+        self, real_radii: Sequence[Tensor], fake_radius: Tensor, *, device: torch.device
+    ) -> None:
+        self.narrow, self.wide = (radius.to(device) for radius in real_radii)
+        self.fake_radius = fake_radius.to(device)[:, None]
+        self.precise: list[Tensor] = []
+        self.recalled, self.covered = torch.zeros(2, len(self.wide), dtype=torch.bool).to(device)
+        self.inside = 0
 
-def squared_radii(x: Float[Tensor, "n d"], ks: tuple[int, ...]) -> list[Float[Tensor, " n"]]:
-    """For each k the squared distance of every row to its k-th nearest other row."""
-    parts = [
-        distance.topk(max(ks) + 1, dim=1, largest=False, sorted=True).values
-        for _, distance in _blocks(x, x)
-    ]
-    nearest = torch.cat(parts)  # column 0 is the row itself
-    return [nearest[:, k].contiguous() for k in ks]
+    def add(self, block: Block) -> None:
+        self.precise.append(block.within(self.narrow, closed=True).any(1))
+        self.recalled |= block.within(self.fake_radius[block.rows], closed=True).any(0)
+        wide = block.within(self.wide, closed=False)
+        self.covered |= wide.any(0)
+        self.inside += int(wide.sum())
 
-
-def _blocks(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Float[Tensor, "r m"]]]:
-    """Squared distances from some rows of `a` to all of `b`, block after block."""
-    size = max(1, BLOCK_BYTES // (8 * len(b)))
-    norm_a, norm_b = a.square().sum(1), b.square().sum(1)
-    for start in range(0, len(a), size):
-        rows = slice(start, min(start + size, len(a)))
-        scale = norm_a[rows, None] + norm_b
-        distance = torch.addmm(scale, a[rows], b.T, alpha=-2)
-        # What is left of equal rows is rounding; they are at distance 0.
-        yield rows, distance.masked_fill_(distance <= 1e-13 * scale, 0.0)
+    def result(self, k: int) -> NeighbourMetrics:
+        precise = torch.cat(self.precise)
+        return NeighbourMetrics(
+            precision=precise.double().mean().item(),
+            recall=self.recalled.double().mean().item(),
+            density=self.inside / (k * len(precise)),
+            coverage=self.covered.double().mean().item(),
+        )

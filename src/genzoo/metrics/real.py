@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from genzoo.core.digest import of_items
 from genzoo.core.errors import GenzooError
 from genzoo.core.noise import split_seed
 from genzoo.machine.console import status
@@ -21,7 +22,7 @@ from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.files import atomic_write
 from genzoo.metrics.stats import FeatureStatistics, feature_statistics
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class RealFeatures:
         pooled: float32 features of the real images.
         split: the part of the data that they are from.
         fingerprint: of the data.
+        indices: a hash of their numbers in the data; None for images that are from no data set.
     """
 
     pooled: Float[Tensor, "n d"]
     split: str
     fingerprint: str
+    indices: str | None = None
 
     def __len__(self) -> int:
         return self.pooled.shape[0]
@@ -77,9 +80,9 @@ def real_features(
     cache: Path | None,
     fingerprint: str,
     split: str,
-    count: int,
+    indices: Int[Tensor, " n"],
 ) -> RealFeatures:
-    """The features of `count` real images, from the cache if they were taken before.
+    """The features of n real images, from the cache if they were taken before.
 
     Args:
         images: batches of 8-bit images; read only if the features are not in the cache.
@@ -87,48 +90,81 @@ def real_features(
         cache: the folder; None to keep nothing.
         fingerprint: of the data, its image size included.
         split: which part of the data the images are.
-        count: how many there are.
+        indices: which images of the data they are.
 
     Raises:
-        GenzooError: `images` does not hold `count` images.
+        GenzooError: `images` does not hold n images.
     """
-    file = None if cache is None else cache / real_file(extractor, fingerprint, split, count)
-    pooled = None if file is None else _load(file, (count, extractor.dim))
-    if pooled is None:
-        pooled = extract(images, extractor).pooled
-        if len(pooled) != count:
+    found = kept_features(
+        images, extractor, cache=cache, fingerprint=fingerprint, indices=indices, classes=False
+    )
+    return RealFeatures(found.pooled, split, fingerprint, of_items(indices.tolist()))
+
+
+def kept_features(
+    images: Iterable[UInt8[Tensor, "b 3 h w"]],
+    extractor: FeatureExtractor,
+    *,
+    cache: Path | None,
+    fingerprint: str,
+    indices: Int[Tensor, " n"],
+    classes: bool = True,
+) -> Features:
+    """As `real_features`, with class scores as well, if `classes` says so."""
+    what = of_items(indices.tolist())
+    file = None if cache is None else cache / real_file(extractor, fingerprint, what, classes)
+    wanted = {"pooled": (len(indices), extractor.dim)}
+    if classes:
+        wanted["logits"] = (len(indices), extractor.classes)
+    held = None if file is None else _load(file, wanted)
+    if held is None:
+        found = extract(images, extractor)
+        if len(found) != len(indices):
             raise GenzooError(
-                f"{len(pooled)} real images of split '{split}' came instead of {count}",
+                f"{len(found)} real images came instead of {len(indices)}",
                 "ask for no more real images than the split holds",
             )
+        held = {"pooled": found.pooled}
+        if classes:
+            held["logits"] = (
+                found.pooled.new_empty(len(found), 0) if found.logits is None else found.logits
+            )
         if file is not None:
-            _keep(pooled, file)
-    return RealFeatures(pooled, split, fingerprint)
+            _keep(held, file)
+    return Features(held["pooled"], held.get("logits"))
 
 
-def real_file(extractor: FeatureExtractor, fingerprint: str, split: str, count: int) -> str:
-    """The file's name: a hash of everything that the features depend on."""
+def real_file(extractor: FeatureExtractor, fingerprint: str, indices: str, classes: bool) -> str:
+    """The file's name: a hash of everything that the features depend on.
+
+    Args:
+        extractor: that takes them.
+        fingerprint: of the data.
+        indices: a hash of the images' numbers.
+        classes: whether it holds class scores.
+    """
     parts = (
         FORMAT, extractor.name, extractor.sha256, extractor.input_size, extractor.resizing,
-        extractor.quantisation, fingerprint, split, count,
+        extractor.quantisation, fingerprint, indices, classes,
     )  # fmt: skip
     key = hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:32]
     return f"real-{key}.safetensors"
 
 
-def _keep(pooled: Tensor, file: Path) -> None:
+def _keep(held: Mapping[str, Tensor], file: Path) -> None:
     """Write the file; a folder that cannot be written costs the time to do it again, no more."""
     try:
         with atomic_write(file) as part:
-            save_file({"pooled": pooled.contiguous()}, part)
+            save_file({name: value.contiguous() for name, value in held.items()}, part)
     except (OSError, SafetensorError, GenzooError) as error:
         status(f"  features of real images are not kept for the next time ({error})")
 
 
-def _load(file: Path, shape: tuple[int, int]) -> Tensor | None:
-    """The features in the file, or None if it is not there or not what it should be."""
+def _load(file: Path, wanted: Mapping[str, tuple[int, int]]) -> dict[str, Tensor] | None:
+    """The tensors in the file, or None if it is not there or not what it should be."""
     try:
-        pooled = load_file(file)["pooled"]
-    except (OSError, SafetensorError, KeyError):
+        held: dict[str, Tensor] = load_file(file)
+    except (OSError, SafetensorError):
         return None
-    return pooled if pooled.shape == shape else None
+    shapes = {name: tuple(value.shape) for name, value in held.items()}
+    return held if shapes == dict(wanted) else None

@@ -131,7 +131,7 @@ def _real(
         cache=default_cache(),
         fingerprint=against.fingerprint,
         split=split,
-        count=len(rows),
+        indices=rows,
     )
 
 

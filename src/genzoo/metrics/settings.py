@@ -19,6 +19,8 @@ class MetricSettings:
         subset_size: images in such a subset, 1000 in the literature; see `effective_subset`.
         neighbours: k of precision and recall, 3 in the literature.
         density_neighbours: k of density and coverage, 5 in the literature.
+        neighbour_images: images of either kind that these four compare at most, for their cost
+            grows with the square; None for all.
         seed: of the Inception Score's permutation, the kernel distance's subsets and the order
             in which samples are parted.
 
@@ -31,6 +33,7 @@ class MetricSettings:
     subset_size: int
     neighbours: int
     density_neighbours: int
+    neighbour_images: int | None
     seed: int
 
     def __post_init__(self) -> None:
@@ -43,6 +46,13 @@ class MetricSettings:
                     f"set metrics.{name} to at least {minimum}",
                 )
 
+        wide = max(self.neighbours, self.density_neighbours)
+        if self.neighbour_images is not None and self.neighbour_images <= wide:
+            raise UsageError(
+                f"metrics.neighbour_images={self.neighbour_images} has no {wide} neighbours",
+                f"set metrics.neighbour_images to {wide + 1} or more, or to null for all images",
+            )
+
     def effective_subset(self, real: int, fake: int) -> int:
         """`subset_size`, but at most half of the smaller set.
 
@@ -51,16 +61,22 @@ class MetricSettings:
         """
         return max(2, min(self.subset_size, min(real, fake) // 2))
 
+    def neighbours_among(self, count: int) -> int:
+        """How many of so many images neighbours are looked for among."""
+        return count if self.neighbour_images is None else min(count, self.neighbour_images)
+
     def of(self, kind: str, *, real: int, fake: int) -> str:
         """The settings behind one metric, in words, for its stamp."""
+        counts = [self.neighbours_among(real), self.neighbours_among(fake)]
+        of = "" if counts == [real, fake] else f" among {counts[0]} real, {counts[1]} generated"
         return {
             "inception_score": f"{self.splits} splits, permutation {self.seed}",
             "kernel_distance": f"{self.subsets} subsets of {self.effective_subset(real, fake)}, "
             f"seed {self.seed}",
             "frechet_distance_infinity": "line over 1/N through N = "
             f"{', '.join(str(fake // level) for level in LEVELS)}, order {self.seed}",
-            "precision": f"k={self.neighbours}",
-            "recall": f"k={self.neighbours}",
-            "density": f"k={self.density_neighbours}",
-            "coverage": f"k={self.density_neighbours}",
+            "precision": f"k={self.neighbours}{of}",
+            "recall": f"k={self.neighbours}{of}",
+            "density": f"k={self.density_neighbours}{of}",
+            "coverage": f"k={self.density_neighbours}{of}",
         }.get(kind, "")

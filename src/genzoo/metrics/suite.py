@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,8 +18,8 @@ from genzoo.metrics.frechet import frechet_distance
 from genzoo.metrics.frechet_infinity import frechet_infinity, least_samples
 from genzoo.metrics.inception_score import inception_score
 from genzoo.metrics.kid import kernel_distance
-from genzoo.metrics.prdc import neighbour_metrics
-from genzoo.metrics.real import RealFeatures
+from genzoo.metrics.prdc import CPU, neighbour_metrics
+from genzoo.metrics.real import RealFeatures, subset
 from genzoo.metrics.revisions import PUBLISHED
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stats import feature_statistics
@@ -70,6 +71,8 @@ def evaluate(
     extractor: FeatureExtractor,
     settings: MetricSettings,
     without: Collection[str] = (),
+    device: torch.device = CPU,
+    cache: Path | None = None,
 ) -> dict[str, MetricValue]:
     """Every metric of the generated images, by name.
 
@@ -79,6 +82,8 @@ def evaluate(
         extractor: which took both.
         settings: the numbers that the metrics depend on.
         without: kinds that are left out, see `too_few`.
+        device: where distances are computed; it does not change the numbers.
+        cache: the folder for what depends on the real images alone; None to keep nothing.
 
     Returns:
         The distances first; of these the kernel distance, which few images do not bias, where
@@ -96,7 +101,7 @@ def evaluate(
     if not set(DISTANCES) & set(without):
         values |= _distances(real, fake.pooled, settings)
     if not set(NEIGHBOURS) & set(without):
-        values |= _neighbours(real, fake.pooled, settings)
+        values |= _neighbours(real, fake.pooled, settings, device, cache)
     if fake.logits is not None and fake.logits.shape[1]:
         score = inception_score(fake.logits, splits=settings.splits, seed=settings.seed)
         values["inception_score"] = MetricValue(*score, "higher")
@@ -127,13 +132,20 @@ def _distances(
 
 
 def _neighbours(
-    real: RealFeatures, fake: Tensor, settings: MetricSettings
+    real: RealFeatures,
+    fake: Tensor,
+    settings: MetricSettings,
+    device: torch.device,
+    cache: Path | None,
 ) -> dict[str, MetricValue]:
+    chosen = subset(torch.arange(len(real)), settings.neighbour_images, seed=settings.seed)
     found = neighbour_metrics(
-        real.pooled,
-        fake,
+        real.pooled if len(chosen) == len(real) else real.pooled[chosen],
+        fake[: settings.neighbour_images],
         neighbours=settings.neighbours,
         density_neighbours=settings.density_neighbours,
+        device=device,
+        cache=cache,
     )
     return {
         "precision": MetricValue(found.precision, None, "higher"),
@@ -155,6 +167,7 @@ class FeatureMetrics(Metric):
         extractor: which takes the features.
         settings: the numbers that the metrics depend on.
         without: kinds that are left out, see `too_few`.
+        cache: the folder for what depends on the real images alone; None to keep nothing.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
     """
 
@@ -170,11 +183,12 @@ class FeatureMetrics(Metric):
         extractor: FeatureExtractor,
         settings: MetricSettings,
         without: Collection[str] = (),
+        cache: Path | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.real, self.extractor, self.settings = real, extractor, settings
-        self.without = tuple(without)
+        self.without, self.cache = tuple(without), cache
         for name in ("pooled", "logits", "index"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -208,6 +222,8 @@ class FeatureMetrics(Metric):
             extractor=self.extractor,
             settings=self.settings,
             without=self.without,
+            device=pooled.device,
+            cache=self.cache,
         )
 
 

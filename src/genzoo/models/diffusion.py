@@ -199,6 +199,7 @@ class Diffusion(GenerativeModel):
         image_cond: ImageConditioning | None = None,
         start: Images | None = None,
         blend: tuple[Condition, float] | None = None,
+        sampler: Sampling | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """As `sample`, from given noise and with image conditioning; a known part is kept.
 
@@ -211,8 +212,10 @@ class Diffusion(GenerativeModel):
             start: standard normal noise, such as `invert` returns; None to sample it.
             blend: other conditions and their weight, from 0 to 1, in an interpolation of text
                 features and of a scorer's log-likelihood.
+            sampler: None for `self.sampler`.
         """
-        schedule = self.process.schedule(self.sampler.steps)
+        sampler = sampler or self.sampler
+        schedule = self.process.schedule(sampler.steps)
         guided = isinstance(guidance, ClassifierFree)
         network = NetworkDenoiser(
             self.network,
@@ -227,17 +230,15 @@ class Diffusion(GenerativeModel):
             denoise = wrappers.classifier_free(
                 network, scale=guidance.scale, schedule=schedule, interval=guidance.interval
             )
-        denoise = self.sampler.thresholded(denoise)
+        denoise = sampler.thresholded(denoise)
         if image_cond is not None and image_cond.image is not None and image_cond.mask is not None:
             denoise = wrappers.inpainting(denoise, image=image_cond.image, mask=image_cond.mask)
         if isinstance(guidance, Classifier):
             asked = guidance.log_likelihood(cond)
             if blend is not None:
                 asked = mixed(asked, guidance.log_likelihood(blend[0]), blend[1])
-            denoise = self.sampler.guided(
-                denoise, asked, schedule, noise_aware=guidance.noise_aware
-            )
-        images = self.sampler.sample(
+            denoise = sampler.guided(denoise, asked, schedule, noise_aware=guidance.noise_aware)
+        images = sampler.sample(
             denoise,
             start=noise.child("start").normal(*shape) if start is None else start,
             schedule=schedule,

@@ -22,11 +22,12 @@ from genzoo.diffusion.masks import random_masks
 from genzoo.diffusion.network import ImageConditioning
 from genzoo.models.base import identity
 from genzoo.models.diffusion import Diffusion
+from genzoo.models.inpainting import CanInpaint
 
 Stage = Literal["base", "upsample"]
 
 
-class Glide(Diffusion):
+class Glide(Diffusion, CanInpaint):
     """One stage of the cascade.
 
     Args:
@@ -116,15 +117,6 @@ class Glide(Diffusion):
         noise: Noise,
         guidance: Any = identity,
     ) -> Float[Tensor, "b c h w"]:
-        """The images with the unknown part sampled; the known part is kept exactly.
-
-        Args:
-            cond: as for `sample`; an upsampler also needs `low_res`, inpainted already.
-            images: in [-1, 1].
-            known: 1 where an image is known, 0 where it is sampled.
-            noise: one stream an image.
-            guidance: as for `sample`.
-        """
         if not self.inpainting:
             raise Unsupported("this model cannot inpaint", "train one with model.inpaint=true")
         image_cond = ImageConditioning(images, known, cond.low_res)

@@ -190,10 +190,15 @@ class Manipulation(GenerativeModel):
         blend: tuple[Condition, float] | None = None,
     ) -> Float[Tensor, "b c h w"]:
         """DDIM samples from this noise, in as many steps as the inversion has."""
-        self.decoder.sampler = replace(self.inversion_sampler, eta=eta)
         shape = (start.shape[1], start.shape[2], start.shape[3])
         return self.decoder.sample_from(
-            cond, shape, noise=noise, guidance=guidance, start=start, blend=blend
+            cond,
+            shape,
+            noise=noise,
+            guidance=guidance,
+            start=start,
+            blend=blend,
+            sampler=replace(self.inversion_sampler, eta=eta),
         )
 
     @property

@@ -236,9 +236,12 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
         self.check_decoder()
         if cond.embedding is None:
             cond = replace(cond, embedding=self.sample_embedding(cond, noise=noise))
-        self.decoder.sampler = self.sampler
         return self.decoder.sample_from(
-            cond, shape, noise=noise.child("decoder"), guidance=guidance
+            cond,
+            shape,
+            noise=noise.child("decoder"),
+            guidance=guidance,
+            sampler=self.sampler,
         )
 
     def check_decoder(self) -> None:

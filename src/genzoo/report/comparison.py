@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from genzoo.core.conditions import NOTHING
 from genzoo.metrics.difference import Decision, Measured, Standing, decide, over_trainings
-from genzoo.metrics.stamp import comparable
+from genzoo.metrics.stamp import comparable, set_apart
 from genzoo.report.cautions import caution
 from genzoo.report.labels import group_runs
 from genzoo.report.runs import RunRecord, finite
@@ -16,6 +17,7 @@ from genzoo.report.runs import RunRecord, finite
 Rank = Standing
 Interval = tuple[float, float]
 
+UNKNOWN = "not recorded"
 # Numbers that are worth reading and not worth ranking, and why.
 DOUBTFUL = {
     "inception_score/efficientnet_lite0": "it asks how surely an ImageNet classifier names what "
@@ -40,6 +42,7 @@ class Cell:
         interval: 95 % of the mean over trainings, or with one training of the number over samples;
             None where none was recorded.
         p: of the comparison with the best number, see `genzoo.metrics.difference.Decision`.
+        apart: why it is not ranked with the others, or None.
     """
 
     value: float
@@ -50,6 +53,7 @@ class Cell:
     rank: Rank | None = None
     interval: Interval | None = None
     p: float | None = None
+    apart: str | None = None
 
     @property
     def best(self) -> bool:
@@ -96,6 +100,8 @@ class Metric:
         better: ``lower`` or ``higher``.
         differing: what forbids ranking: the stamp's keys that differ, and each entry's value.
         decision: who is ahead, by which tests; None where nothing is ranked.
+        apart: entries whose number is shown and not ranked with the others', and why.
+        known: what a scorer was trained on, in words, where that is of interest.
         caution: what must be known beside its numbers, ranked or not; None for nothing.
     """
 
@@ -103,17 +109,19 @@ class Metric:
     better: str
     differing: Mapping[str, Mapping[str, str]]
     decision: Decision | None = None
+    apart: Mapping[str, str] = field(default_factory=dict)
+    known: str | None = None
     caution: str | None = None
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """Everything that a footnote has to say of it."""
-        return tuple(text for text in (self.note, self.caution) if text)
 
     @property
     def ranked(self) -> bool:
         """Whether its numbers may be ranked."""
         return self.note is None
+
+    @property
+    def footnoted(self) -> bool:
+        """Whether there is more to say of it."""
+        return bool(self.note or self.apart or self.known or self.caution)
 
     @property
     def note(self) -> str | None:
@@ -177,8 +185,9 @@ def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
         label: [run.metrics[name]["stamp"] for run in members if name in run.metrics]
         for label, members in groups.items()
     }
-    every = [stamp for part in stamps.values() for stamp in part]
-    keys = sorted({key for stamp in every for key in comparable(every[0], stamp)})
+    apart = _apart(stamps)
+    ranked = [stamp for label, part in stamps.items() if label not in apart for stamp in part]
+    keys = sorted({key for stamp in ranked for key in comparable(ranked[0], stamp)})
     better = next(
         str(run.metrics[name].get("better"))
         for members in groups.values()
@@ -188,13 +197,40 @@ def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
     recorded = [run.metrics[name] for m in groups.values() for run in m if name in run.metrics]
     differing = {
         key: {
-            label: " and ".join(dict.fromkeys(str(stamp.get(key)) for stamp in part))
+            label: " and ".join(dict.fromkeys(str(stamp.get(key, UNKNOWN)) for stamp in part))
             for label, part in stamps.items()
-            if part
+            if part and label not in apart
         }
         for key in keys
     }
-    return Metric(name, better, differing, caution=caution(name, recorded))
+    seen = (stamp.get("scorer_trained_on") for part in stamps.values() for stamp in part)
+    known = " or ".join(dict.fromkeys(str(words) for words in seen if words))
+    return Metric(
+        name,
+        better,
+        differing,
+        apart=apart,
+        known=known or None,
+        caution=caution(name, recorded),
+    )
+
+
+def _apart(stamps: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
+    """Entries that are not ranked with the others, and why.
+
+    Models that were all given the same are ranked with one another.
+    """
+    every = [stamp for part in stamps.values() for stamp in part]
+    alike = len({stamp.get("given", NOTHING) for stamp in every}) == 1
+    reasons = {
+        label: [set_apart({**stamp, "given": NOTHING} if alike else stamp) for stamp in part]
+        for label, part in stamps.items()
+    }
+    return {
+        label: " and ".join(dict.fromkeys(filter(None, found)))
+        for label, found in reasons.items()
+        if any(found)
+    }
 
 
 def _by_value(values: Mapping[str, str]) -> str:
@@ -214,13 +250,20 @@ def _row(
         for label, runs in groups.items()
         if all(metric.name in run.metrics for run in runs)
     }
-    row = {label: _cell(runs, metric.name) for label, runs in members.items()}
+    row = {
+        label: replace(_cell(runs, metric.name), apart=metric.apart.get(label))
+        for label, runs in members.items()
+    }
     if not metric.ranked:
         return None, row
-    measured = {label: _measured(runs, metric.name) for label, runs in members.items()}
-    decision = decide(measured, better=metric.better)
+    beside = {
+        label: _measured(runs, metric.name)
+        for label, runs in members.items()
+        if label not in metric.apart
+    }
+    decision = decide(beside, better=metric.better)
     return decision, {
-        label: replace(cell, rank=decision.standings[label], p=decision.p[label])
+        label: replace(cell, rank=decision.standings.get(label), p=decision.p.get(label))
         for label, cell in row.items()
     }
 

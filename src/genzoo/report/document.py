@@ -25,6 +25,8 @@ def document(comparison: Comparison) -> dict[str, Any]:
                 "caution": metric.caution,
                 "differing": {key: dict(values) for key, values in metric.differing.items()},
                 "tests": _tests(metric.decision),
+                "apart": dict(metric.apart),
+                "scorer_trained_on": metric.known,
             }
             for metric in comparison.metrics
         ],
@@ -67,6 +69,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "values": [_number(value) for value in cell.values],
         "rank": cell.rank,
         "p": _number(cell.p),
+        "apart": cell.apart,
         "stamp": {k: _plain(v) for k, v in cell.stamp.items()},
     }
 

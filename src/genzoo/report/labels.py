@@ -12,7 +12,8 @@ SEPARATOR = " · "  # between the parts of a label
 MOST = 4  # differences that a label names
 
 # Keys that do not distinguish experiments: the seed, paths, logging. Any other difference makes
-# separate entries.
+# separate entries. Data count by their
+# content: copies of a folder are one experiment, two folders of other images are two.
 INCIDENTAL = (
     *("seed", "run", "task", "runs", "checkpoint", "output", "debug", "logger", "cpu", "hydra"),
     "overwrite",
@@ -35,9 +36,36 @@ def group_runs(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
         same = [settings[id(other)] for other in runs if other.model == run.model]
         label = SEPARATOR.join([run.model, *_differences(settings[id(run)], same)])
         groups.setdefault(label, []).append(run)
+    groups = {name: part for label, runs in groups.items() for name, part in _by_data(label, runs)}
     short = _shortened(list(groups))
     apart = [part for label, members in groups.items() for part in _apart(short[label], members)]
     return {label: sorted(members, key=lambda run: run.seed) for label, members in apart}
+
+
+def _by_data(label: str, members: list[RunRecord]) -> list[tuple[str, list[RunRecord]]]:
+    """The group itself, or its parts where the content of their data differs.
+
+    They are called by `data.root` where that tells them apart, otherwise by their fingerprints.
+    """
+    parts: dict[str | None, list[RunRecord]] = {}
+    for run in members:
+        parts.setdefault(run.fingerprint, []).append(run)
+    if len(parts) == 1:
+        return [(label, members)]
+    roots = [{_root(run) for run in part} for part in parts.values()]
+    named = all(len(each) == 1 for each in roots) and len(set.union(*roots)) == len(parts)
+    return [
+        (f"{label}{SEPARATOR}{_root(part[0]) if named else _print(fingerprint)}", part)
+        for fingerprint, part in parts.items()
+    ]
+
+
+def _root(run: RunRecord) -> str:
+    return f"data.root={flatten(run.config).get('data.root', 'null')}"
+
+
+def _print(fingerprint: str | None) -> str:
+    return f"data {fingerprint[:8] if fingerprint else 'without a fingerprint'}"
 
 
 def _settings(run: RunRecord) -> dict[str, str]:

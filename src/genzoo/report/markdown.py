@@ -52,7 +52,7 @@ def _tables(comparison: Comparison) -> list[str]:
     metrics = []
     for metric in comparison.metrics:
         places = row_places(comparison, metric)
-        mark = " †" if metric.remarks else ""
+        mark = " †" if metric.footnoted else ""
         row = [f"{_plain(qualified(metric.name))} {arrow(metric.better)}{mark}"]
         for entry in comparison.entries:
             cell = entry.cells.get(metric.name)

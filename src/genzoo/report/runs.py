@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from genzoo.core.conditions import given
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.machine.redaction import cleaned, command, redacted
 
@@ -109,6 +110,13 @@ class RunRecord:
         task = self.config.get("task")
         name = task.get("name") if isinstance(task, dict) else None
         return name not in (None, "fit") and bool(self.config.get("checkpoint"))
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the content of the data that it was measured on; None where it is not recorded."""
+        named = self.get("data", "fingerprint")
+        stamps = (entry["stamp"].get("data_fingerprint") for entry in self.metrics.values())
+        return named or next((str(value) for value in stamps if value), None)
 
     def get(self, section: str, key: str) -> Any:
         """A value of results.json; None where it is absent."""
@@ -229,13 +237,22 @@ def _json(path: Path) -> Json | None:
 def _metrics(results: Json | None) -> Json:
     """The metrics with a value."""
     metrics = (results or {}).get("metrics", {})
+    known = _given(results)
     return {
-        name: entry
+        name: {**entry, "stamp": {**known, **entry["stamp"]}}
         for name, entry in metrics.items()
         if isinstance(entry, dict)
         and isinstance(entry.get("value"), int | float)
         and isinstance(entry.get("stamp"), dict)
     }
+
+
+def _given(results: Json | None) -> Json:
+    """What stamps do not say of themselves in older results: what the model was given."""
+    model = (results or {}).get("model")
+    can = model.get("capabilities") if isinstance(model, dict) else None
+    conditions = can.get("conditions") if isinstance(can, dict) else None
+    return {"given": given(map(str, conditions))} if isinstance(conditions, list) else {}
 
 
 def _config(folder: Path) -> Json:

@@ -72,7 +72,7 @@ def _table(comparison: Comparison, entries: Sequence[Entry]) -> Table:
             if heading:
                 table.add_row(Text(heading, style="dim"))
         places = row_places(comparison, metric)
-        name = f"{title(metric.name)} {arrow(metric.better)}{' †' if metric.remarks else ''}"
+        name = f"{title(metric.name)} {arrow(metric.better)}{' †' if metric.footnoted else ''}"
         cells = (_cell(entry.cells.get(metric.name), places) for entry in entries)
         table.add_row(Text(name), *cells)
     table.add_section()

@@ -181,15 +181,19 @@ def check_able(cfg: DictConfig, what: str, able: Callable[[Capabilities], bool])
     """
     if able(target(cfg.model._target_).capabilities):
         return
-    others = [
+    raise Unsupported(
+        f"model={cfg.model.name} cannot {what}",
+        f"name a checkpoint of one that can: {', '.join(families(able))}",
+    )
+
+
+def families(able: Callable[[Capabilities], bool]) -> list[str]:
+    """The families of models, as `model=...`, whose capabilities suffice for something."""
+    return [
         f"model={name}"
         for name in groups()["model"]
         if able(target(compose(f"model={name}").model._target_).capabilities)
     ]
-    raise Unsupported(
-        f"model={cfg.model.name} cannot {what}",
-        f"name a checkpoint of one that can: {', '.join(others)}",
-    )
 
 
 def check_captions(cfg: DictConfig, *names: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from genzoo.config.objects import target
@@ -20,12 +21,16 @@ from genzoo.run.devices import device
 from genzoo.run.loading import with_averaged_weights
 from genzoo.text.stored import read_tokenizer
 from genzoo.weights import saved
-from genzoo.weights.checkpoint import find, read
+from genzoo.weights.checkpoint import Checkpoint, find, read
 from genzoo.weights.scorer_sources import check_whole, source_of
 
 
-def build_guidance(cfg: DictConfig) -> Any:
+def build_guidance(cfg: DictConfig, *, where: torch.device | None = None) -> Any:
     """The guidance, for the argument `guidance` of `GenerativeModel.sample`.
+
+    Args:
+        cfg: the prepared configuration.
+        where: the device of the model; None for the command's.
 
     Raises:
         UsageError: for a model that is no scorer, another one than was asked for, or a noise-aware
@@ -33,8 +38,24 @@ def build_guidance(cfg: DictConfig) -> Any:
     """
     if cfg.guidance.name != "classifier":
         return build_chosen(cfg.guidance, identity)
+    word = cfg.guidance.checkpoint
+    model = load_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
+    guidance = classifier_guidance(model, cfg)
+    model.to(device(cfg) if where is None else where)
+    return guidance
+
+
+def classifier_guidance(model: ImageTextModel | GenerativeModel, cfg: DictConfig) -> Classifier:
+    """Guidance by a scorer, at the scale of the configuration.
+
+    Args:
+        model: as `load_scorer` returns it.
+        cfg: the prepared configuration; `guidance.checkpoint` names the scorer in messages.
+
+    Raises:
+        UsageError: as `build_guidance`.
+    """
     word, asked, size = cfg.guidance.checkpoint, cfg.guidance.scorer, cfg.data.image_size
-    model: object = load_scorer(word, output=cfg.output, weights_dir=cfg.weights_dir)
     scorer = as_scorer(model)
     if not isinstance(scorer, Scorer):
         raise UsageError(
@@ -47,14 +68,13 @@ def build_guidance(cfg: DictConfig) -> Any:
             f"guidance.scorer={asked} was asked for, and guidance.checkpoint={word} is a {found}",
             "name another checkpoint, or leave guidance.scorer away",
         )
-    own = model.image_size  # type: ignore[attr-defined]
+    own = model.image_size
     if scorer.noise_aware and own != size:
         raise UsageError(
             f"guidance.checkpoint={word} scores noisy images of {own} px, "
             f"and the model samples {size} px",
             f"train one with data.image_size={size}",
         )
-    model.to(device(cfg))  # type: ignore[attr-defined]
     return Classifier(scorer, float(cfg.guidance.scale))
 
 
@@ -105,7 +125,11 @@ def load_scorer(
     check_whole(path)
     checkpoint = read(path)
     own = saved.configuration(checkpoint.config, path=path)
-    model = with_averaged_weights(own, checkpoint)
+    return scorer_of(with_averaged_weights(own, checkpoint), checkpoint)
+
+
+def scorer_of(model: GenerativeModel, checkpoint: Checkpoint) -> ImageTextModel | GenerativeModel:
+    """What guides and scores of a trained model; a model that scores nothing as it is."""
     if not isinstance(model, ScoringModel):
         return model
     found: ImageTextModel | GenerativeModel = model.scorer(

@@ -18,10 +18,11 @@ from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
 from genzoo.tasks import measuring
 from genzoo.tasks.captions import report_truncation_in
+from genzoo.tasks.clip_score import clip_entries, clip_score
 from genzoo.tasks.gallery import write_gallery
 from genzoo.tasks.held_out import held_out
 from genzoo.tasks.measurable import check_measurable
-from genzoo.tasks.measuring import Entry
+from genzoo.tasks.measuring import Entry, Subject
 from genzoo.tasks.results import Cost, write_results
 from genzoo.text.tokenizer import Tokenizer
 
@@ -73,9 +74,10 @@ def evaluate(
     seconds: float | None = None
     entries: dict[str, Entry] = {}
     if generates:
-        seconds, entries = _samples(cfg, model, data, tokenizer, guidance)
+        subject = Subject(model.capabilities.given, cost.seed, model, guidance)
+        seconds, entries = _samples(cfg, model, data, tokenizer, subject)
     with devices.precision(cfg)():
-        entries |= held_out(cfg, model, data, tokenizer, device)
+        entries |= held_out(cfg, model, data, tokenizer, device, training_seed=cost.seed)
     if distributed.rank() == 0:
         write_results(
             cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
@@ -123,9 +125,9 @@ def _samples(
     model: GenerativeModel,
     data: TextImageData,
     tokenizer: Tokenizer,
-    guidance: Any,
+    subject: Subject,
 ) -> tuple[float, dict[str, Entry]]:
-    """The seconds that drawing one image took, and what the images were worth."""
+    """The seconds that sampling one image took, and what the images were worth."""
     device = devices.device(cfg)
     features = measuring.feature_metrics(cfg, data, device)
     captions = (
@@ -133,18 +135,17 @@ def _samples(
         if data.ground_truth is None
         else CaptionAccuracy(data.ground_truth.score_caption, data.ground_truth.caption_parts)
     )
-    scoring = measuring.clip_score(cfg)
+    scoring = clip_score(cfg)
     score = None if scoring is None else scoring[0]
     measures = measuring.Measures(features, captions, score)
     seconds = measuring.measure_samples(
-        cfg, model, data, tokenizer, measures, device=device, guidance=guidance
+        cfg, model, data, tokenizer, measures, device=device, guidance=subject.guidance
     )
-    entries = measuring.feature_entries(cfg, data, features)
-    real = len(measuring.real_indices(cfg, data))
+    entries = measuring.feature_entries(cfg, data, features, subject)
     if captions is not None:
-        entries |= measuring.caption_entries(cfg, data, captions, real=real)
+        entries |= measuring.caption_entries(cfg, data, captions, subject)
     if scoring is not None:
-        entries |= measuring.clip_entries(cfg, data, *scoring, real=real)
+        entries |= clip_entries(cfg, data, *scoring, subject)
     return seconds, entries
 
 

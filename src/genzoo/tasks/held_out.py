@@ -14,6 +14,7 @@ from genzoo.core.noise import Noise
 from genzoo.core.types import Batch
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import provenance
+from genzoo.metrics.stamp import definition
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.run import devices
 from genzoo.tasks.measuring import Entry
@@ -27,6 +28,8 @@ def held_out(
     data: TextImageData,
     tokenizer: Tokenizer,
     device: torch.device,
+    *,
+    training_seed: int | None = None,
 ) -> dict[str, Entry]:
     """Likelihood, reconstruction and recognition of held-out images, as far as a model goes."""
     indices = data.spread("validation", cfg.metrics.held_out_images).tolist()
@@ -46,7 +49,8 @@ def held_out(
         "split": "validation", "images": len(indices), "data": data.name,
         "data_fingerprint": data.fingerprint, "image_size": data.shape[-1], "ema": True,
         "precision": devices.stated_precision(cfg),
-        "seed": cfg.seed, "version": provenance.software()["version"],
+        "given": model.capabilities.given, "training_seed": training_seed,
+        "sample_seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip
     entries: dict[str, Entry] = {}
@@ -91,5 +95,5 @@ def _entry(
         "value": float(values.double().mean()),
         "spread": None,
         "better": better,
-        "stamp": {"metric": metric, **about},
+        "stamp": {**definition(metric), **about},
     }

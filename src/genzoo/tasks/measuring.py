@@ -13,10 +13,9 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from genzoo.api.drawing import sample_images
-from genzoo.contrastive.image_text import ImageTextModel
-from genzoo.core.image import to_float
+from genzoo.core.conditions import NOTHING
+from genzoo.core.digest import of_items
 from genzoo.core.noise import split_seed
-from genzoo.core.precision import exact
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed, provenance
 from genzoo.machine.console import Progress
@@ -26,9 +25,10 @@ from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
+from genzoo.metrics.kinship import kinship
 from genzoo.metrics.real import RealFeatures, real_features, subset
 from genzoo.metrics.settings import MetricSettings
-from genzoo.metrics.stamp import Origin, stamp
+from genzoo.metrics.stamp import Origin, definition, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel
 from genzoo.run import build, devices, scorers
@@ -65,7 +65,7 @@ def feature_metrics(
                 cache=default_cache(),
                 fingerprint=data.fingerprint,
                 split=cfg.metrics.real_split,
-                count=len(indices),
+                indices=indices,
             )
 
         real = _first(features)
@@ -75,9 +75,30 @@ def feature_metrics(
                 extractor=extractor,
                 settings=settings,
                 without=too_few(len(real), settings),
+                cache=default_cache(),
             )
         )
     return measures
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, as far as stamps speak of it.
+
+    Attributes:
+        given: what it is given of a real image for each sample.
+        training_seed: None where it is not known.
+        model: whose networks a scorer may be part of; None if it has none that are known.
+        guidance: of its samples.
+    """
+
+    given: str = NOTHING
+    training_seed: int | None = None
+    model: object = None
+    guidance: object = None
+
+
+STRANGER = Subject()  # of another program
 
 
 @dataclass(frozen=True)
@@ -99,7 +120,7 @@ class Measures:
     ) -> None:
         """Add 8-bit samples: the i-th of all is for the i-th caption of `order`."""
         index = torch.tensor(numbers, dtype=torch.long)
-        own, others = _shown(order, numbers), _shown(order, [i + 1 for i in numbers])
+        own, others = shown(order, numbers), shown(order, [i + 1 for i in numbers])
         for measure in self.features:
             measure.update(measure.extractor(images), index)
         if self.captions is not None:
@@ -134,13 +155,13 @@ def measure_samples(
     Returns:
         The seconds that sampling one image took.
     """
-    order = _caption_order(cfg, data)
+    order = caption_order(cfg, data)
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
     times: list[tuple[float, int]] = []
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
         for start in range(0, len(mine), cfg.metrics.batch):
             numbers = list(mine[start : start + cfg.metrics.batch])
-            cond = condition_of(model, data, _shown(order, numbers), tokenizer)
+            cond = condition_of(model, data, shown(order, numbers), tokenizer)
             begin = time.perf_counter()
             with devices.precision(cfg)():
                 images = sample_images(
@@ -161,7 +182,7 @@ def measure_samples(
     return sum(seconds for seconds, _ in timed) / max(sum(count for _, count in timed), 1)
 
 
-def _caption_order(cfg: DictConfig, data: TextImageData) -> list[int]:
+def caption_order(cfg: DictConfig, data: TextImageData) -> list[int]:
     """A fixed shuffle of the captions: a small number of samples covers the whole split."""
     split = torch.as_tensor(data.split(cfg.metrics.caption_split))
     generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
@@ -169,91 +190,64 @@ def _caption_order(cfg: DictConfig, data: TextImageData) -> list[int]:
     return order
 
 
-def _shown(order: Sequence[int], numbers: Iterable[int]) -> list[int]:
+def shown(order: Sequence[int], numbers: Iterable[int]) -> list[int]:
     """Which item's caption each sample shows; there may be more samples than captions."""
     return [order[i % len(order)] for i in numbers]
 
 
 def feature_entries(
-    cfg: DictConfig, data: TextImageData, measures: Iterable[FeatureMetrics]
+    cfg: DictConfig,
+    data: TextImageData,
+    measures: Iterable[FeatureMetrics],
+    subject: Subject = STRANGER,
 ) -> dict[str, Entry]:
     """The values of the measures, each with its stamp."""
     entries: dict[str, Entry] = {}
+    about = origin(cfg, data, subject)
     for measure in measures:
-        about = origin(cfg, data, real=len(measure.real))
+        kin = kinship(measure.extractor, model=subject.model, guidance=subject.guidance)
         for name, value in measure.compute().items():
             own = stamp(
                 name, extractor=measure.extractor, settings=metric_settings(cfg), origin=about
             )
+            if kin is not None:
+                own["scorer_kinship"] = kin
             entries[name] = {**value._asdict(), "stamp": own}
     return entries
 
 
 def caption_entries(
-    cfg: DictConfig, data: TextImageData, captions: CaptionAccuracy, *, real: int
+    cfg: DictConfig, data: TextImageData, captions: CaptionAccuracy, subject: Subject
 ) -> dict[str, Entry]:
     """Caption accuracy of samples, each value with its stamp."""
-    about = {
-        "judge": data.name,
-        **asdict(origin(cfg, data, real=real)),
-        "version": provenance.software()["version"],
-    }
+    about = {"judge": data.name, **without_features(origin(cfg, data, subject))}
     return {
-        name: {**value._asdict(), "stamp": {"metric": name, **about}}
+        name: {**value._asdict(), "stamp": {**definition(name), **about}}
         for name, value in captions.compute().items()
     }
 
 
-def clip_score(cfg: DictConfig) -> tuple[CLIPScore, ImageTextModel] | None:
-    """The measure and the model that it asks, where one is named.
-
-    Raises:
-        UsageError: for a model that compares no images and captions.
-    """
-    if cfg.metrics.clip is None:
-        return None
-    image_text = scorers.build_image_text_model(cfg.metrics.clip, cfg)
-
-    @torch.no_grad()
-    def similarity(images: Tensor, captions: Sequence[str]) -> Tensor:
-        device = devices.device(cfg)
-        with exact(device):
-            seen = image_text.encode_image(to_float(images).to(device))
-            return (seen * image_text.encode_text(captions)).sum(dim=1)
-
-    return CLIPScore(similarity, image_text.is_truncated), image_text
+def without_features(about: Origin) -> dict[str, Any]:
+    """A stamp's origin, for metrics that compare samples with captions."""
+    return {**asdict(about), "version": provenance.software()["version"]}
 
 
-def clip_entries(
-    cfg: DictConfig,
-    data: TextImageData,
-    score: CLIPScore,
-    image_text: ImageTextModel,
-    *,
-    real: int,
-) -> dict[str, Entry]:
-    """The CLIP score of samples, with the stamp of its model."""
-    about = {
-        **image_text.about,
-        "long_captions": f"cut, {100 * score.cut_share():.3g} % of them",
-        **asdict(origin(cfg, data, real=real)),
-        "version": provenance.software()["version"],
-    }
-    return {
-        name: {**value._asdict(), "stamp": {"metric": name, **about}}
-        for name, value in score.compute().items()
-    }
-
-
-def origin(cfg: DictConfig, data: TextImageData, *, real: int) -> Origin:
-    """What the numbers of this configuration were made from; `real` images were compared with."""
+def origin(cfg: DictConfig, data: TextImageData, subject: Subject) -> Origin:
+    """What the numbers of this configuration were made from."""
     sampler = build.build_sampler(cfg)
+    real = real_indices(cfg, data)
+    captions = shown(caption_order(cfg, data), range(cfg.metrics.images))
     return Origin(
-        real_images=real,
-        generated_images=cfg.metrics.images,
+        real_images=len(real),
         real_split=cfg.metrics.real_split,
+        real_indices=of_items(real.tolist()),
+        generated_images=cfg.metrics.images,
         caption_split=cfg.metrics.caption_split,
+        captions=of_items(captions, [data.captions[i] for i in captions]),
+        given=subject.given,
+        training_seed=subject.training_seed,
         sample_seed=cfg.seed,
+        evaluation_seed=cfg.metrics.seed,
         guidance=scorers.guidance_words(cfg),
         sampler=None if sampler is None else str(sampler),
         precision=devices.stated_precision(cfg),

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig
 
+from genzoo.core.digest import of_weights
 from genzoo.core.files import write_whole
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import provenance
@@ -31,19 +32,28 @@ class Cost:
         seconds: of training, without monitoring and evaluation.
         origin: the weights that it began with, or that were not trained here at all.
         precision: in which it computed; None where that is not known.
+        seed: of the training; None where that is not known.
+        checkpoint: a hash of the averaged weights, which tells one training from another.
     """
 
     images_seen: int
     seconds: float
     origin: str | None = None
     precision: str | None = None
+    seed: int | None = None
+    checkpoint: str | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint) -> Cost:
         """What a checkpoint says of its training."""
         about = checkpoint.about
         return cls(
-            about["images_seen"], about["seconds"], checkpoint.origin, about.get("precision")
+            about["images_seen"],
+            about["seconds"],
+            checkpoint.origin,
+            about.get("precision"),
+            None if checkpoint.released else checkpoint.config.get("seed"),
+            of_weights(checkpoint.ema),
         )
 
 
@@ -92,7 +102,10 @@ def write_results(
             "images_per_second": cost.images_seen / max(cost.seconds, 1e-9),
             "peak_memory_bytes": peak_memory(device),
             "precision": cost.precision,
+            "seed": cost.seed,
+            "checkpoint": cost.checkpoint,
         },
+        "data": {"name": data.name, "fingerprint": data.fingerprint},
         "sampling": {
             "seconds_per_image": seconds_per_image,
             "precision": devices.stated_precision(cfg),

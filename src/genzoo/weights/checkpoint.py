@@ -102,7 +102,7 @@ def find(word: str, *, output: str | Path) -> Path:
         if not found:
             raise UsageError(
                 f"there is no run with a checkpoint below {output}",
-                "train one first, or name a file: checkpoint=...",
+                "train one first, or name a file",
             )
         return found[-1][1].resolve()
     path = Path(word).expanduser()
@@ -114,8 +114,8 @@ def find(word: str, *, output: str | Path) -> Path:
         zoo = ", ".join(f"zoo/{file.stem}" for file in sorted(zoo_dir().glob("*.safetensors")))
         raise UsageError(
             f"there is no checkpoint {word}",
-            "name a file or a run folder with checkpoints/last.ckpt, or write checkpoint=last"
-            + (f" or one of {zoo}" if zoo else ""),
+            "name a file, a run folder with checkpoints/last.ckpt, `last` for the newest run"
+            + (f", or one of {zoo}" if zoo else ""),
         )
     return path.resolve()
 

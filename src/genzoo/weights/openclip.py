@@ -7,7 +7,6 @@ Shape letters: b batch, c channels, h height, w width, k features.
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genzoo.core import digest
 from genzoo.core.errors import GenzooError, Unsupported, UsageError
 from genzoo.diffusion.schedule import NoiseLevel
 from genzoo.weights.names import OPEN_CLIP as PREFIX
@@ -58,12 +58,7 @@ class OpenCLIPWithTokenizer:
     @cached_property
     def sha256(self) -> str:
         """Of the names, shapes and values of its weights: files differ, tags are only names."""
-        found = hashlib.sha256()
-        for name, value in sorted(self.model.state_dict().items()):
-            found.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-            plain = value.detach().cpu().contiguous().reshape(-1)
-            found.update(plain.view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+        return digest.of_weights(self.model.state_dict())
 
     @property
     def noise_aware(self) -> bool:

@@ -140,6 +140,7 @@ KEYS: dict[str, Rule] = {
     "metrics.extractors": listed(word("efficientnet_lite0", "inception", "domain")),
     "metrics.held_out_images": COUNT,
     "metrics.images": whole(2),
+    "metrics.neighbour_images": whole(2) | NULL,
     "metrics.neighbours": COUNT,
     "metrics.real_images": whole(2) | NULL,
     "metrics.real_split": NAME,
