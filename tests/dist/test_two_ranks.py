@@ -25,14 +25,23 @@ def metrics(folder: Path) -> dict[str, float]:
     return {name: entry["value"] for name, entry in entries.items()}
 
 
+def quality(folder: Path) -> list[float]:
+    """The kernel distances that were measured during training."""
+    points = map(json.loads, (folder / "curves.jsonl").read_text().splitlines())
+    name = "quality/kernel_distance/efficientnet_lite0"
+    return [point[name] for point in points if name in point]
+
+
 def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
-    one = command(tmp_path, "model=vae", *SMALL, "hydra.run.dir=one")
+    during = ("metrics.during=[40]", "metrics.during_images=10")
+    one = command(tmp_path, "model=vae", *SMALL, *during, "hydra.run.dir=one")
     assert one.status == 0, one.err
     two = command(
         tmp_path,
         "-m",
         "model=vae,autoencoder",
         *SMALL,
+        *during,
         "trainer.processes=2",
         "hydra.sweep.dir=sweep",
     )
@@ -45,6 +54,9 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
     for name, value in alone.items():
         assert together[name] == pytest.approx(value, rel=1e-3, abs=1e-4), name
     same_weights(tmp_path / "one", jobs[0])
+    measured = [quality(folder) for folder in (tmp_path / "one", jobs[0])]
+    assert len(measured[0]) == 1
+    assert measured[1] == pytest.approx(measured[0], rel=1e-3)
 
     again = command(
         tmp_path,

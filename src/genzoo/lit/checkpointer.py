@@ -97,7 +97,7 @@ class Checkpointer(AfterStep):
         if not _calibrates(pl_module):
             return
         try:  # what sampling needs comes after what resuming needs
-            self._calibrate(trainer, pl_module)
+            self.fit_sampling_prior(trainer, pl_module)
             self._write(trainer, pl_module)
         except Exception as error:
             status(f"samples are not fitted to the last steps ({error}); going on fits them")
@@ -116,7 +116,7 @@ class Checkpointer(AfterStep):
         module.stop_clock()
         self.health.check_weights(module.model, images=module.images_seen)
         if fit_sampling_prior:
-            self._calibrate(trainer, module)
+            self.fit_sampling_prior(trainer, module)
         module.reshard()
         error: WriteError | None = None
         try:
@@ -139,7 +139,8 @@ class Checkpointer(AfterStep):
                 return
         self.save(trainer, module)
 
-    def _calibrate(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+    def fit_sampling_prior(self, trainer: pl.Trainer, module: GenerativeModule) -> None:
+        """Fit what the moving average needs beyond weights to generate samples."""
         with torch.no_grad(), trainer.precision_plugin.forward_context():
             module.ema.model.fit_sampling_prior(self.prior_batches())
 

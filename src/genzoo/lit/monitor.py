@@ -103,7 +103,7 @@ class Monitor(AfterStep):
             # Processes that communicate during a validation can only stop together.
             alone = trainer.world_size == 1
             with signals.interruptible() if alone else contextlib.nullcontext():
-                look = self.look(partial(_stop_together, trainer))
+                look = self.look(partial(stop_together, trainer))
         except Interrupted:
             self.budget.interrupted = trainer.should_stop = True
         else:
@@ -128,7 +128,7 @@ class Monitor(AfterStep):
             self.health.check_samples(spread, images=seen)
 
 
-def _stop_together(trainer: pl.Trainer) -> None:
+def stop_together(trainer: pl.Trainer) -> None:
     """Raise `Interrupted` in all processes after a signal to one of them."""
     number = signals.received()
     if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(

@@ -15,6 +15,7 @@ from genzoo.report.text import qualified
 
 HUES = 8  # colours that the page's style knows: hue0 to hue7
 KINDS = ("train", "validation")
+QUALITY = "quality/"  # begins the names of what metrics.during measures
 FARTHEST = 4  # ratio of the longest to the shortest entry up to which they share an axis
 MOST = 3  # losses of a model without a total that are shown at once
 
@@ -87,6 +88,51 @@ def part_curves(comparison: Comparison) -> list[Figure]:
         if name not in _main(entry)
         for figure in _figure(entry, name, IMAGES, hue(k), f"{entry.label}: {name}", right)
     ]
+
+
+def quality_curves(comparison: Comparison, axis: Axis) -> list[Figure]:
+    """A chart a metric that was measured during training, with a line for each run."""
+    names = dict.fromkeys(
+        key.removeprefix(QUALITY)
+        for run in comparison.runs
+        for point in run.curves
+        for key in point
+        if key.startswith(QUALITY)
+    )
+    names.pop("samples", None)
+    return [figure for name in names for figure in _quality(comparison, name, axis)]
+
+
+def quality_samples(comparison: Comparison) -> str:
+    """How many samples each measurement during training is of, in words; empty without any."""
+    counts: dict[int, list[str]] = {}
+    for entry in comparison.entries:
+        for run in entry.runs:
+            for point in run.curves:
+                count = point.get(f"{QUALITY}samples")
+                if isinstance(count, int) and entry.label not in counts.setdefault(count, []):
+                    counts[count].append(entry.label)
+    if len(counts) == 1:
+        return f"{next(iter(counts)):,} samples"
+    parts = (f"{count:,} samples ({', '.join(labels)})" for count, labels in counts.items())
+    return " and ".join(parts)
+
+
+def _quality(comparison: Comparison, name: str, axis: Axis) -> Iterator[Figure]:
+    lines = [
+        Line(
+            f"{entry.label}, seed {run.seed}",
+            f"validation {hue(k)}",
+            _points(run, f"{QUALITY}{name}", axis),
+        )
+        for k, entry in enumerate(comparison.entries)
+        for run in entry.runs
+    ]
+    label = qualified(name)
+    better = next((metric.better for metric in comparison.metrics if metric.name == name), None)
+    drawing = chart(lines, x_label=axis.words, title=f"{label} against {axis.words}")
+    if drawing:
+        yield Figure(f"{label} ({better} is better)" if better else label, "", Markup(drawing))
 
 
 def metric_strips(comparison: Comparison) -> dict[str, Markup]:

@@ -62,6 +62,9 @@ def html(comparison: Comparison) -> str:
         by_time=curves.learning_curves(comparison, time),
         by_images=curves.learning_curves(comparison, curves.IMAGES),
         parts=curves.part_curves(comparison),
+        quality_by_time=curves.quality_curves(comparison, time),
+        quality_by_images=curves.quality_curves(comparison, curves.IMAGES),
+        quality_samples=curves.quality_samples(comparison),
         costs=[(name, [price[name] for price in prices]) for name, *_ in text.COSTS],
         attributions=list(
             dict.fromkeys(run.attribution for run in comparison.runs if run.attribution)

@@ -20,6 +20,7 @@ INCIDENTAL = (
     *("experiment", "prompt", "count", "data.root", "data.cache", "data.workers"),
     *("trainer.log_images", "trainer.monitor_images", "trainer.validation_images"),
     *("trainer.checkpoint_minutes", "metrics.batch", "metrics.weights"),
+    *("metrics.during", "metrics.during_images"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def evaluate(
     entries: dict[str, Entry] = {}
     if generates:
         subject = Subject(model.capabilities.given, cost.seed, model, guidance)
-        seconds, entries = _samples(cfg, model, data, tokenizer, subject)
+        seconds, entries = sample_metrics(cfg, model, data, tokenizer, subject)
     with devices.precision(cfg)():
         entries |= held_out(cfg, model, data, tokenizer, device, training_seed=cost.seed)
     if distributed.rank() == 0:
@@ -120,14 +120,28 @@ def _pictures(
         status(f"  the gallery could not be made ({why[:300]}); the results are kept")
 
 
-def _samples(
+def sample_metrics(
     cfg: DictConfig,
     model: GenerativeModel,
     data: TextImageData,
     tokenizer: Tokenizer,
     subject: Subject,
+    *,
+    pause: Callable[[], None] = lambda: None,
 ) -> tuple[float, dict[str, Entry]]:
-    """The seconds that sampling one image took, and what the images were worth."""
+    """Sample `metrics.images` images over all ranks and measure them.
+
+    Args:
+        cfg: the prepared configuration.
+        model: on its device, in evaluation mode.
+        data: with the captions and the real images.
+        tokenizer: of these captions.
+        subject: what is measured, for the stamps.
+        pause: called between batches.
+
+    Returns:
+        The seconds that sampling one image took, and the metrics by name.
+    """
     device = devices.device(cfg)
     features = measuring.feature_metrics(cfg, data, device)
     captions = (
@@ -139,7 +153,14 @@ def _samples(
     score = None if scoring is None else scoring[0]
     measures = measuring.Measures(features, captions, score)
     seconds = measuring.measure_samples(
-        cfg, model, data, tokenizer, measures, device=device, guidance=subject.guidance
+        cfg,
+        model,
+        data,
+        tokenizer,
+        measures,
+        device=device,
+        guidance=subject.guidance,
+        pause=pause,
     )
     entries = measuring.feature_entries(cfg, data, features, subject)
     if captions is not None:

@@ -26,6 +26,7 @@ from genzoo.lit.curves import CurveLogger
 from genzoo.lit.health import Health
 from genzoo.lit.module import GenerativeModule
 from genzoo.lit.monitor import Monitor
+from genzoo.lit.quality import QualityMonitor
 from genzoo.lit.trainer import build_trainer
 from genzoo.machine import distributed, provenance, signals
 from genzoo.machine.console import status
@@ -37,6 +38,7 @@ from genzoo.tasks import embedding, validation
 from genzoo.tasks.captions import report_truncation_in
 from genzoo.tasks.evaluate import evaluate
 from genzoo.tasks.measurable import check_measurable
+from genzoo.tasks.quality import quality
 from genzoo.tasks.results import Cost
 from genzoo.tasks.validation import batches
 from genzoo.text.tokenizer import Tokenizer
@@ -205,10 +207,18 @@ def _callbacks(
     *,
     budget: Budget,
     tracker: Tracker,
-) -> tuple[AfterStep, AfterStep, AfterStep, AfterStep, Checkpointer]:
+) -> tuple[AfterStep, AfterStep, AfterStep, AfterStep, AfterStep, Checkpointer]:
     """What happens after each step, in this order."""
     last = Path(cfg.run.folder) / LAST
     health = Health(last)
+    checkpointer = Checkpointer(
+        last,
+        minutes=cfg.trainer.checkpoint_minutes,
+        prior_batches=partial(_calibration, module, data, tokenizer),
+        budget=budget,
+        health=health,
+    )
+    generates = module.model.capabilities.sampling is not None
     return (
         ImageCounter(),
         budget,
@@ -220,13 +230,14 @@ def _callbacks(
             budget=budget,
             health=health,
         ),
-        Checkpointer(
-            last,
-            minutes=cfg.trainer.checkpoint_minutes,
-            prior_batches=partial(_calibration, module, data, tokenizer),
+        QualityMonitor(
+            tracker,
+            at=cfg.metrics.during if generates else (),
+            measure=partial(quality, cfg, module, data, tokenizer, scorers.build_guidance(cfg)),
+            checkpointer=checkpointer,
             budget=budget,
-            health=health,
         ),
+        checkpointer,
     )
 
 

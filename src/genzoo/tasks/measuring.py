@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,7 @@ def measure_samples(
     *,
     device: torch.device,
     guidance: Any,
+    pause: Callable[[], None] = lambda: None,
 ) -> float:
     """Sample this rank's images and update the measures with them.
 
@@ -151,6 +152,7 @@ def measure_samples(
         measures: to update.
         device: of the model.
         guidance: as for `GenerativeModel.sample`.
+        pause: called between batches.
 
     Returns:
         The seconds that sampling one image took.
@@ -160,6 +162,7 @@ def measure_samples(
     times: list[tuple[float, int]] = []
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:
         for start in range(0, len(mine), cfg.metrics.batch):
+            pause()
             numbers = list(mine[start : start + cfg.metrics.batch])
             cond = condition_of(model, data, shown(order, numbers), tokenizer)
             begin = time.perf_counter()

@@ -137,6 +137,8 @@ KEYS: dict[str, Rule] = {
     "metrics.caption_split": NAME,
     "metrics.clip": PATH | NULL,
     "metrics.density_neighbours": COUNT,
+    "metrics.during": listed(COUNT | text("minutes such as 5min", like=r"\d+(\.\d+)?min")),
+    "metrics.during_images": whole(2),
     "metrics.extractors": listed(word("efficientnet_lite0", "inception", "domain")),
     "metrics.held_out_images": COUNT,
     "metrics.images": whole(2),

@@ -151,11 +151,15 @@ def _metrics(metrics: Tree) -> Iterator[Conflict]:
     nearest, wide = metrics["neighbours"], metrics["density_neighbours"]
     needed = {"splits": metrics["splits"], "neighbours": nearest + 1}
     key, least = max(needed.items(), key=lambda item: item[1])
-    if images < least:
-        yield (
-            f"metrics.images={images} are too few for metrics.{key}={metrics[key]}",
-            f"write metrics.images={least} or more",
-        )
+    counted = {"images": images}
+    if metrics.get("during"):
+        counted["during_images"] = metrics["during_images"]
+    for name, count in counted.items():
+        if count < least:
+            yield (
+                f"metrics.{name}={count} are too few for metrics.{key}={metrics[key]}",
+                f"write metrics.{name}={least} or more",
+            )
     key = "neighbours" if nearest > wide else "density_neighbours"
     if real is not None and real <= metrics[key]:
         yield (
