@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,18 +13,21 @@ import torch
 import yaml
 from torch import Tensor
 
+import genzoo
 from genzoo.config.paths import config_dir
-from genzoo.core.errors import UsageError
+from genzoo.core.arguments import whole
+from genzoo.core.device import chosen_device
+from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.dataset import TextImageData
 from genzoo.data.input_images import Pictures, channels_first, each, open_picture
 from genzoo.machine.console import silence
 from genzoo.metrics.extractors import build_extractor
-from genzoo.metrics.features import FeatureExtractor
+from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import RealFeatures, extract, real_features, subset
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Plain, measurement
-from genzoo.metrics.suite import evaluate
+from genzoo.metrics.suite import DISTANCES, NEIGHBOURS, MetricValue, evaluate, too_few
 
 BATCH = 64  # images at once; does not change the numbers
 
@@ -35,7 +40,9 @@ class Score:
         value: the number.
         spread: standard deviation over splits or subsets; None where there are none.
         better: the direction in which images improve.
-        stamp: network, preprocessing, settings and numbers of images behind it.
+        stamp: what the number depends on: network, preprocessing, settings, and which images were
+            compared with which. Equal stamps mean the same measurement; `generated_sha256` is of
+            the pixels that were measured, `real_sha256` or `data_fingerprint` of the others.
     """
 
     value: float
@@ -44,88 +51,189 @@ class Score:
     stamp: Mapping[str, Plain]
 
 
+@dataclass
+class Given:
+    """Images of any origin as batches, and what stamps say of them once they were read.
+
+    Attributes:
+        images: as `score` takes them.
+        sizes: heights and widths that there are.
+    """
+
+    images: Pictures
+    sizes: set[tuple[int, int]] = field(default_factory=set)
+    _digest: Any = field(default_factory=hashlib.sha256)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """8-bit batches; images of another size than the one before begin a new one."""
+        batch: list[Tensor] = []
+        for image in each(self.images):
+            pixels = channels_first(open_picture(image))
+            self._note(pixels)
+            if batch and (len(batch) == BATCH or batch[0].shape != pixels.shape):
+                yield torch.stack(batch)
+                batch = []
+            batch.append(pixels)
+        if batch:
+            yield torch.stack(batch)
+
+    def _note(self, pixels: Tensor) -> None:
+        height, width = pixels.shape[1:]
+        self.sizes.add((height, width))
+        self._digest.update(f"{height} {width} ".encode())
+        self._digest.update(pixels.numpy().tobytes())
+
+    @property
+    def sha256(self) -> str:
+        """Of all pixels in their order, in hexadecimal."""
+        return str(self._digest.hexdigest())
+
+    @property
+    def size(self) -> int | str:
+        """Pixels of a side where all are squares of one size; else in words."""
+        if len(self.sizes) > 1:
+            return "several sizes"
+        ((height, width),) = self.sizes or {(0, 0)}
+        return height if height == width else f"{height} x {width}"
+
+
 def score(
     images: Pictures,
     *,
     against: Pictures | TextImageData,
     features: str = "efficientnet_lite0",
     weights: str | Path | None = None,
-    device: str = "cpu",
-    split: str = "train",
-    real_images: int | None = None,
-    **settings: int,
+    device: str | torch.device = "auto",
+    split: str | None = None,
+    real_images: object = None,
+    **settings: object,
 ) -> dict[str, Score]:
     """Fréchet and kernel distance, precision, recall, density, coverage and the Inception Score.
 
+    What so few images cannot be measured by is left out, with a warning.
+
     Args:
         images: a list of files, PIL images, arrays or tensors, an array (n, h, w, 3), a tensor
-            (n, 3, h, w), or a folder.
+            (n, 3, h, w), or a folder. Pixels are uint8; `genzoo.data.to_uint8` converts floats.
         against: real images: the same, or a data set of `genzoo.data.open`, whose features are
             kept in the cache.
         features: `efficientnet_lite0`, `inception` or `domain`, see `build_extractor`.
         weights: of that network; None for its own place.
-        device: where the network computes.
-        split: of a data set.
-        real_images: how many images of the split, chosen as `metrics.real_images=` does; None for
-            all.
-        **settings: `splits`, `subsets`, `subset_size`, `neighbours`, `density_neighbours` and
-            `seed`, as in configs/metrics/default.yaml.
+        device: where the network computes, as for `genzoo.load`.
+        split: of a data set; None: the one that commands measure against.
+        real_images: how many images of the split, a whole number, chosen as
+            `metrics.real_images=` does; None for all.
+        **settings: whole numbers: `splits`, `subsets`, `subset_size`, `neighbours`,
+            `density_neighbours`, `neighbour_images` and `seed`, as in configs/metrics/default.yaml.
 
     Returns:
         The numbers by the names that `results.json` has.
 
     Raises:
         UsageError: for unknown settings or features, or what is no image.
-        GenzooError: too few images for a metric; the message says how many it needs.
+        GenzooError: for too few images to measure anything by.
 
     Examples:
         >>> genzoo.metrics.score(samples, against="photos")["frechet_distance/efficientnet_lite0"]
     """
     numbers = _settings(settings)
-    extractor = build_extractor(features, weights=weights, device=device)
-    fake = extract(_batches(images), extractor)
+    extractor = build_extractor(features, weights=weights, device=chosen_device(device))
     with silence():
-        real = _real(against, extractor, split=split, count=real_images, seed=numbers.seed)
-    found = evaluate(real, fake, extractor=extractor, settings=numbers)
-    about = {"data_fingerprint": real.fingerprint} if isinstance(against, TextImageData) else {}
+        real, origin = _real(against, extractor, split=split, count=real_images, seed=numbers.seed)
+    given = Given(images)
+    fake = extract(given, extractor)
+    origin |= {
+        "generated_images": len(fake),
+        "generated_sha256": given.sha256,
+        "image_size": given.size,
+        "version": genzoo.__version__,
+    }
     return {
         name: Score(
-            *value[:3],
+            value.value,
+            value.spread,
+            value.better,
             stamp={
                 **measurement(
                     name, extractor=extractor, settings=numbers, real=len(real), fake=len(fake)
                 ),
-                "real_images": len(real),
-                "generated_images": len(fake),
-                **about,
+                **origin,
             },
         )
-        for name, value in found.items()
+        for name, value in _measured(real, fake, extractor, numbers).items()
     }
 
 
-def _settings(given: Mapping[str, Any]) -> MetricSettings:
+def _measured(
+    real: RealFeatures, fake: Features, extractor: FeatureExtractor, settings: MetricSettings
+) -> dict[str, MetricValue]:
+    """All metrics that there are enough images for; a warning says which there are not."""
+    without = set(too_few(len(real), settings))
+    if 2 <= len(fake) <= settings.neighbours:
+        without |= set(NEIGHBOURS)
+    left = [kind for kind in (*DISTANCES, *NEIGHBOURS) if kind in without]
+    scored = fake.logits is not None and fake.logits.shape[1] > 0
+    if scored and 2 <= len(fake) < settings.splits:
+        fake = Features(fake.pooled, None)
+        left.append("inception_score")
+    found = evaluate(real, fake, extractor=extractor, settings=settings, without=without)
+    if not found:
+        raise GenzooError(
+            f"{len(fake)} images against {len(real)} are too few for any metric", "give more"
+        )
+    if left:
+        warnings.warn(
+            f"{', '.join(left)} left out: {len(fake)} images against {len(real)} are too few; "
+            f"give more, or fewer splits= ({settings.splits}) or neighbours= "
+            f"({settings.neighbours}) and density_neighbours= ({settings.density_neighbours})",
+            stacklevel=3,
+        )
+    return found
+
+
+def _settings(given: Mapping[str, object]) -> MetricSettings:
+    least = {"seed": 0, "subset_size": 2}
     names = [field.name for field in fields(MetricSettings)]
     for name in given:
         if name not in names:
             raise UsageError(f"metrics have no setting {name}", f"there are: {', '.join(names)}")
+    found = {name: _defaults()[name] for name in names}
+    for name, value in given.items():
+        absent = value is None and found[name] is None  # None for all, where the default is that
+        found[name] = None if absent else whole(value, name=name, least=least.get(name, 1))
+    return MetricSettings(**found)
+
+
+def _defaults() -> Mapping[str, Any]:
+    """What commands measure by."""
     file = config_dir() / "metrics" / "default.yaml"
-    defaults = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return MetricSettings(**{name: given.get(name, defaults[name]) for name in names})
+    section: Mapping[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return section
 
 
 def _real(
     against: Pictures | TextImageData,
     extractor: FeatureExtractor,
     *,
-    split: str,
-    count: int | None,
+    split: str | None,
+    count: object,
     seed: int,
-) -> RealFeatures:
+) -> tuple[RealFeatures, dict[str, Plain]]:
+    """The features of the real images, and what stamps say of these."""
     if not isinstance(against, TextImageData):
-        return RealFeatures(extract(_batches(against), extractor).pooled, "given", "given")
-    rows = subset(torch.as_tensor(against.split(split)), count, seed=seed)
-    return real_features(
+        for name, value in (("split", split), ("real_images", count)):
+            if value is not None:
+                raise UsageError(
+                    f"{name}= chooses images of a data set, and against= is none",
+                    f"leave {name}= away, or give genzoo.data.open(...) as against=",
+                )
+        given = Given(against)
+        real = RealFeatures(extract(given, extractor).pooled, "given", "given")
+        return real, {"real_images": len(real), "real_sha256": given.sha256}
+    split = _defaults()["real_split"] if split is None else split
+    most = None if count is None else whole(count, name="real_images", least=1)
+    rows = subset(torch.as_tensor(against.split(split)), most, seed=seed)
+    real = real_features(
         (against.images(part.tolist()) for part in rows.split(BATCH)),
         extractor,
         cache=default_cache(),
@@ -133,16 +241,11 @@ def _real(
         split=split,
         indices=rows,
     )
-
-
-def _batches(images: Pictures) -> Iterator[Tensor]:
-    """8-bit batches; images of another size than the one before begin a new one."""
-    batch: list[Tensor] = []
-    for image in each(images):
-        pixels = channels_first(open_picture(image))
-        if batch and (len(batch) == BATCH or batch[0].shape != pixels.shape):
-            yield torch.stack(batch)
-            batch = []
-        batch.append(pixels)
-    if batch:
-        yield torch.stack(batch)
+    return real, {
+        "real_images": len(real),
+        "real_split": split,
+        "real_indices": real.indices,
+        "evaluation_seed": seed,
+        "data": against.name,
+        "data_fingerprint": against.fingerprint,
+    }

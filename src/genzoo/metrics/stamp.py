@@ -67,6 +67,7 @@ KEYS: Mapping[str, Key] = {
     "real_images": Key("compared", "how many real images"),
     "real_split": Key("compared", "the split that they are from"),
     "real_indices": Key("compared", "hash of the very images that were chosen"),
+    "real_sha256": Key("compared", "of the pixels of real images that are from no data set"),
     "generated_images": Key("compared", "how many samples"),
     "caption_split": Key("compared", "the split that the captions are from"),
     "captions": Key("compared", "hash of the very captions that were sampled for, in their order"),
@@ -78,6 +79,7 @@ KEYS: Mapping[str, Key] = {
     "scorer_kinship": Key("apart", "the scorer is a part of what it scores, or guided it"),
     # The model and the program.
     "scorer_trained_on": Key("described", "whether the scorer has seen these captions or images"),
+    "generated_sha256": Key("described", "of the pixels that `genzoo.metrics.score` measured"),
     "training_seed": Key("described", "of the training; null where it is not known"),
     "sample_seed": Key("described", "of the noise of samples, or of a likelihood's estimate"),
     "seed": Key("described", "the same in older stamps"),
