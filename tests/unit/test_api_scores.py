@@ -25,7 +25,7 @@ OF_A_RUN = {
 }  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 12, 12, 3), dtype=np.uint8)
 FEW = {"subsets": 5, "splits": 2}
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_score_is_that_of_the_command(tmp_path: Path) -> None:
@@ -151,11 +151,14 @@ def test_data_are_opened_by_name(capfd: pytest.CaptureFixture[str]) -> None:
             call()
 
 
-def test_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/python.md"])
+def test_a_pages_python_runs(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL
+    )
     assert blocks
     names: dict[str, object] = {}
     for block in blocks:
         exec(block, names)
-    assert (tmp_path / "heart.png").is_file()
+    assert page != "README.md" or (tmp_path / "heart.png").is_file()

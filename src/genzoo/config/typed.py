@@ -40,6 +40,7 @@ MADE_BY_HYDRA = ("output", "hydra.run.dir")  # which does not know what ~ is
 NOTHING = "null"
 MISSING = "???"  # OmegaConf's word for a value that is still to be given; it cannot be text
 PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+ENTRY = re.compile(r"\s*(?:'[^']*'|\"[^\"]*\"|[^,])+")  # of a list; commas in quotes are text
 WORDS = ("true", "false", "null", "nan", "inf")  # which mean something to Hydra
 
 RULE = f"""\
@@ -162,6 +163,7 @@ def own_folders(arguments: Sequence[str]) -> list[Path]:
         if switch in ("--config-dir", "-cd"):
             found.append(Path(value if equals else "".join(arguments[number + 1 : number + 2])))
         if switch.lstrip("+") == "hydra.searchpath":
-            words = (word.strip().strip("\"'") for word in value.strip("[] ").split(","))
+            entries = ENTRY.findall(value.strip("[] "))
+            words = (entry.strip().strip("\"'") for entry in entries)
             found += [folder for word in words if (folder := searched(word)) is not None]
     return found
