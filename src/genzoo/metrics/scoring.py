@@ -123,8 +123,8 @@ def score(
         split: of a data set; None: the one that commands measure against.
         real_images: how many images of the split, a whole number, chosen as
             `metrics.real_images=` does; None for all.
-        **settings: whole numbers: `splits`, `subsets`, `subset_size`, `neighbours`,
-            `density_neighbours`, `neighbour_images` and `seed`, as in configs/metrics/default.yaml.
+        **settings: whole numbers, as in configs/metrics/default.yaml: `splits`, `subsets`,
+            `subset_size`, `neighbours`, `density_neighbours`, `neighbour_images` and `seed`.
 
     Returns:
         The numbers by the names that `results.json` has.
