@@ -45,7 +45,7 @@ types: $(INSTALLED) ## types, with mypy
 layers: $(INSTALLED) ## that imports run one way and in no circle, with import-linter
 	$(BIN)/lint-imports
 
-plan: $(INSTALLED) ## draw the rooms and what they import: docs/rooms.svg, the table of CONTRIBUTING
+plan: $(INSTALLED) ## write the diagram and table of the rooms: docs/rooms.svg, CONTRIBUTING
 	$(BIN)/python -m tools.plan
 
 unit: $(INSTALLED) ## the tests alone, a process a core; PYTEST="-k name" chooses

@@ -1,4 +1,4 @@
-"""The plan of the rooms: the contract, the picture and the table."""
+"""The plan of the rooms: the contract, the diagram and the table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ REAL = {
 }
 
 
-def test_picture_and_table_are_those_of_the_imports() -> None:
+def test_diagram_and_table_are_those_of_the_imports() -> None:
     assert plan.outdated() == [], "run `make plan`"
 
 
@@ -45,7 +45,7 @@ def test_right_lines_have_no_fault() -> None:
     assert faults(parse(LINES), REAL) == []
 
 
-def test_an_arrow_that_a_longer_way_implies_is_not_drawn() -> None:
+def test_an_arrow_that_a_longer_path_implies_is_left_out() -> None:
     assert reduced(REAL)["top"] == {"middle"}
 
 

@@ -157,7 +157,7 @@ class LoadedModel:
             second: the upsampler, if there is one.
         """
         parts, seed = [], self.cfg.seed
-        with Progress("drawing", count) as progress, self.precision():
+        with Progress("sampling", count) as progress, self.precision():
             for start in range(0, count, batch):
                 numbers = list(range(start, min(start + batch, count)))
                 own = [captions[i % len(captions)] for i in numbers]
@@ -188,7 +188,7 @@ class LoadedModel:
     ) -> UInt8[Tensor, "n 3 h w"]:
         """Variations of an image, see `GenerativeModel.variations`."""
         parts = []
-        with Progress("drawing", count) as progress, torch.no_grad(), self.precision():
+        with Progress("sampling", count) as progress, torch.no_grad(), self.precision():
             for start in range(0, count, batch):
                 numbers = range(start, min(start + batch, count))
                 images = self.model.variations(

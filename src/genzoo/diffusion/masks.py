@@ -30,7 +30,7 @@ def random_masks(size: int, *, noise: Noise) -> Mask:
     numbers = noise.child("shape").uniform(2 * (STROKES + 1) + 1)
     line = (torch.arange(size, device=numbers.device) + 0.5) / size
     y, x = line[:, None].expand(size, size), line[None].expand(size, size)
-    redrawn = torch.stack(
+    hidden = torch.stack(
         [
             torch.ones(len(numbers), size, size, dtype=torch.bool, device=numbers.device),
             _box(numbers, y, x),
@@ -38,7 +38,7 @@ def random_masks(size: int, *, noise: Noise) -> Mask:
             _stroke(numbers, y, x),
         ]
     )
-    chosen = redrawn[kind, torch.arange(len(kind), device=kind.device)]
+    chosen = hidden[kind, torch.arange(len(kind), device=kind.device)]
     return (~chosen)[:, None].float()
 
 

@@ -54,7 +54,7 @@ def final(states: Iterator[State]) -> Images:
 
 
 def ancestral(denoise: Denoiser, x: Images, schedule: Schedule, noise: Normal) -> Iterator[State]:
-    """Every step is drawn from the learned Gaussian (DDPM, arXiv 2006.11239, algorithm 2)."""
+    """Every step samples the learned Gaussian (DDPM, arXiv 2006.11239, algorithm 2)."""
     for k in _down(schedule):
         prediction = denoise(x, k)
         x = ancestral_step(prediction, schedule, k, noise.normal(*x.shape[1:]))

@@ -112,8 +112,8 @@ def score_guidance(
             x = x_t.detach().requires_grad_()
             if prediction is None:
                 prediction = denoise(x, step)
-            judged = x if noise_aware else prediction.x0
-            (slope,) = torch.autograd.grad(likelihood(judged, level).sum(), x)
+            scored = x if noise_aware else prediction.x0
+            (slope,) = torch.autograd.grad(likelihood(scored, level).sum(), x)
         return replace(prediction.detached(), x_t=x_t, score=slope)
 
     return with_score

@@ -48,17 +48,17 @@ def write_gallery(
     samples = sample_images(
         model, cond, data.shape, seed=seed, indices=indices, device=device, guidance=guidance
     )
-    pictures = {"real": real, "sample": samples}
+    kinds = {"real": real, "sample": samples}
     if model.capabilities.reconstruct:
         with torch.no_grad():
             pixels = to_float(real).to(device)
-            pictures["reconstruction"] = to_uint8(model.reconstruct(pixels, cond.to(device))).cpu()
+            kinds["reconstruction"] = to_uint8(model.reconstruct(pixels, cond.to(device))).cpu()
     strip = None
     held_out = slice(len(chosen["validation"]) if len(chosen["validation"]) > 1 else None)
     if model.capabilities.interpolate and len(indices[held_out]) > 1:
         strip = "interpolation.png"
         noise = Noise.of(seed, indices, "sample", device=device)
-        picture = _interpolation(
+        image = _interpolation(
             model,
             real[held_out],
             cond[held_out],
@@ -66,13 +66,13 @@ def write_gallery(
             device=device,
             guidance=guidance,
         )
-        save_png(folder / strip, picture, text={})
+        save_png(folder / strip, image, text={})
     about = [
         {"index": index, "caption": caption, "split": split, "seed": seed}
         for index, caption, split in zip(indices, cond.caption, splits, strict=True)
     ]
     content = {
-        "items": _saved(folder, pictures, about),
+        "items": _saved(folder, kinds, about),
         "interpolation": strip,
         "attribution": data.attribution,
     }
@@ -80,13 +80,13 @@ def write_gallery(
 
 
 def _saved(
-    folder: Path, pictures: Mapping[str, Tensor], about: Sequence[Mapping[str, Any]]
+    folder: Path, kinds: Mapping[str, Tensor], about: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Write each image of each kind; returns what is known of each item, with its files' names."""
     items = []
     for k, known in enumerate(about):
         item = {**known, "reconstruction": None}
-        for name, images in pictures.items():
+        for name, images in kinds.items():
             item[name] = f"{name}-{k}.png"
             save_png(folder / item[name], images[k], text={"caption": known["caption"]})
         items.append(item)

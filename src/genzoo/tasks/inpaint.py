@@ -25,7 +25,7 @@ def run(cfg: DictConfig) -> dict[str, float]:
     check_sampling(cfg)
     check_given(cfg, image="a.png", mask="m.png", prompt='"a red heart"')
     prompt = caption_of(cfg.prompt, key="prompt") or ""
-    picture, redraw = open_picture(cfg.image), open_mask(cfg.mask)
+    image, mask = open_picture(cfg.image), open_mask(cfg.mask)
     trained = LoadedModel.of(cfg)
     base, checkpoint = trained.model, trained.checkpoint
     stages = [Stage.of(base, checkpoint, word=f"this model={cfg.model.name}")]
@@ -33,8 +33,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
     if enlarging is not None:
         stages.append(Stage.of(*enlarging, word=f"upsampler={cfg.upsampler}"))
     cut = report_truncation(stages[0].tokenizer, prompt=prompt)
-    region = Region.around(picture, redraw, smallest=stages[-1].size)
-    status(f"{redraw.mean():.2%} of {cfg.image} is sampled anew")
+    region = Region.around(image, mask, smallest=stages[-1].size)
+    status(f"{mask.mean():.2%} of {cfg.image} is sampled anew")
     report_truncation_by_scorer(trained.guidance, [prompt])
     label = trained.checked_label(cfg.label)
     versions = redrawn(trained, stages, region, prompt, count=cfg.count, label=label)

@@ -75,7 +75,7 @@ def write_results(
         data: it was trained on.
         entries: the metrics.
         cost: what the training took.
-        seconds_per_image: of drawing.
+        seconds_per_image: of sampling.
         cut: how many captions of the data are too long to be read whole.
     """
     can = model.capabilities
