@@ -50,7 +50,7 @@ def data_loading() -> Numbers:
 
     def render() -> None:
         for i in range(300):
-            source.draw(i, 32)
+            source.render(i, 32)
 
     times = in_turns(3, load=load, render=render)
     return {

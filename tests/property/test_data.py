@@ -22,7 +22,7 @@ SEEDS = st.integers(0, 2**31)
 
 
 def items(groups, split_name=None):
-    return [Item(str(i), "", group=g, split=split_name) for i, g in enumerate(groups)]
+    return [Item(str(i), ("",), group=g, split=split_name) for i, g in enumerate(groups)]
 
 
 @given(GROUPS, SHARES)

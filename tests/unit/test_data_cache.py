@@ -29,7 +29,9 @@ class Squares:
         return f"squares {self.count} {self.version}"
 
     def items(self):
-        return [Item(key=f"square {i}", caption=str(i), group=str(i)) for i in range(self.count)]
+        return [
+            Item(key=f"square {i}", captions=(str(i),), group=str(i)) for i in range(self.count)
+        ]
 
     def render(self, i, size):
         self.drawn += 1

@@ -51,7 +51,8 @@ def contrastive_loss(
         images: unit vectors.
         texts: unit vectors.
         tokens: of the captions; another row with the same caption is no negative.
-        index: of the images; another row with the same image is no negative either.
+        index: of the images; another row with the same image, under whichever of its captions,
+            is no negative either.
         scale: factor of the cosines, the inverse temperature.
         chunk: rows that are compared at once, with similarities recomputed in the backward
             pass, so that a large batch fits; None for all at once.
@@ -115,6 +116,24 @@ def positive_pairs(tokens: Int[Tensor, "n l"]) -> Bool[Tensor, "n n"]:
     """Which rows have the same caption."""
     keys = _keys(tokens)
     return keys[:, None] == keys
+
+
+def positive_captions(
+    tokens: Int[Tensor, "m l"], row: Int[Tensor, " m"], *, images: int
+) -> Bool[Tensor, "n m"]:
+    """Which captions are right for which image: all its own, and those that say the same.
+
+    Args:
+        tokens: of the captions.
+        row: the image of each, from 0.
+        images: how many there are.
+    """
+    keys, order = _keys(tokens).sort()
+    distinct = torch.zeros_like(row)  # a number a text
+    distinct[order[1:]] = (keys[1:] != keys[:-1]).cumsum(0)
+    said = torch.zeros(images * len(row), dtype=torch.bool, device=row.device)
+    said[row * len(row) + distinct] = True
+    return said.view(images, len(row))[:, distinct]
 
 
 def _keys(tokens: Int[Tensor, "b l"]) -> Int[Tensor, " b"]:

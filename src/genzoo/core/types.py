@@ -66,6 +66,28 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class Captions:
+    """All captions of some images.
+
+    Attributes:
+        tokens: of each caption, padded to the context length.
+        token_mask: True where a token belongs to the text.
+        row: the place in the batch of each caption's image, ascending.
+    """
+
+    tokens: Int[Tensor, "m l"]
+    token_mask: Bool[Tensor, "m l"]
+    row: Int[Tensor, " m"]
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Captions:
+        """All tensors mapped by the same function."""
+        return Captions(change(self.tokens), change(self.token_mask), change(self.row))
+
+
+@dataclass(frozen=True)
 class Batch:
     """A batch of captioned images, as every model gets it from the datamodule.
 
@@ -75,7 +97,8 @@ class Batch:
         tokens: token numbers, padded to the context length.
         token_mask: True where a token belongs to the text.
         label: class numbers from 0, or -1 where the data has no classes.
-        index: the item's number in the data set; with the run's seed it seeds the item's noise.
+        index: the image's number in the data set; with the run's seed it seeds the image's noise.
+        captions: all captions of the images, where they are wanted for retrieval; else None.
     """
 
     image: Float[Tensor, "b c h w"]
@@ -84,9 +107,18 @@ class Batch:
     token_mask: Bool[Tensor, "b l"]
     label: Int[Tensor, " b"]
     index: Int[Tensor, " b"]
+    captions: Captions | None = None
 
     def __len__(self) -> int:
         return self.image.shape[0]
+
+    @property
+    def all_captions(self) -> Captions:
+        """All captions of the images, or the one of each where no others came with it."""
+        if self.captions is not None:
+            return self.captions
+        rows = torch.arange(len(self), device=self.tokens.device)
+        return Captions(self.tokens, self.token_mask, rows)
 
     @property
     def condition(self) -> Condition:
@@ -101,24 +133,23 @@ class Batch:
         non_blocking: bool = False,
     ) -> Batch:
         """Move to a device; `dtype` applies to the image alone (Lightning calls it like this)."""
-        return replace(
-            self,
-            image=self.image.to(device, dtype or self.image.dtype, non_blocking=non_blocking),
-            tokens=self.tokens.to(device, non_blocking=non_blocking),
-            token_mask=self.token_mask.to(device, non_blocking=non_blocking),
-            label=self.label.to(device, non_blocking=non_blocking),
-            index=self.index.to(device, non_blocking=non_blocking),
-        )
+        image = self.image.to(device, dtype or self.image.dtype, non_blocking=non_blocking)
+        return self._each(image, lambda value: value.to(device, non_blocking=non_blocking))
 
     def pin_memory(self) -> Batch:
         """A copy in pinned memory, for asynchronous transfers to a GPU."""
+        return self._each(self.image.pin_memory(), lambda value: value.pin_memory())
+
+    def _each(self, image: Tensor, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Another image, and all other tensors mapped by the same function."""
         return replace(
             self,
-            image=self.image.pin_memory(),
-            tokens=self.tokens.pin_memory(),
-            token_mask=self.token_mask.pin_memory(),
-            label=self.label.pin_memory(),
-            index=self.index.pin_memory(),
+            image=image,
+            tokens=change(self.tokens),
+            token_mask=change(self.token_mask),
+            label=change(self.label),
+            index=change(self.index),
+            captions=None if self.captions is None else self.captions.each(change),
         )
 
 

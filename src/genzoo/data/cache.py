@@ -6,6 +6,7 @@ or not at all; the processes that start together wait for the one that draws.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -13,7 +14,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from genzoo.core.errors import GenzooError, UsageError
-from genzoo.core.files import user_cache
+from genzoo.core.files import user_cache, write_whole
+from genzoo.data import look_alikes
 from genzoo.data.source import Damaged, Item, Source
 
 Progress = Callable[[int, int], None]
@@ -43,6 +45,8 @@ class Header:
         kept: the numbers of the source's items that lie in the cache, ascending; None for all.
         count: images in the cache.
         blocks: checksum of each `BLOCK` of the images.
+        alike: the places in the cache of images with identical pixels, ascending, a list a set;
+            None where they have not been looked for.
     """
 
     layout: int
@@ -51,6 +55,7 @@ class Header:
     kept: list[int] | None
     count: int
     blocks: list[str]
+    alike: list[list[int]] | None = None
 
     @property
     def digest(self) -> str:
@@ -83,6 +88,10 @@ class Cached:
     def __getitem__(self, rows: Int[np.ndarray, " b"]) -> UInt8[np.ndarray, "b 3 h w"]:
         """A copy of these images, in memory of its own."""
         return np.take(self._pixels, rows, axis=0)
+
+    def __iter__(self) -> Iterator[UInt8[np.ndarray, "3 h w"]]:
+        """All images, not copied."""
+        return iter(self._pixels)
 
     def __reduce__(self) -> tuple[type[Cached], tuple[Path, Header]]:
         return Cached, (self.folder, self.header)
@@ -120,15 +129,16 @@ def open_cache(
     name = hashlib.blake2b(f"{LAYOUT} {fingerprint}".encode(), digest_size=8).hexdigest()
     folder = home / "data" / f"{source.name}-{size}-{name}"
     try:
-        return _read(folder, fingerprint, size)
+        return _compared(_read(folder, fingerprint, size), items)
     except Corrupt:
         pass
     with _writable(home), lock(folder.with_suffix(".lock")):
         try:  # another process may have drawn it while this one waited for the lock
-            return _read(folder, fingerprint, size)
+            found = _read(folder, fingerprint, size)
         except Corrupt:
             _build(folder, fingerprint, source, items, size, max_skipped, progress)
-            return _read(folder, fingerprint, size)
+            found = _read(folder, fingerprint, size)
+    return _compared(found, items)
 
 
 @contextmanager
@@ -163,6 +173,8 @@ def _read(folder: Path, fingerprint: str, size: int) -> Cached:
             raise Corrupt("of the wrong length")
         if header.kept is not None and len(header.kept) != header.count:
             raise Corrupt("its header contradicts itself")
+        if not all(0 <= i < header.count for numbers in header.alike or [] for i in numbers):
+            raise Corrupt("its look-alikes are no images of it")
         _check_blocks(images, header.blocks)
         return Cached(folder, header)
     except (OSError, ValueError, TypeError, AttributeError) as error:
@@ -238,7 +250,8 @@ def _describe(
     kept = [i for i in range(len(items)) if i not in skipped] if skipped else None
     count = len(items) - len(skipped)
     header = Header(LAYOUT, fingerprint, size, kept, count, blocks)
-    _write_json(place / "skipped.json", report(items, skipped))
+    header = replace(header, alike=look_alikes.find(Cached(place, header), count))
+    _write_json(place / "skipped.json", report(items, skipped) | _alike_report(items, header))
     _write_json(place / "header.json", asdict(header))
 
 
@@ -246,6 +259,27 @@ def report(items: Sequence[Item], skipped: dict[int, str]) -> dict[str, Any]:
     """How many images were skipped, and the first `NAMED` of them by name and reason."""
     named = [{"key": items[i].key, "reason": skipped[i]} for i in list(skipped)[:NAMED]]
     return {"items": len(items), "skipped": len(skipped), "named": named}
+
+
+def _alike_report(items: Sequence[Item], header: Header) -> dict[str, Any]:
+    kept = items if header.kept is None else [items[i] for i in header.kept]
+    return look_alikes.report(kept, header.alike or [])
+
+
+def _compared(cached: Cached, items: Sequence[Item]) -> Cached:
+    """The cache with its look-alikes, which one that an earlier version wrote learns once.
+
+    Where it cannot be written, they are looked for at each start.
+    """
+    if cached.header.alike is not None:
+        return cached
+    header = replace(cached.header, alike=look_alikes.find(cached, len(cached)))
+    with contextlib.suppress(OSError, ValueError, GenzooError):
+        file = cached.folder / "skipped.json"
+        known = {**json.loads(file.read_text()), **_alike_report(items, header)}
+        write_whole(file, json.dumps(known, ensure_ascii=False))
+        write_whole(cached.folder / "header.json", json.dumps(asdict(header)))
+    return Cached(cached.folder, header)
 
 
 def _refuse_too_many(

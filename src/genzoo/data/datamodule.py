@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import pytorch_lightning as pl
 import torch
@@ -25,7 +26,7 @@ class TextImageDataModule(pl.LightningDataModule):
         data: the captioned images.
         tokenizer: of the captions.
         batch_size: images a step on each process.
-        seed: of the order.
+        seed: of the order, and of which caption of an image a visit shows.
         workers: processes that load batches; 0 to load them in the training process.
         start_images: images that all processes together have seen; may be set until `fit`.
     """
@@ -58,6 +59,7 @@ class TextImageDataModule(pl.LightningDataModule):
             start_images=self.start_images,
             rank=rank,
             world=world,
+            visit=partial(self.data.visited, seed=self.seed),
         )
         return self._loader(stream)
 

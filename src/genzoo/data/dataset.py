@@ -15,11 +15,13 @@ from torch import Tensor
 
 from genzoo.core.errors import UsageError
 from genzoo.core.image import to_float
-from genzoo.core.types import Batch, Condition
+from genzoo.core.types import Batch, Captions, Condition
 from genzoo.data.cache import Progress, cache_home, open_cache
+from genzoo.data.look_alikes import count as count_look_alikes
 from genzoo.data.source import GroundTruth, Source
 from genzoo.data.splits import split
-from genzoo.text.length import Cut, tokens_cut
+from genzoo.data.wordings import Wordings
+from genzoo.text.length import Cut
 from genzoo.text.tokenizer import Tokenizer
 
 Indices: TypeAlias = Sequence[int] | np.ndarray | Tensor
@@ -28,8 +30,11 @@ Indices: TypeAlias = Sequence[int] | np.ndarray | Tensor
 class TextImageData:
     """All captioned images of a source at one size, cached, with their splits.
 
-    An item's index is its place among the images that could be used. Building it draws the
-    images, once per source and size; afterwards it opens a file.
+    The unit is the image, however many captions it has: its index is its place among the images
+    that could be used. Where captions matter, an index stands for the image's first caption, and
+    a number beyond all indices for an image with another caption or another wording
+    (`captioned`, `views`). Building it renders the images, once per source and size; afterwards
+    it opens a file.
 
     Args:
         source: where images and captions come from.
@@ -47,14 +52,16 @@ class TextImageData:
     Attributes:
         attribution: what the images' licence wants shown beside them, or None.
         label_names: the classes' names; empty where there are none.
-        captions: one an item.
+        captions: the first one of each image.
+        wordings: all captions of all images.
         labels: int64 class numbers, -1 for none; shape (n,).
         attributes: what is known to be in each image, or None.
         ground_truth: the source, if it can check images against captions, or None.
         keys: the items' names within the source.
         fingerprint: changes with any pixel, caption, label or split.
         skipped: images that could not be used.
-        report: the file that names them.
+        look_alikes: how many images have the pixels of another one.
+        report: the file that names both.
 
     Raises:
         UsageError: for sizes and shares that make no sense, or an unwritable cache.
@@ -76,7 +83,6 @@ class TextImageData:
         progress: Progress | None = None,
     ) -> None:
         _check_size(image_size)
-        _check_templates(templates)
         items = source.items()
         self._images = open_cache(
             source,
@@ -96,19 +102,17 @@ class TextImageData:
         self.image_size = image_size
         self.attribution = source.attribution
         self.label_names = source.label_names
-        self.templates = tuple(templates)
-        self._bare = [item.caption for item in items]
-        self.captions = [self._worded(i) for i in range(len(items))]
+        self.wordings = Wordings([item.captions for item in items], templates)
+        self.captions = self.texts_of(range(len(items)))
         self.keys = [item.key for item in items]
         self.labels = np.array([item.label for item in items], dtype=np.int64)
         self.attributes: list[Mapping[str, Any] | None] = [item.attributes for item in items]
         self.ground_truth = source if isinstance(source, GroundTruth) else None
-        self._splits = split(items, validation=validation)
+        alike = self._images.header.alike or []
+        self._splits = split(items, validation=validation, alike=alike)
+        self.look_alikes = count_look_alikes(items, alike, self._splits)
         self.fingerprint = self._fingerprint()
         self._tokens: tuple[Tokenizer, Tensor, Tensor] | None = None
-        distinct = {caption: k for k, caption in enumerate(dict.fromkeys(self._bare))}
-        self._distinct = list(distinct)
-        self._which = torch.tensor([distinct[caption] for caption in self._bare])
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -135,13 +139,36 @@ class TextImageData:
         return self._splits[name]
 
     def views(self, name: str) -> np.ndarray:
-        """The items of a split with each wording of their captions, as training goes through them.
+        """The images of a split with each wording of their first captions.
 
-        Item i of n with its caption in the k-th template has the number k n + i, which `batch`
-        and `condition` take like an index.
+        Training goes through them, and takes `visited` of them. They are numbers that `batch`,
+        `condition` and the like take as they take an index.
         """
-        indices = self.split(name)
-        return np.concatenate([indices + k * len(self) for k in range(len(self.templates))])
+        indices, words = self.split(name), self.wordings
+        templates = range(len(words.templates))
+        return np.concatenate([words.numbers(indices, template=k) for k in templates])
+
+    def visited(self, views: Indices, visit: int, *, seed: int) -> np.ndarray:
+        """Views with a random caption of each image, as training shows them on a visit.
+
+        Args:
+            views: as `views` has them.
+            visit: how often training went through all of them before.
+            seed: of the choice.
+        """
+        return self.wordings.visited(_numbers(views), seed=seed, visit=visit)
+
+    def captioned(self, indices: Indices, rounds: Indices) -> np.ndarray:
+        """Images with their captions in turn: in round k the k-th one, and then the first again.
+
+        Args:
+            indices: of the images.
+            rounds: one each, from 0.
+
+        Returns:
+            Numbers that `batch`, `condition` and the like take as they take an index.
+        """
+        return self.wordings.numbers(_numbers(indices), caption=_numbers(rounds))
 
     def spread(self, name: str, count: int) -> np.ndarray:
         """At most `count` indices of a split, evenly spread over it.
@@ -153,39 +180,57 @@ class TextImageData:
         return indices[np.arange(count) * len(indices) // max(count, 1)]
 
     def images(self, indices: Indices) -> UInt8[Tensor, "b 3 h w"]:
-        """The pixels of these items, in the given order."""
-        return torch.from_numpy(self._images[_numbers(indices)])
+        """The pixels of these images or views, in the given order."""
+        return torch.from_numpy(self._images[self.wordings.images(_numbers(indices))])
 
     def caption_attributes(self, indices: Indices) -> list[Mapping[str, Any]]:
-        """What is known to be in these items' images; empty where nothing is."""
-        return [self.attributes[i] or {} for i in _numbers(indices).tolist()]
+        """What is known to be in these images; empty where nothing is."""
+        images = self.wordings.images(_numbers(indices)).tolist()
+        return [self.attributes[i] or {} for i in images]
+
+    def texts_of(self, indices: Indices) -> list[str]:
+        """The captions of these images or views."""
+        return self.wordings.worded(_numbers(indices))
 
     def condition(self, indices: Indices, tokenizer: Tokenizer) -> Condition:
-        """Captions, tokens and labels of these items or views."""
-        views = _numbers(indices)
-        template, item = np.divmod(views, len(self))
+        """Captions, tokens and labels of these images or views."""
+        numbers = _numbers(indices)
         tokens, mask = self.tokens(tokenizer)
-        rows = torch.from_numpy(template) * len(self._distinct) + self._which[item]
+        rows = torch.from_numpy(self.wordings.rows(numbers))
         return Condition(
-            caption=tuple(self._worded(view) for view in views.tolist()),
+            caption=tuple(self.texts_of(numbers)),
             tokens=tokens[rows],
             token_mask=mask[rows],
-            label=torch.from_numpy(self.labels[item]),
+            label=torch.from_numpy(self.labels[self.wordings.images(numbers)]),
         )
 
-    def batch(self, indices: Indices, tokenizer: Tokenizer) -> Batch:
-        """These items or views as a batch, images in [-1, 1]."""
-        views = _numbers(indices)
-        items = views % len(self)
-        cond = self.condition(views, tokenizer)
+    def batch(
+        self, indices: Indices, tokenizer: Tokenizer, *, all_captions: bool = False
+    ) -> Batch:
+        """These images or views as a batch, images in [-1, 1].
+
+        Args:
+            indices: of the images.
+            tokenizer: of their captions.
+            all_captions: whether all captions of each image come with it, for retrieval.
+        """
+        numbers = _numbers(indices)
+        cond = self.condition(numbers, tokenizer)
         return Batch(
-            image=to_float(self.images(items)),
+            image=to_float(self.images(numbers)),
             caption=cond.caption,
             tokens=cond.tokens,
             token_mask=cond.token_mask,
             label=cond.label,
-            index=torch.from_numpy(items),
+            index=torch.from_numpy(self.wordings.images(numbers)),
+            captions=self._all_captions(numbers, tokenizer) if all_captions else None,
         )
+
+    def _all_captions(self, numbers: np.ndarray, tokenizer: Tokenizer) -> Captions:
+        every, place = self.wordings.every(self.wordings.images(numbers))
+        tokens, mask = self.tokens(tokenizer)
+        rows = torch.from_numpy(self.wordings.rows(every))
+        return Captions(tokens[rows], mask[rows], torch.from_numpy(place))
 
     def tokens(self, tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
         """Tokens and mask of every distinct caption in every template, one template after another.
@@ -193,41 +238,34 @@ class TextImageData:
         They are encoded once for the last tokenizer used.
         """
         if self._tokens is None or self._tokens[0] is not tokenizer:
-            texts = [_filled(form, text) for form in self.templates for text in self._distinct]
-            self._tokens = tokenizer, *tokenizer.encode(texts)
+            self._tokens = tokenizer, *tokenizer.encode(self.wordings.texts())
         return self._tokens[1:]
 
     def cut(self, tokenizer: Tokenizer) -> Cut:
-        """How many captions, in all their wordings, are too long for a tokenizer."""
+        """How many captions, all of every image in all their wordings, are too long."""
         _, mask = self.tokens(tokenizer)
-        full = mask.all(dim=1).nonzero()[:, 0].tolist()  # no other one is cut
-        template, text = np.divmod(np.array(full, dtype=np.int64), len(self._distinct))
-        worded = [
-            _filled(self.templates[k], self._distinct[i])
-            for k, i in zip(template.tolist(), text.tolist(), strict=True)
-        ]
-        beyond = np.array(tokens_cut(worded, tokenizer), dtype=np.int64)
-        shown = torch.bincount(self._which, minlength=len(self._distinct)).numpy()
-        return Cut(
-            captions=int(shown[text[beyond > 0]].sum()),
-            of=len(self) * len(self.templates),
-            most=int(beyond.max(initial=0)),
-            context=tokenizer.context,
-        )
+        return self.wordings.cut(tokenizer, mask.all(dim=1).nonzero()[:, 0].numpy())
 
     def texts(self, name: str) -> list[str]:
-        """The captions of a split in every template, as a tokenizer learns from them."""
-        return [self._worded(view) for view in self.views(name).tolist()]
+        """All captions of a split in every template, as a tokenizer learns from them."""
+        words, indices = self.wordings, self.split(name)
+        every = [words.every(indices, template=k)[0] for k in range(len(words.templates))]
+        return self.texts_of(np.concatenate(every))
 
-    def _worded(self, view: int) -> str:
-        template, item = divmod(view, len(self._bare))
-        return _filled(self.templates[template], self._bare[item])
+    def _all_texts(self) -> list[list[str]]:
+        """All captions of each image, worded as they are measured."""
+        every, place = self.wordings.every(np.arange(len(self)))
+        found: list[list[str]] = [[] for _ in range(len(self))]
+        for image, text in zip(place.tolist(), self.texts_of(every), strict=True):
+            found[image].append(text)
+        return found
 
     def _fingerprint(self) -> str:
         """Over pixels, not files: copies of a data set on two machines count as the same."""
         about = {
             "pixels": self._images.header.digest,
-            "captions": self.captions,
+            # One caption as it has always been written: fingerprints of such data stay.
+            "captions": [own[0] if len(own) == 1 else own for own in self._all_texts()],
             "labels": self.labels.tolist(),
             "splits": {name: indices.tolist() for name, indices in self._splits.items()},
         }
@@ -240,20 +278,6 @@ def _numbers(indices: Indices) -> np.ndarray:
         indices = indices.cpu().numpy()
     # A copy: the batch keeps it, and the caller may reuse its array.
     return np.array(indices, dtype=np.int64).reshape(-1)
-
-
-def _filled(template: str, caption: str) -> str:
-    """Empty captions stay empty, for they stand for none."""
-    return template.replace("{}", caption) if caption else caption
-
-
-def _check_templates(templates: Sequence[str]) -> None:
-    wrong = [template for template in templates if template.count("{}") != 1]
-    if wrong or not templates:
-        raise UsageError(
-            f"data.templates={list(templates)} leaves no place for the caption",
-            "write {} once in each, as in data.templates=['{}','a {}']",
-        )
 
 
 def _check_size(image_size: int) -> None:

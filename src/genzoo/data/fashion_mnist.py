@@ -70,7 +70,7 @@ class FashionMNIST:
         return [
             Item(
                 key=f"{part}/{i}",
-                caption=captions[label],
+                captions=(captions[label],),
                 group=f"{part}/{i}",
                 label=label,
                 split=TEST if part == TEST else None,

@@ -13,34 +13,49 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Literal, get_args
 
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.pictures import on_white, read, square
 from genzoo.data.source import Damaged, Item, Pixels
 
+Lines = Literal["joined", "separate"]
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm")
 
 
 class Folder:
-    """Images below a folder, with their captions.
+    """Images below a folder, each with one caption or several.
+
+    A metadata file gives an image several captions by a list of texts (in metadata.jsonl), or by
+    several lines with the same file_name.
 
     Args:
         root: the folder.
         max_pixels: of an image; larger ones are skipped undecoded.
+        lines: what the lines of a text file beside an image are: joined to one caption, or
+            separate captions (as in the captions of CUB-200 by Reed et al., arXiv 1605.05395).
 
     Raises:
-        UsageError: when the folder is not given or does not exist.
+        UsageError: when the folder is not given or does not exist, or for other `lines`.
     """
 
     name = "folder"
     attribution: str | None = None
     label_names: tuple[str, ...] = ()
 
-    def __init__(self, *, root: str | Path | None, max_pixels: int) -> None:
+    def __init__(
+        self, *, root: str | Path | None, max_pixels: int, lines: Lines = "joined"
+    ) -> None:
         if root is None:
             raise UsageError("data=folder needs a folder", "name it with data.root=<folder>")
+        if lines not in get_args(Lines):
+            raise UsageError(
+                f"data.source.lines={lines} is no way to read captions",
+                f"choose one of {', '.join(get_args(Lines))}",
+            )
         self.root = Path(root).expanduser()
         self.max_pixels = max_pixels
+        self.lines = lines
         if not self.root.is_dir():
             raise UsageError(
                 f"there is no folder {self.root}", "name another one with data.root=<folder>"
@@ -49,36 +64,43 @@ class Folder:
     def fingerprint(self) -> str:
         """Over names, captions, sizes and times of change: reading every image would be slow."""
         digest = hashlib.blake2b(f"folder-2 {self.max_pixels}".encode(), digest_size=16)
-        for name, caption in self._pairs:
-            digest.update(json.dumps([name, caption, *self._state(name)]).encode())
+        for name, captions in self._captioned:
+            # A caption alone as it has always been written: caches of such folders stay good.
+            texts = captions[0] if len(captions) == 1 else captions
+            digest.update(json.dumps([name, texts, *self._state(name)]).encode())
         return f"folder-2 {digest.hexdigest()}"
 
     def items(self) -> Sequence[Item]:
-        """One item a caption, in the order of the metadata file or of the names."""
-        return [Item(key=name, caption=caption, group=name) for name, caption in self._pairs]
+        """One item an image, in the order of the metadata file or of the names."""
+        return [
+            Item(key=name, captions=captions, group=name) for name, captions in self._captioned
+        ]
 
     def render(self, i: int, size: int) -> Pixels:
         """The i-th image upright on white, cut to its central square and resized."""
-        path = self._inside(self._pairs[i][0])
+        path = self._inside(self._captioned[i][0])
         return square(on_white(read(path, max_pixels=self.max_pixels)), size)
 
     @cached_property
-    def _pairs(self) -> list[tuple[str, str]]:
-        pairs = list(self._read())
-        if not pairs:
+    def _captioned(self) -> list[tuple[str, tuple[str, ...]]]:
+        """Each image's name once, with all its captions in the order in which they stand."""
+        found: dict[str, tuple[str, ...]] = {}
+        for name, captions in self._read():
+            found[name] = (*found.get(name, ()), *captions)
+        if not found:
             raise UsageError(
                 f"{self.root} contains no captioned image",
                 "add metadata.jsonl (file_name, text), metadata.csv, or name.txt beside name.png",
             )
-        return pairs
+        return list(found.items())
 
-    def _read(self) -> Iterator[tuple[str, str]]:
+    def _read(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for file, rows in (("metadata.jsonl", _json_rows), ("metadata.csv", _csv_rows)):
             path = self.root / file
             if path.is_file():
-                yield from (_pair(path, line, row) for line, row in rows(path))
+                yield from (_row(path, line, row) for line, row in rows(path))
                 return
-        yield from _beside(self.root)
+        yield from _beside(self.root, self.lines)
 
     def _inside(self, name: str) -> Path:
         """The file of this name, if it is a plain one below the folder, links followed."""
@@ -123,18 +145,23 @@ def _text(path: Path) -> str:
         raise GenzooError(f"{path} cannot be read ({error})", "write it as UTF-8 text") from error
 
 
-def _pair(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, str]:
+def _row(path: Path, number: int, row: Mapping[str, object]) -> tuple[str, tuple[str, ...]]:
+    """The name and the captions of a line; `text` is one, or a list of some."""
     name, text = row.get("file_name"), row.get("text")
-    if not isinstance(name, str) or not isinstance(text, str) or not name:
+    texts = text if isinstance(text, list) else [text]
+    if not isinstance(name, str) or not name or not texts:
         raise _bad_row(path, number, "lacks file_name or text")
-    return name, text.strip()
+    captions = tuple(one.strip() for one in texts if isinstance(one, str))
+    if len(captions) < len(texts):
+        raise _bad_row(path, number, "lacks file_name or text")
+    return name, captions
 
 
 def _bad_row(path: Path, number: int, how: str) -> GenzooError:
     return GenzooError(f"{path} line {number} {how}", "give each line a file_name and a text")
 
 
-def _beside(root: Path) -> Iterator[tuple[str, str]]:
+def _beside(root: Path, lines: Lines) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Every image below the folder that has a text file beside it, ordered by name."""
     for folder, folders, files in os.walk(root):  # does not follow links to folders
         folders.sort()
@@ -142,10 +169,15 @@ def _beside(root: Path) -> Iterator[tuple[str, str]]:
         for name in sorted(files):
             path = Path(folder) / name
             if path.suffix.lower() in ENDINGS and f"{path.stem}.txt" in names:
-                yield path.relative_to(root).as_posix(), _caption(path.with_suffix(".txt"), root)
+                captions = _captions(path.with_suffix(".txt"), root, lines)
+                yield path.relative_to(root).as_posix(), captions
 
 
-def _caption(path: Path, root: Path) -> str:
+def _captions(path: Path, root: Path, lines: Lines) -> tuple[str, ...]:
+    """What a text file says; an empty one is an empty caption."""
     if not path.resolve().is_relative_to(root.resolve()):
         raise GenzooError(f"{path} leads out of the folder", "copy the file instead of linking it")
-    return " ".join(_text(path).split())
+    text = _text(path)
+    parts = text.splitlines() if lines == "separate" else [text]
+    captions = [" ".join(part.split()) for part in parts]
+    return tuple(caption for caption in captions if caption) or ("",)

@@ -53,7 +53,11 @@ class OpenMoji:
         """Every pair, ordered by code points."""
         twins = _twin_flags(self._files)
         return [
-            Item(key=path.stem, caption=caption, group=twins.get(path.stem, base_name(caption)))
+            Item(
+                key=path.stem,
+                captions=(caption,),
+                group=twins.get(path.stem, base_name(caption)),
+            )
             for path, caption in self._files
         ]
 

@@ -66,7 +66,7 @@ class Shapes:
         held = any(matches(scene, pattern) for pattern in self._patterns)
         return Item(
             key=str(i),
-            caption=scene.caption,
+            captions=(scene.caption,),
             group=scene.caption,  # the same caption is drawn almost alike
             label=self._labels[scene.main.kind],
             split=HELD_OUT if held else None,

@@ -26,11 +26,11 @@ class Damaged(Exception):
 
 @dataclass(frozen=True)
 class Item:
-    """One captioned image, before it is drawn.
+    """One image with its captions, before it is rendered.
 
     Attributes:
         key: its name within the source, unique and the same on every machine.
-        caption: the text that goes with it.
+        captions: one text or more, each of which describes the image.
         label: its class as a position in the source's `label_names`, or -1 for none.
         group: items of one group lie in the same split, because they look (nearly) alike.
         split: the split that the source itself puts it into, or None to decide by hash.
@@ -38,11 +38,20 @@ class Item:
     """
 
     key: str
-    caption: str
+    captions: tuple[str, ...]
     group: str
     label: int = -1
     split: str | None = None
     attributes: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.captions, str) or not self.captions:
+            raise TypeError(f"{self.key}: captions={self.captions!r} is no tuple of texts")
+
+    @property
+    def caption(self) -> str:
+        """The first of its captions."""
+        return self.captions[0]
 
 
 @runtime_checkable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from genzoo.core.noise import split_seed
 
 
 class ShuffledStream(Sampler[list[int]]):
-    """Endless batches of shuffled indices.
+    """Endless batches of shuffled numbers.
 
     Position p of the stream is place p % n of the p // n-th shuffle, which depends on the seed
     and that number alone: nothing has to be remembered to go on after any number of images. The
@@ -27,6 +27,8 @@ class ShuffledStream(Sampler[list[int]]):
         start_images: images that all ranks together have already seen.
         rank: of this process.
         world: number of processes.
+        visit: what becomes of shuffled items on a visit, given how often each was shown before;
+            None to show them as they are.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class ShuffledStream(Sampler[list[int]]):
         start_images: int = 0,
         rank: int = 0,
         world: int = 1,
+        visit: Callable[[np.ndarray, int], np.ndarray] | None = None,
     ) -> None:
         if len(indices) == 0 or batch_size < 1 or start_images < 0 or not 0 <= rank < world:
             raise ValueError("needs items, a batch, a start of 0 or more, and a rank below world")
@@ -47,6 +50,7 @@ class ShuffledStream(Sampler[list[int]]):
         self.start_images = start_images
         self.rank = rank
         self.world = world
+        self.visit = visit
         self._shuffled = -1, self.indices  # the shuffle in use and its number
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -71,5 +75,6 @@ class ShuffledStream(Sampler[list[int]]):
             order = torch.randperm(
                 len(self.indices), generator=torch.Generator().manual_seed(seed)
             )
-            self._shuffled = epoch, self.indices[order.numpy()]
+            shuffled = self.indices[order.numpy()]
+            self._shuffled = epoch, self.visit(shuffled, epoch) if self.visit else shuffled
         return self._shuffled[1]

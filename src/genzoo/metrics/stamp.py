@@ -73,6 +73,9 @@ KEYS: Mapping[str, Key] = {
     "captions": Key("compared", "hash of the very captions that were sampled for, in their order"),
     "split": Key("compared", "of the held-out images"),
     "images": Key("compared", "how many of them, spread evenly over the split"),
+    "retrieved_captions": Key(
+        "compared", "all captions of these images; absent where each has one"
+    ),
     "precision": Key("compared", "of the numbers in which the model computed"),
     # What sets a number apart.
     "given": Key("apart", "what the model was given of a real image"),

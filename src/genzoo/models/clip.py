@@ -19,7 +19,12 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from genzoo.contrastive.encoders import CaptionEncoder, ImageEncoder
-from genzoo.contrastive.loss import contrastive_loss, positive_pairs, retrieval_ranks
+from genzoo.contrastive.loss import (
+    contrastive_loss,
+    positive_captions,
+    positive_pairs,
+    retrieval_ranks,
+)
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import exact
@@ -237,31 +242,41 @@ class CLIP(ScoringModel):
         """All rows encoded; in chunks, with activations recomputed in the backward pass."""
         if self.chunk is None or self.chunk >= count:
             return encode(slice(None))
-        parts = [slice(start, start + self.chunk) for start in range(0, count, self.chunk)]
+        parts = slices(count, self.chunk)
         return torch.cat([checkpoint(encode, rows, use_reentrant=False) for rows in parts])
 
     def scoring_metrics(
         self, batches: Iterable[tuple[Batch, Noise]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """Retrieval: recall of the own caption and of the own image among the k best.
+        """Retrieval: recall of a right caption and of a right image among the k best.
 
-        For a noise-aware CLIP also of noisy images at several steps of its process, with k = 1.
-        Images with the same caption count as correct.
+        As on COCO (Karpathy and Fei-Fei, arXiv 1412.2306, section 4.1): each image is a query, for
+        which any of its captions is right, and each caption is one, for which its image is right.
+        Captions that say the same are right for the images of either. For a noise-aware CLIP also
+        of noisy images, at several steps of its process, with k = 1.
         """
-        texts, tokens, seen = [], [], dict[int | None, list[Tensor]]()
+        texts, tokens, rows, seen = [], [], [], dict[int | None, list[Tensor]]()
+        images = 0
         for batch, noise in batches:
-            texts.append(self.encode_text(batch.tokens, batch.token_mask))
-            tokens.append(batch.tokens)
+            given = batch.all_captions
+            texts += [
+                self.encode_text(given.tokens[part], given.token_mask[part])
+                for part in slices(len(given), len(batch))
+            ]
+            tokens.append(given.tokens)
+            rows.append(given.row + images)
+            images += len(batch)
             for t in self._times():
                 seen.setdefault(t, []).append(self._seen(batch, noise, t))
-        all_texts, right = torch.cat(texts), positive_pairs(torch.cat(tokens))
+        all_texts = torch.cat(texts)
+        right = positive_captions(torch.cat(tokens), torch.cat(rows), images=images)
         found = {}
         for t, parts in seen.items():
             with exact(all_texts.device):
                 similarity = torch.cat(parts) @ all_texts.T
             places = {
                 "image_to_text": retrieval_ranks(similarity, right),
-                "text_to_image": retrieval_ranks(similarity.T, right),
+                "text_to_image": retrieval_ranks(similarity.T, right.T),
             }
             for way, place in places.items():
                 for k in RECALL if t is None else RECALL[:1]:
@@ -354,6 +369,11 @@ class CLIPWithTokenizer:
 def unit(features: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
     """Vectors of length 1, in float32."""
     return F.normalize(features.float(), dim=-1)
+
+
+def slices(count: int, size: int) -> list[slice]:
+    """Consecutive parts of a range, the last one short."""
+    return [slice(start, start + size) for start in range(0, count, size)]
 
 
 def cropped(

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from genzoo.contrastive.loss import positive_pairs, retrieval_ranks
+from genzoo.contrastive.loss import positive_captions, retrieval_ranks
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import exact
@@ -259,20 +259,25 @@ class UnCLIP(Manipulation, HasParent, HasFrozenEncoder):
     def scoring_metrics(
         self, batches: Iterable[tuple[Batch, Noise]]
     ) -> dict[str, Float[Tensor, " n"]]:
-        """Of a prior alone: recall of the own image by the sampled embedding.
+        """Of a prior alone: recall of an image by the embedding sampled for its first caption.
 
-        Among the k nearest of all; images with the same caption count as correct.
+        Among the k nearest of all; images with the same caption among theirs count as correct.
         """
         if "decoder" in self.trained:
             return {}
-        sampled, real, tokens = [], [], []
+        sampled, real, tokens, rows, images = [], [], [], [], 0
         for batch, noise in batches:
             sampled.append(self.sample_embedding(batch.condition, noise=noise))
             real.append(self.embed(batch.image))
-            tokens.append(batch.tokens)
+            tokens.append(batch.all_captions.tokens)
+            rows.append(batch.all_captions.row + images)
+            images += len(batch)
         with exact(real[0].device):
             similarity = torch.cat(sampled) @ torch.cat(real).T
-        place = retrieval_ranks(similarity, positive_pairs(torch.cat(tokens)))
+        row = torch.cat(rows)
+        first = torch.searchsorted(row, torch.arange(images, device=row.device))
+        right = positive_captions(torch.cat(tokens), row, images=images)[:, first].T
+        place = retrieval_ranks(similarity, right)
         return {f"prior_recall_at_{k}": (place < k).float() for k in RECALL}
 
     @torch.no_grad()

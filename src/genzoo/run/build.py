@@ -42,6 +42,11 @@ def build_data(cfg: DictConfig) -> TextImageData:
         )
     splits = ", ".join(f"{name} {count:,}" for name, count in data.splits.items())
     status(f"{data.name}: {len(data):,} captioned images ({splits}), {data.image_size} px")
+    if data.wordings.several:
+        count = int(data.wordings.count.sum())
+        status(f"  {count:,} captions; training takes a random one of an image at each visit")
+    if data.look_alikes.sets:
+        status(f"  {data.look_alikes}, see {data.report}")
     if data.skipped:
         status(f"  {data.skipped} images were skipped, see {data.report}")
     return data

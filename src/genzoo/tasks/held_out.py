@@ -38,7 +38,8 @@ def held_out(
 
     def batches() -> Iterator[Batch]:
         for start in range(0, len(indices), cfg.metrics.batch):
-            yield data.batch(indices[start : start + cfg.metrics.batch], tokenizer).to(device)
+            part = indices[start : start + cfg.metrics.batch]
+            yield data.batch(part, tokenizer, all_captions=True).to(device)
 
     bits, psnr = _likelihood_and_psnr(model, batches(), seed=cfg.seed, shape=data.shape)
     scoring_metrics = model.scoring_metrics(
@@ -53,6 +54,8 @@ def held_out(
         "sample_seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip
+    asked = int(data.wordings.count[indices].sum())
+    captions = {} if asked == len(indices) else {"retrieved_captions": asked}
     entries: dict[str, Entry] = {}
     if bits is not None:
         own = {
@@ -64,7 +67,8 @@ def held_out(
         own = {"unit": "dB"}
         entries["reconstruction_psnr"] = _entry("reconstruction_psnr", psnr, "higher", own | about)
     return entries | {
-        name: _entry(name, right, "higher", about) for name, right in scoring_metrics.items()
+        name: _entry(name, right, "higher", about | captions)
+        for name, right in scoring_metrics.items()
     }
 
 

@@ -120,7 +120,7 @@ class Measures:
     ) -> None:
         """Add 8-bit samples: the i-th of all is for the i-th caption of `order`."""
         index = torch.tensor(numbers, dtype=torch.long)
-        own, others = shown(order, numbers), shown(order, [i + 1 for i in numbers])
+        own, others = (shown(data, order, [i + k for i in numbers]) for k in (0, 1))
         for measure in self.features:
             measure.update(measure.extractor(images), index)
         if self.captions is not None:
@@ -128,7 +128,7 @@ class Measures:
                 images, data.caption_attributes(own), data.caption_attributes(others)
             )
         if self.score is not None:
-            self.score.update(images, [data.captions[i] for i in own], index)
+            self.score.update(images, data.texts_of(own), index)
 
 
 def measure_samples(
@@ -164,7 +164,7 @@ def measure_samples(
         for start in range(0, len(mine), cfg.metrics.batch):
             pause()
             numbers = list(mine[start : start + cfg.metrics.batch])
-            cond = condition_of(model, data, shown(order, numbers), tokenizer)
+            cond = condition_of(model, data, shown(data, order, numbers), tokenizer)
             begin = time.perf_counter()
             with devices.precision(cfg)():
                 images = sample_images(
@@ -186,16 +186,23 @@ def measure_samples(
 
 
 def caption_order(cfg: DictConfig, data: TextImageData) -> list[int]:
-    """A fixed shuffle of the captions: a small number of samples covers the whole split."""
+    """A fixed shuffle of the images with captions: a few samples cover the whole split."""
     split = torch.as_tensor(data.split(cfg.metrics.caption_split))
     generator = torch.Generator().manual_seed(split_seed(cfg.metrics.seed, "captions"))
     order: list[int] = split[torch.randperm(len(split), generator=generator)].tolist()
     return order
 
 
-def shown(order: Sequence[int], numbers: Iterable[int]) -> list[int]:
-    """Which item's caption each sample shows; there may be more samples than captions."""
-    return [order[i % len(order)] for i in numbers]
+def shown(data: TextImageData, order: Sequence[int], numbers: Iterable[int]) -> list[int]:
+    """Which caption each sample is for, as `TextImageData.captioned` numbers it.
+
+    The first captions of all images in `order`, then their second ones, and so on: of n images,
+    sample i is for caption i // n of image i % n, counted round.
+    """
+    numbers = list(numbers)
+    images = [order[i % len(order)] for i in numbers]
+    captions: list[int] = data.captioned(images, [i // len(order) for i in numbers]).tolist()
+    return captions
 
 
 def feature_entries(
@@ -239,14 +246,14 @@ def origin(cfg: DictConfig, data: TextImageData, subject: Subject) -> Origin:
     """What the numbers of this configuration were made from."""
     sampler = build.build_sampler(cfg)
     real = real_indices(cfg, data)
-    captions = shown(caption_order(cfg, data), range(cfg.metrics.images))
+    captions = shown(data, caption_order(cfg, data), range(cfg.metrics.images))
     return Origin(
         real_images=len(real),
         real_split=cfg.metrics.real_split,
         real_indices=of_items(real.tolist()),
         generated_images=cfg.metrics.images,
         caption_split=cfg.metrics.caption_split,
-        captions=of_items(captions, [data.captions[i] for i in captions]),
+        captions=of_items(captions, data.texts_of(captions)),
         given=subject.given,
         training_seed=subject.training_seed,
         sample_seed=cfg.seed,

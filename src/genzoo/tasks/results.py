@@ -6,7 +6,7 @@ import json
 import resource
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -105,7 +105,13 @@ def write_results(
             "seed": cost.seed,
             "checkpoint": cost.checkpoint,
         },
-        "data": {"name": data.name, "fingerprint": data.fingerprint},
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "images": len(data),
+            "captions": int(data.wordings.count.sum()),
+            "look_alikes": asdict(data.look_alikes),
+        },
         "sampling": {
             "seconds_per_image": seconds_per_image,
             "precision": devices.stated_precision(cfg),

@@ -111,6 +111,7 @@ KEYS: dict[str, Rule] = {
     "data.source.count": COUNT,
     "data.source.download": FLAG,
     "data.source.held_out": listed(text()),
+    "data.source.lines": word("joined", "separate"),
     "data.source.max_pixels": COUNT,
     "data.source.root": PATH | NULL,
     "data.source.seed": whole(0),
