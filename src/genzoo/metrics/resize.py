@@ -1,27 +1,57 @@
-"""The two ways in which extractors bring images to their input size."""
+"""The ways in which extractors bring images to their input size."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-HALF_PIXEL = "bilinear, half-pixel centres, no antialiasing"
+HALF_PIXEL = "bilinear, half-pixel centres, antialiased where images shrink"
+PILLOW = "bicubic with antialiasing, rounded to 8 bit, as Pillow"
 TF1 = "bilinear as TensorFlow 1 (corner-aligned grid, no antialiasing)"
 
 
 def resize_half_pixel(images: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:
     """`HALF_PIXEL`: PyTorch's bilinear interpolation.
 
-    Without antialiasing, so that enlarging and shrinking use one rule that every peer's
-    framework has; generated images here are smaller than the extractors' inputs.
+    Images that are larger than `size` are antialiased: without it most of their pixels would be
+    left out, and what is small or fine in them with those.
     """
-    if images.shape[-2:] == (size, size):
+    height, width = images.shape[-2:]
+    if (height, width) == (size, size):
         return images
     return functional.interpolate(
-        images, size=(size, size), mode="bilinear", align_corners=False, antialias=False
+        images,
+        size=(size, size),
+        mode="bilinear",
+        align_corners=False,
+        antialias=max(height, width) > size,
     )
+
+
+def resize_pillow(images: UInt8[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:
+    """`PILLOW`: Image.resize of Pillow with BICUBIC, whole numbers from 0 to 255.
+
+    As there, rows come first, and what they give is rounded before the columns. (Pillow 13 begins
+    with the columns of tall images, which rounds differently; published numbers are older.)
+    """
+    x = images.float()
+    for shape in ((x.shape[2], size), (size, size)):
+        if x.shape[2:] != shape:
+            x = functional.interpolate(
+                x, size=shape, mode="bicubic", align_corners=False, antialias=True
+            )
+            x = x.round_().clamp_(0, 255)
+    return x
+
+
+def crop_square(images: UInt8[Tensor, "b c h w"]) -> UInt8[Tensor, "b c m m"]:
+    """The largest square in the middle."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return images[..., top : top + side, left : left + side]
 
 
 def resize_tf1(images: Float[Tensor, "b c h w"], size: int) -> Float[Tensor, "b c s s"]:

@@ -140,7 +140,7 @@ KEYS: dict[str, Rule] = {
     "metrics.density_neighbours": COUNT,
     "metrics.during": listed(COUNT | text("minutes such as 5min", like=r"\d+(\.\d+)?min")),
     "metrics.during_images": whole(2),
-    "metrics.extractors": listed(word("efficientnet_lite0", "inception", "domain")),
+    "metrics.extractors": listed(word("efficientnet_lite0", "inception", "dinov2", "domain")),
     "metrics.held_out_images": COUNT,
     "metrics.images": whole(2),
     "metrics.neighbour_images": whole(2) | NULL,
