@@ -129,6 +129,9 @@ def test_given_images_score_as_in_genzoos_own_evaluation(tmp_path: Path) -> None
     }
     stored = json.loads((tmp_path / "results.json").read_text())["metrics"]
     assert taken.entries[FRECHET]["stamp"] == stored[FRECHET]["stamp"]
+    low, high = stored[FRECHET]["interval"]
+    assert low < stored[FRECHET]["value"] < high
+    assert stored[FRECHET]["standard_error"] == taken.entries[FRECHET]["standard_error"]
     assert torch.equal(taken.images, given[: measure.SHOWN])
 
 

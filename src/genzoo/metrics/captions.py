@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
+from genzoo.metrics.interval import wilson
 from genzoo.metrics.suite import MetricValue
 
 Attributes = Mapping[str, Any]
@@ -68,7 +69,7 @@ class CaptionAccuracy(Metric):
         """The share of right ones among the captions that have a part, in [0, 1], by name."""
         counts = zip(self.parts, self.right.tolist(), self.asked.tolist(), strict=True)
         return {
-            f"{NAME}/{part}": MetricValue(right / asked, None, "higher")
+            f"{NAME}/{part}": MetricValue(right / asked, None, "higher", *wilson(right, asked))
             for part, right, asked in counts
             if asked
         }

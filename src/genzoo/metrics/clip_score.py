@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
+from genzoo.metrics.interval import of_mean
 from genzoo.metrics.suite import MetricValue, in_order
 
 NAME = "clip_score"
@@ -66,7 +67,8 @@ class CLIPScore(Metric):
     def compute(self) -> dict[str, MetricValue]:
         """The mean over all ranks' images, by name; each counts once."""
         scores = in_order(self.scores, self.index)
-        return {NAME: MetricValue(float(scores.mean()), None, "higher")}
+        known = of_mean(scores.tolist()) or (None, None)
+        return {NAME: MetricValue(float(scores.mean()), None, "higher", *known)}
 
     def cut_share(self) -> float:
         """The share of captions that were too long, in [0, 1]."""

@@ -26,7 +26,7 @@ Basis = Literal["trainings", "samples"]
 
 NO_INTERVAL = "no interval recorded"
 TRAINED_ONCE = "one of two was trained once, so that nothing is known of its next training"
-NO_VARIATION = "the numbers of all trainings are equal, so that their spread is unknown"
+NO_VARIATION = "the numbers do not vary, so that there is nothing to test them by"
 
 
 @dataclass(frozen=True)

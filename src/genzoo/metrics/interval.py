@@ -24,6 +24,9 @@ METHODS = {
     "caption_accuracy": "Wilson's",
 }
 
+# What the spread that the literature prints is over; it is no interval.
+SPREADS = {"inception_score": "splits", "kernel_distance": "subsets"}
+
 
 class Interval(NamedTuple):
     """What is known of a number's error over samples.
@@ -50,6 +53,15 @@ def normal(
     """
     half = Z * standard_error
     return Interval(standard_error, (max(low, value - half), min(high, value + half)))
+
+
+def known(
+    value: float, standard_error: float, *, low: float = -math.inf, high: float = math.inf
+) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """Standard error and normal interval, or None and None where either number is not finite."""
+    if not (math.isfinite(value) and math.isfinite(standard_error)):
+        return None, None
+    return normal(value, standard_error, low=low, high=high)
 
 
 def of_mean(values: Sequence[float]) -> Interval | None:

@@ -6,8 +6,9 @@ Precision and recall: Kynkäänniemi et al. 2019 (1904.06991). Density and cover
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from genzoo.core.errors import UsageError
 from genzoo.metrics.distances import Block, Distances
+from genzoo.metrics.jackknife import Coverers
 from genzoo.metrics.nearest import NearestRows
 from genzoo.metrics.radii import kept_radii, squared_radii
 
@@ -31,12 +33,18 @@ class NeighbourMetrics:
         recall: share of real images inside some generated image's ball.
         density: real balls around a generated image, on average, over k; not bounded by 1.
         coverage: share of real balls with a generated image inside.
+        recall_error: standard error of recall over the generated images; NaN where unknown.
+        density_error: of density.
+        coverage_error: of coverage.
     """
 
     precision: float
     recall: float
     density: float
     coverage: float
+    recall_error: float = field(default=math.nan, compare=False)
+    density_error: float = field(default=math.nan, compare=False)
+    coverage_error: float = field(default=math.nan, compare=False)
 
 
 def neighbour_metrics(
@@ -90,21 +98,27 @@ class _Count:
         self.narrow, self.wide = (radius.to(device) for radius in real_radii)
         self.fake_radius = fake_radius.to(device)[:, None]
         self.precise: list[Tensor] = []
-        self.recalled, self.covered = torch.zeros(2, len(self.wide), dtype=torch.bool).to(device)
-        self.inside = 0
+        self.inside: list[Tensor] = []
+        real, fake = len(self.wide), len(fake_radius)
+        self.recalled = Coverers(real, fake, device=device)
+        self.covered = Coverers(real, fake, device=device)
 
     def add(self, block: Block) -> None:
         self.precise.append(block.within(self.narrow, closed=True).any(1))
-        self.recalled |= block.within(self.fake_radius[block.rows], closed=True).any(0)
+        near = block.within(self.fake_radius[block.rows], closed=True)
+        self.recalled.add(near, block.rows.start)
         wide = block.within(self.wide, closed=False)
-        self.covered |= wide.any(0)
-        self.inside += int(wide.sum())
+        self.covered.add(wide, block.rows.start)
+        self.inside.append(wide.sum(1))
 
     def result(self, k: int) -> NeighbourMetrics:
-        precise = torch.cat(self.precise)
+        precise, inside = torch.cat(self.precise), torch.cat(self.inside)
         return NeighbourMetrics(
             precision=precise.double().mean().item(),
-            recall=self.recalled.double().mean().item(),
-            density=self.inside / (k * len(precise)),
-            coverage=self.covered.double().mean().item(),
+            recall=self.recalled.share,
+            density=int(inside.sum()) / (k * len(inside)),
+            coverage=self.covered.share,
+            recall_error=self.recalled.error,
+            density_error=inside.double().std().item() / k / len(inside) ** 0.5,
+            coverage_error=self.covered.error,
         )

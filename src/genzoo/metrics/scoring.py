@@ -40,6 +40,9 @@ class Score:
         value: the number.
         spread: standard deviation over splits or subsets; None where there are none.
         better: the direction in which images improve.
+        standard_error: of the number over the images; None where it is not known.
+        interval: the ends of its 95 % interval over the images; None where it is not known.
+        floor: what a perfect model scores about, because the images are few; None otherwise.
         stamp: what the number depends on: network, preprocessing, settings, and which images were
             compared with which. Equal stamps mean the same measurement; `generated_sha256` is of
             the pixels that were measured, `real_sha256` or `data_fingerprint` of the others.
@@ -48,6 +51,9 @@ class Score:
     value: float
     spread: float | None
     better: Literal["lower", "higher"]
+    standard_error: float | None
+    interval: tuple[float, float] | None
+    floor: float | None
     stamp: Mapping[str, Plain]
 
 
@@ -150,9 +156,7 @@ def score(
     }
     return {
         name: Score(
-            value.value,
-            value.spread,
-            value.better,
+            **value._asdict(),
             stamp={
                 **measurement(
                     name, extractor=extractor, settings=numbers, real=len(real), fake=len(fake)

@@ -17,6 +17,8 @@ from genzoo.metrics.floor import frechet_floor, needed
 from genzoo.metrics.frechet import frechet_distance
 from genzoo.metrics.frechet_infinity import frechet_infinity, least_samples
 from genzoo.metrics.inception_score import inception_score
+from genzoo.metrics.interval import known, wilson
+from genzoo.metrics.jackknife import frechet_error, inception_score_error, kernel_error
 from genzoo.metrics.kid import kernel_distance
 from genzoo.metrics.prdc import CPU, neighbour_metrics
 from genzoo.metrics.real import RealFeatures, subset
@@ -29,7 +31,7 @@ NEIGHBOURS = ("precision", "recall", "density", "coverage")
 
 
 class MetricValue(NamedTuple):
-    """A number with its spread.
+    """A number with its spread and its interval.
 
     A tuple, because torchmetrics refuses frozen dataclasses.
 
@@ -38,7 +40,7 @@ class MetricValue(NamedTuple):
         spread: standard deviation over splits or subsets; None where there are none.
         better: the direction in which a model improves.
         standard_error: of the number over samples; None where it is not known.
-        interval: the ends of its 95 % interval; None where it is not known.
+        interval: the ends of its 95 % interval over samples; None where it is not known.
         floor: what a perfect model scores about, because the images are few; None where they are
             enough, or where a metric has no such bias.
     """
@@ -104,7 +106,10 @@ def evaluate(
         values |= _neighbours(real, fake.pooled, settings, device, cache)
     if fake.logits is not None and fake.logits.shape[1]:
         score = inception_score(fake.logits, splits=settings.splits, seed=settings.seed)
-        values["inception_score"] = MetricValue(*score, "higher")
+        error = inception_score_error(fake.logits, splits=settings.splits, seed=settings.seed)
+        values["inception_score"] = MetricValue(
+            *score, "higher", *known(score[0], error, low=1.0, high=float(fake.logits.shape[1]))
+        )
     return {metric_name(kind, extractor): value for kind, value in values.items()}
 
 
@@ -114,7 +119,9 @@ def _distances(
     few = min(len(real), len(fake)) < needed(fake.shape[1])
     floor = frechet_floor(real.pooled, samples=len(fake), seed=settings.seed) if few else None
     distance = frechet_distance(real.statistics, feature_statistics(fake))
-    found = {"frechet_distance": MetricValue(distance, None, "lower", floor=floor)}
+    error = known(distance, frechet_error(real.statistics, fake), low=0.0)
+    measured = MetricValue(distance, None, "lower", *error)
+    found = {"frechet_distance": measured._replace(floor=floor)}
     if len(fake) >= least_samples(fake.shape[1]):
         further = frechet_infinity(real.statistics, fake, seed=settings.seed)
         found["frechet_distance_infinity"] = MetricValue(
@@ -127,7 +134,8 @@ def _distances(
         subset_size=settings.effective_subset(len(real), len(fake)),
         seed=settings.seed,
     )
-    unbiased = {"kernel_distance": MetricValue(*kernel, "lower")}
+    by_chance = kernel_error(real.pooled, fake, spread=kernel[1], subsets=settings.subsets)
+    unbiased = {"kernel_distance": MetricValue(*kernel, "lower", *known(kernel[0], by_chance))}
     return unbiased | found if few else found | unbiased
 
 
@@ -139,19 +147,24 @@ def _neighbours(
     cache: Path | None,
 ) -> dict[str, MetricValue]:
     chosen = subset(torch.arange(len(real)), settings.neighbour_images, seed=settings.seed)
+    some = fake[: settings.neighbour_images]
     found = neighbour_metrics(
         real.pooled if len(chosen) == len(real) else real.pooled[chosen],
-        fake[: settings.neighbour_images],
+        some,
         neighbours=settings.neighbours,
         density_neighbours=settings.density_neighbours,
         device=device,
         cache=cache,
     )
+    precise = wilson(round(found.precision * len(some)), len(some))
+    recall = known(found.recall, found.recall_error, low=0.0, high=1.0)
+    density = known(found.density, found.density_error, low=0.0)
+    coverage = known(found.coverage, found.coverage_error, low=0.0, high=1.0)
     return {
-        "precision": MetricValue(found.precision, None, "higher"),
-        "recall": MetricValue(found.recall, None, "higher"),
-        "density": MetricValue(found.density, None, "higher"),
-        "coverage": MetricValue(found.coverage, None, "higher"),
+        "precision": MetricValue(found.precision, None, "higher", *precise),
+        "recall": MetricValue(found.recall, None, "higher", *recall),
+        "density": MetricValue(found.density, None, "higher", *density),
+        "coverage": MetricValue(found.coverage, None, "higher", *coverage),
     }
 
 

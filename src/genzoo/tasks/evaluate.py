@@ -13,6 +13,8 @@ from genzoo.machine import distributed
 from genzoo.machine.console import status
 from genzoo.machine.track import Tracker
 from genzoo.metrics.captions import CaptionAccuracy
+from genzoo.metrics.interval import SPREADS
+from genzoo.metrics.revisions import kind_of
 from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
@@ -173,6 +175,19 @@ def sample_metrics(
 def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:
     width = max((len(name) for name in entries), default=0)
     for name, entry in entries.items():
-        spread = "" if entry["spread"] is None else f" ± {entry['spread']:.4g}"
-        status(f"  {name:<{width}}  {entry['value']:.4g}{spread}  ({entry['better']} is better)")
+        status(f"  {name:<{width}}  {_in_words(name, entry)}  ({entry['better']} is better)")
+    if any(entry.get("interval") for entry in entries.values()):
+        status("  [ ] is the 95 % interval over samples, or held-out images, of this one training")
     status(f"  {Path(cfg.run.folder) / 'results.json'}")
+
+
+def _in_words(name: str, entry: Entry) -> str:
+    """A number with its interval, and what the literature prints beside it, by its name."""
+    parts = [f"{entry['value']:.4g}"]
+    if entry.get("interval"):
+        low, high = entry["interval"]
+        parts.append(f"[{low:.4g}, {high:.4g}]")
+    if entry["spread"] is not None:
+        over = SPREADS.get(kind_of(name))
+        parts.append(f"± {entry['spread']:.2g}{f' over {over}' if over else ''}")
+    return " ".join(parts)

@@ -14,6 +14,7 @@ from genzoo.core.noise import Noise
 from genzoo.core.types import Batch
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import provenance
+from genzoo.metrics.interval import of_mean
 from genzoo.metrics.stamp import definition
 from genzoo.models.base import GenerativeModel, bits_per_dim
 from genzoo.run import devices
@@ -94,10 +95,13 @@ def _likelihood_and_psnr(
 def _entry(
     metric: str, values: Float[Tensor, " n"], better: str, about: Mapping[str, Any]
 ) -> Entry:
-    """The mean over the images, with its stamp."""
+    """The mean over the images, with its interval over them and its stamp."""
+    error, interval = of_mean(values.double().tolist()) or (None, None)
     return {
         "value": float(values.double().mean()),
         "spread": None,
         "better": better,
+        "standard_error": error,
+        "interval": interval,
         "stamp": {**definition(metric), **about},
     }
