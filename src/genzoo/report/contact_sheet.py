@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from genzoo.core.errors import GenzooError
+from genzoo.machine.console import status
+from genzoo.report.fonts import REMEDY as FONTS
+from genzoo.report.fonts import Font, font_for, is_covered
 from genzoo.report.gallery import Row, Sheet
 from genzoo.report.labels import SEPARATOR
 from genzoo.report.runs import REMEDY
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
 SIDE, GAP, LINE, MARGIN = 96, 8, 15, 24  # of an image, between images, of a text line, around
 LABEL, LINES = 190, 5  # width of the column of names, most lines of a caption
+SMALL, NORMAL = 12, 14  # of fonts, in pixels
 INK, SOFT, RULE = "#1d2330", "#667085", "#d5d9e2"
 
 
@@ -24,11 +26,18 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     Raises:
         GenzooError: when an image cannot be read.
     """
-    small, normal = ImageFont.load_default(size=12), ImageFont.load_default(size=14)
     captions = [
-        _wrap(item.caption, small, SIDE, LINES) + _wrap(item.note, small, SIDE, 1)
+        [
+            (line, font)
+            for text, most in ((item.caption, LINES), (item.note, 1))
+            for font in [font_for(text, size=SMALL)]
+            for line in _wrap(text, font, SIDE, most)
+        ]
         for item in sheet.items
     ]
+    odd = sum(not is_covered(item.caption) for item in sheet.items)
+    if odd:
+        status(f"no font here has all characters of {odd} captions; {FONTS}")
     rows = [sheet.real, *sheet.samples]
     rows += [Row(f"{row.label}, reconstructed", row.images) for row in sheet.reconstructions]
     feet = max(map(len, captions)) * LINE + GAP
@@ -38,6 +47,7 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
     for k, row in enumerate(rows):
         top = MARGIN + k * (SIDE + GAP)
         parts = row.label.split(SEPARATOR)
+        normal = font_for(row.label, size=NORMAL)
         lines = [line for part in parts for line in _wrap(part, normal, LABEL - 16, 2)][:5]
         middle = top + (SIDE - len(lines) * (LINE + 3)) // 2
         for n, line in enumerate(lines):
@@ -48,10 +58,10 @@ def draw_sheet(sheet: Sheet) -> Image.Image:
                 canvas.paste(_load(path), (left, top))
             pen.rectangle((left - 1, top - 1, left + SIDE, top + SIDE), outline=RULE)
     bottom = MARGIN + len(rows) * (SIDE + GAP)
-    for column, lines in enumerate(captions):
+    for column, foot in enumerate(captions):
         left = MARGIN + LABEL + column * (SIDE + GAP)
-        for n, line in enumerate(lines):
-            pen.text((left, bottom + n * LINE), line, fill=SOFT, font=small)
+        for n, (line, font) in enumerate(foot):
+            pen.text((left, bottom + n * LINE), line, fill=SOFT, font=font)
     return canvas
 
 
