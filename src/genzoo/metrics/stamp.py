@@ -71,6 +71,8 @@ KEYS: Mapping[str, Key] = {
     "generated_images": Key("compared", "how many samples"),
     "caption_split": Key("compared", "the split that the captions are from"),
     "captions": Key("compared", "hash of the very captions that were sampled for, in their order"),
+    "reference_split": Key("compared", "of real images in the place of samples"),
+    "reference_indices": Key("compared", "hash of the very images that were"),
     "split": Key("compared", "of the held-out images"),
     "images": Key("compared", "how many of them, spread evenly over the split"),
     "retrieved_captions": Key(

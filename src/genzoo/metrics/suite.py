@@ -182,6 +182,9 @@ class FeatureMetrics(Metric):
         without: kinds that are left out, see `too_few`.
         cache: the folder for what depends on the real images alone; None to keep nothing.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
+
+    Attributes:
+        generated: the features that were computed with, of all ranks; None before.
     """
 
     full_state_update = False
@@ -202,6 +205,7 @@ class FeatureMetrics(Metric):
         super().__init__(**kwargs)
         self.real, self.extractor, self.settings = real, extractor, settings
         self.without, self.cache = tuple(without), cache
+        self.generated: Features | None = None
         for name in ("pooled", "logits", "index"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -228,10 +232,10 @@ class FeatureMetrics(Metric):
         if not len(_joined(self.index)):
             raise GenzooError("no generated images came to be measured", "generate at least 2")
         pooled, logits = (in_order(state, self.index) for state in (self.pooled, self.logits))
-        fake = Features(pooled.cpu(), logits.cpu())
+        self.generated = Features(pooled.cpu(), logits.cpu())
         return evaluate(
             self.real,
-            fake,
+            self.generated,
             extractor=self.extractor,
             settings=self.settings,
             without=self.without,

@@ -6,6 +6,7 @@ from typing import Any
 
 from genzoo.metrics.difference import Decision
 from genzoo.report.comparison import Cell, Comparison, Entry
+from genzoo.report.references import references
 from genzoo.report.runs import RunRecord, finite
 from genzoo.report.text import cost_values
 
@@ -31,6 +32,15 @@ def document(comparison: Comparison) -> dict[str, Any]:
             for metric in comparison.metrics
         ],
         "entries": [_entry(entry) for entry in comparison.entries],
+        "references": [
+            {
+                "name": row.name,
+                "label": row.label,
+                "metrics": {name: _cell(cell) for name, cell in row.cells.items()},
+                "differing": list(row.differing),
+            }
+            for row in references(comparison)
+        ],
         "failed": [
             {"run": run.folder.name, "model": run.model, "seed": run.seed, "error": run.error}
             for run in comparison.failed

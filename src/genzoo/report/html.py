@@ -7,7 +7,7 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from genzoo.report import curves, gallery, summary, text
+from genzoo.report import curves, gallery, references, summary, text
 from genzoo.report.comparison import Comparison, Entry, Metric
 from genzoo.report.labels import SEPARATOR
 
@@ -49,7 +49,11 @@ def html(comparison: Comparison) -> str:
         facts=summary.facts(comparison),
         blocks=metric_blocks(comparison),
         notes=[n for n in (text.spread_note(comparison), text.rank_note(comparison)) if n],
-        intervals=text.interval_notes(comparison),
+        references=references.references(comparison),
+        intervals=[
+            *text.interval_notes(comparison),
+            *references.reference_notes(comparison),
+        ],
         footnotes=text.footnotes(comparison),
         shared={
             "time": curves.shared_axis(comparison, time) is not None,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from genzoo.report.comparison import Comparison
+from genzoo.report.references import columns, reference_notes
 from genzoo.report.summary import facts, headline, one_sentence
 from genzoo.report.text import (
     ABSENT,
@@ -37,7 +38,10 @@ def markdown(comparison: Comparison, *, sheet: str | None = None) -> str:
         "\n".join(f"- {name}: {_plain(value)}" for name, value in facts(comparison)),
         *(_tables(comparison) if comparison.entries else ()),
         " ".join(note for note in notes if note),
-        "\n".join(f"- {_plain(note)}" for note in interval_notes(comparison)),
+        "\n".join(
+            f"- {_plain(note)}"
+            for note in (*interval_notes(comparison), *reference_notes(comparison))
+        ),
         "\n\n".join(f"† {_plain(note)}" for note in footnotes(comparison)),
         _failures(comparison),
         f"![Real images first, then each model's samples]({sheet})" if sheet else "",
@@ -48,21 +52,23 @@ def markdown(comparison: Comparison, *, sheet: str | None = None) -> str:
 
 
 def _tables(comparison: Comparison) -> list[str]:
-    heads = ["", *(entry.label for entry in comparison.entries)]
+    every = columns(comparison)
+    heads = ["", *(column.label for column in every)]
     metrics = []
     for metric in comparison.metrics:
         places = row_places(comparison, metric)
         mark = " †" if metric.footnoted else ""
         row = [f"{_plain(qualified(metric.name))} {arrow(metric.better)}{mark}"]
-        for entry in comparison.entries:
-            cell = entry.cells.get(metric.name)
+        for column in every:
+            cell = column.cells.get(metric.name)
             text = shown(cell, places)
             marked = {"best": f"**{text}**", "not separated": f"≈ {text}"}
             row.append(marked.get(cell.rank or "", text) if cell else ABSENT)
         metrics.append(row)
     prices = [costs(entry) for entry in comparison.entries]
     rows = [[name, *(price[name] for price in prices)] for name, *_ in COSTS]
-    return ["## Metrics", _table(heads, metrics), "## Cost", _table(heads, rows)]
+    models = heads[: len(prices) + 1]
+    return ["## Metrics", _table(heads, metrics), "## Cost", _table(models, rows)]
 
 
 def _failures(comparison: Comparison) -> str:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from genzoo.report.comparison import Cell, Comparison, Entry
 from genzoo.report.labels import SEPARATOR
+from genzoo.report.references import Column, columns, reference_notes
 from genzoo.report.text import (
     COSTS,
     arrow,
@@ -34,35 +35,37 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
     console = console or Console()
     for entries in _fitting(comparison, console.width):
         console.print(_table(comparison, entries))
-    for note in (spread_note(comparison), rank_note(comparison), *interval_notes(comparison)):
-        if note:
-            console.print(Text(note, style="dim"))
+    notes = [spread_note(comparison), rank_note(comparison), *interval_notes(comparison)]
+    for note in filter(None, [*notes, *reference_notes(comparison)]):
+        console.print(Text(note, style="dim"))
     for note in footnotes(comparison):
         console.print(Text(f"† {note}"))
     for run in comparison.failed:
         console.print(Text(f"no results: {run.folder.name}: {run.error}", style="red"))
 
 
-def _fitting(comparison: Comparison, width: int) -> list[Sequence[Entry]]:
+def _fitting(comparison: Comparison, width: int) -> list[Sequence[Column]]:
+    every = columns(comparison)
     names = [f"{title(metric.name)} ↓ †" for metric in comparison.metrics]
     left = max(map(len, [*names, *(name for name, *_ in COSTS)])) + 4
-    parts = [part for entry in comparison.entries for part in entry.label.split(SEPARATOR)]
+    parts = [part for column in every for part in column.label.split(SEPARATOR)]
     numbers = [
-        len(_cell(entry.cells.get(metric.name), row_places(comparison, metric)))
+        len(_cell(column.cells.get(metric.name), row_places(comparison, metric)))
         for metric in comparison.metrics
-        for entry in comparison.entries
+        for column in every
     ]
     each = max([NUMBER, *numbers, *map(len, parts)]) + 3
     count = max(1, (width - left) // each)
-    return [comparison.entries[k : k + count] for k in range(0, len(comparison.entries), count)]
+    return [every[k : k + count] for k in range(0, len(every), count)]
 
 
-def _table(comparison: Comparison, entries: Sequence[Entry]) -> Table:
+def _table(comparison: Comparison, entries: Sequence[Column]) -> Table:
     table = Table(header_style="bold")
     table.add_column("")
     for entry in entries:
         name = entry.label.replace(SEPARATOR, "\n")
-        head = "\n".join(filter(None, (name, counted(entry))))
+        of = counted(entry) if isinstance(entry, Entry) else ""
+        head = "\n".join(filter(None, (name, of)))
         table.add_column(Text(head), justify="right", min_width=NUMBER)
     heading = ""
     for metric in comparison.metrics:
@@ -76,9 +79,9 @@ def _table(comparison: Comparison, entries: Sequence[Entry]) -> Table:
         cells = (_cell(entry.cells.get(metric.name), places) for entry in entries)
         table.add_row(Text(name), *cells)
     table.add_section()
-    prices = [costs(entry) for entry in entries]
-    for name, *_ in COSTS:
-        table.add_row(name, *(price[name] for price in prices))
+    prices = [costs(entry) if isinstance(entry, Entry) else {} for entry in entries]
+    for name, *_ in COSTS if any(prices) else ():
+        table.add_row(name, *(price.get(name, "") for price in prices))
     return table
 
 

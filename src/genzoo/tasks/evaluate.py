@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
+from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed
 from genzoo.machine.console import status
@@ -18,15 +19,31 @@ from genzoo.metrics.revisions import kind_of
 from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
-from genzoo.tasks import measuring
+from genzoo.tasks import measuring, references
 from genzoo.tasks.captions import report_truncation_in
 from genzoo.tasks.clip_score import clip_entries, clip_score
 from genzoo.tasks.gallery import write_gallery
 from genzoo.tasks.held_out import held_out
 from genzoo.tasks.measurable import check_measurable
-from genzoo.tasks.measuring import Entry, Subject
+from genzoo.tasks.measuring import Entry, Measures, Subject
 from genzoo.tasks.results import Cost, write_results
 from genzoo.text.tokenizer import Tokenizer
+
+
+class Sampled(NamedTuple):
+    """Samples that were measured.
+
+    Attributes:
+        seconds: that sampling one image took.
+        entries: the metrics by name.
+        measures: that gave them.
+        image_text: what scored them with their captions, if anything did.
+    """
+
+    seconds: float
+    entries: dict[str, Entry]
+    measures: Measures
+    image_text: ImageTextModel | None
 
 
 def run(cfg: DictConfig) -> dict[str, float]:
@@ -75,14 +92,24 @@ def evaluate(
     guidance = scorers.build_guidance(cfg)
     seconds: float | None = None
     entries: dict[str, Entry] = {}
+    real: dict[str, Any] = {}
     if generates:
         subject = Subject(model.capabilities.given, cost.seed, model, guidance)
-        seconds, entries = sample_metrics(cfg, model, data, tokenizer, subject)
+        sampled = sample_metrics(cfg, model, data, tokenizer, subject)
+        seconds, entries = sampled.seconds, sampled.entries
+        real = _real(cfg, data, sampled)
     with devices.precision(cfg)():
         entries |= held_out(cfg, model, data, tokenizer, device, training_seed=cost.seed)
     if distributed.rank() == 0:
         write_results(
-            cfg, model, data, entries, cost, seconds_per_image=seconds, cut=data.cut(tokenizer)
+            cfg,
+            model,
+            data,
+            entries,
+            cost,
+            seconds_per_image=seconds,
+            cut=data.cut(tokenizer),
+            real=real,
         )
         _pictures(cfg, model, data, tokenizer, entries, guidance)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
@@ -130,7 +157,7 @@ def sample_metrics(
     subject: Subject,
     *,
     pause: Callable[[], None] = lambda: None,
-) -> tuple[float, dict[str, Entry]]:
+) -> Sampled:
     """Sample `metrics.images` images over all ranks and measure them.
 
     Args:
@@ -140,9 +167,6 @@ def sample_metrics(
         tokenizer: of these captions.
         subject: what is measured, for the stamps.
         pause: called between batches.
-
-    Returns:
-        The seconds that sampling one image took, and the metrics by name.
     """
     device = devices.device(cfg)
     features = measuring.feature_metrics(cfg, data, device)
@@ -153,7 +177,7 @@ def sample_metrics(
     )
     scoring = clip_score(cfg)
     score = None if scoring is None else scoring[0]
-    measures = measuring.Measures(features, captions, score)
+    measures = Measures(features, captions, score)
     seconds = measuring.measure_samples(
         cfg,
         model,
@@ -169,7 +193,16 @@ def sample_metrics(
         entries |= measuring.caption_entries(cfg, data, captions, subject)
     if scoring is not None:
         entries |= clip_entries(cfg, data, *scoring, subject)
-    return seconds, entries
+    return Sampled(seconds, entries, measures, None if scoring is None else scoring[1])
+
+
+def _real(cfg: DictConfig, data: TextImageData, sampled: Sampled) -> dict[str, Any]:
+    """What real images score, and how close the samples come to it; of the first process."""
+    if distributed.rank() != 0:
+        return {}
+    rows = references.references(cfg, data, sampled.measures, sampled.image_text)
+    near = references.closeness(cfg, sampled.measures.features, sampled.entries, rows)
+    return {"references": rows, "closeness": near}
 
 
 def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:

@@ -60,7 +60,7 @@ def feature_metrics(
 
         def features(extractor: FeatureExtractor = extractor) -> RealFeatures:
             return real_features(
-                _real_batches(data, indices, f"{extractor.name} of real images"),
+                real_batches(data, indices, f"{extractor.name} of real images"),
                 extractor,
                 cache=default_cache(),
                 fingerprint=data.fingerprint,
@@ -299,7 +299,8 @@ def real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
     return subset(indices, cfg.metrics.real_images, seed=cfg.metrics.seed)
 
 
-def _real_batches(data: TextImageData, indices: Tensor, what: str) -> Iterator[Tensor]:
+def real_batches(data: TextImageData, indices: Tensor, what: str) -> Iterator[Tensor]:
+    """8-bit batches of these images, with their progress."""
     done = 0
     with Progress(what, len(indices)) as progress:
         for part in indices.split(64):

@@ -43,6 +43,7 @@ def quality(
     fewer = copy.deepcopy(cfg)
     fewer.metrics.images = -(-cfg.metrics.during_images // ranks) * ranks
     subject = Subject(guidance=guidance)  # no stamp is kept
-    _, entries = sample_metrics(fewer, module.ema.model, data, tokenizer, subject, pause=pause)
+    sampled = sample_metrics(fewer, module.ema.model, data, tokenizer, subject, pause=pause)
+    entries = sampled.entries
     values = {name: float(entry["value"]) for name, entry in entries.items()}
     return {SAMPLES: fewer.metrics.images, **values}

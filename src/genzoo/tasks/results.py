@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -66,6 +67,7 @@ def write_results(
     *,
     seconds_per_image: float | None,
     cut: Cut,
+    real: Mapping[str, Any],
 ) -> None:
     """Write the file into the run's folder, whole or not at all.
 
@@ -77,6 +79,7 @@ def write_results(
         cost: what the training took.
         seconds_per_image: of sampling.
         cut: how many captions of the data are too long to be read whole.
+        real: what real images score, by the names of results.json.
     """
     can = model.capabilities
     device = devices.device(cfg)
@@ -96,6 +99,7 @@ def write_results(
         },
         "seed": cfg.seed,
         "metrics": entries,
+        **real,
         "training": {
             "images_seen": cost.images_seen,
             "seconds": cost.seconds,
