@@ -148,7 +148,7 @@ def test_fewer_held_out_images_than_samples_are_compared_with_as_many(data: Text
     count = rows["real_held_out"]["images"]
     assert count == data.splits["validation"] < 160
     near = closeness(cfg, measures.features, entries, rows)
-    assert set(near) == {"frechet_distance/patches", "kernel_distance/patches"}
+    assert set(near) >= {"frechet_distance/patches", "kernel_distance/patches"}
     distance = near["frechet_distance/patches"]
     few = measured(cfg, data, samples[:count]).features[0].compute()["frechet_distance/patches"]
     assert distance["images"] == count
