@@ -40,7 +40,7 @@ def with_captions(
         shift: 0 for their own captions; 1 for those of the images after them, and so on.
     """
     order, numbers = chosen.indices.tolist(), range(len(chosen.indices))
-    said, others = (shown(order, [i + k for i in numbers]) for k in (shift, shift + 1))
+    said, others = (shown(data, order, [i + k for i in numbers]) for k in (shift, shift + 1))
     accuracy, score = _accuracy(data), _score(cfg, image_text)
     done = 0
     for images in real_batches(data, chosen.indices, "real images with captions"):
@@ -50,12 +50,12 @@ def with_captions(
                 images, data.caption_attributes(said[rows]), data.caption_attributes(others[rows])
             )
         if score is not None:
-            words = [data.captions[i] for i in said[rows]]
+            words = data.texts_of(said[rows])
             score.update(images, words, torch.arange(done, done + len(images)))
         done += len(images)
     common = {
         "caption_split": cfg.metrics.caption_split,
-        "captions": of_items(said, [data.captions[i] for i in said]),
+        "captions": of_items(said, data.texts_of(said)),
         **about(cfg, data, chosen),
     }
     entries: dict[str, Entry] = {}
