@@ -20,7 +20,8 @@ from genzoo.diffusion.guidance import Classifier, ClassifierFree
 from genzoo.diffusion.sampling import SAMPLERS, Sampling
 from genzoo.lit.ema import EMA
 from genzoo.lit.module import RunningMeans, named
-from genzoo.models.base import AdversarialModel, Endpoint, GenerativeModel, identity
+from genzoo.models.adversarial import AdversarialModel
+from genzoo.models.base import Endpoint, GenerativeModel, identity
 from genzoo.models.clip import CLIP, CLIPWithTokenizer
 from genzoo.models.glide import Glide
 from genzoo.models.noisy_classifier import NoisyClassifier

@@ -28,7 +28,7 @@ from genzoo.lit.trainer import build_trainer
 from genzoo.metrics import domain, inception
 from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.features import NetworkExtractor
-from genzoo.models.base import AdversarialModel
+from genzoo.models.adversarial import AdversarialModel
 from genzoo.run.build import build_model
 from tests.devices import HostWaits, Watched, fake_cuda, no_host_reads, on_fake_cuda
 

@@ -26,7 +26,8 @@ from genzoo.core.errors import GenzooError, UsageError
 from genzoo.diffusion.guidance import Classifier
 from genzoo.diffusion.schedule import Schedule
 from genzoo.models.clip import CLIP
-from genzoo.run import build, scorers
+from genzoo.models.unclip import UnCLIP
+from genzoo.run import build, parent, scorers
 from genzoo.text.stored import read_tokenizer
 from genzoo.weights import checkpoint, openai_clip
 from genzoo.weights.convert import clip
@@ -246,6 +247,31 @@ def test_it_is_measured_and_fine_tuned(
     before = checkpoint.read(tiny / IMAGE).ema
     moved = {name for name, value in tuned.weights.items() if not value.equal(before[name])}
     assert {"image.patches.weight", "text.token_embedding.weight"} <= moved
+
+
+@pytest.mark.parametrize(
+    ("word", "image"), [("openai", IMAGE), ("openai", "tuned.pt"), ("folder", IMAGE)]
+)
+def test_a_family_is_built_on_it(tiny: Path, word: str, image: str) -> None:
+    """The origin names what was asked for, and other files beside the published ones are ignored.
+
+    Where one of the files has a name of its own, the content decides, and has to be unambiguous.
+    """
+    put(tiny, image=image)
+    if word == "openai" and image == IMAGE:
+        put(tiny, image="second.pt")
+    cfg = compose("model=unclip", "data.image_size=16", "model.prior.network.width=8",
+                  "model.prior.network.heads=2")  # fmt: skip
+    cfg.clip, cfg.weights_dir = (word, str(tiny)) if word == "openai" else (str(tiny), None)
+    cfg = parent.with_inherited(cfg, UnCLIP)
+    model = build.build_model(cfg)
+    assert isinstance(model, UnCLIP)
+    origin = parent.load_parent(cfg, model)
+    assert origin == f"{'openai' if word == 'openai' else 'weights'}/{image}"
+    theirs = openai_clip.load(openai_clip.pair(cfg.clip, cfg.weights_dir)).model
+    assert all(
+        value.equal(theirs.state_dict()[name]) for name, value in model.clip.state_dict().items()
+    )
 
 
 def test_nothing_is_executed(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from genzoo.core.errors import Unsupported, UsageError
 from genzoo.core.types import Capabilities
-from genzoo.models.base import GenerativeModel, ScoringModel
+from genzoo.models.base import GenerativeModel
+from genzoo.models.scoring import ScoringModel
 from genzoo.run.check import families
 
 

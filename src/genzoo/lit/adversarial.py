@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from genzoo.core.precision import full
 from genzoo.core.types import Batch, Losses
 from genzoo.lit.module import GenerativeModule, named
-from genzoo.models.base import AdversarialModel
+from genzoo.models.adversarial import AdversarialModel
 
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
 

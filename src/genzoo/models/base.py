@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from genzoo.core.errors import Unsupported
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Capabilities, Condition, Losses
-from genzoo.text.tokenizer import Tokenizer
 
 D = TypeVar("D")
 
@@ -315,97 +314,6 @@ class GenerativeModel(nn.Module, ABC):
         Args:
             batches: training images, each at most once.
         """
-
-
-class ScoringModel(GenerativeModel):
-    """A model that scores images and samples none; it guides others and is measured itself.
-
-    Attributes:
-        use: what it is for, as a remedy where somebody asks it for samples.
-        to_guide: the command line that trains one which guides.
-    """
-
-    capabilities = Capabilities(sampling=None)
-    use: ClassVar[str]
-    to_guide: ClassVar[str]
-
-    def scorer(self, tokenizer: Tokenizer, *, name: str, sha256: str) -> Any:
-        """What guides and scores: itself, or itself with a tokenizer as an `ImageTextModel`.
-
-        Args:
-            tokenizer: of its captions.
-            name: of its checkpoint, for stamps.
-            sha256: of its file.
-        """
-        return self
-
-    def sample(
-        self,
-        cond: Condition,
-        shape: tuple[int, int, int],
-        *,
-        noise: Noise,
-        guidance: Any = identity,
-    ) -> Float[Tensor, "b c h w"]:
-        """Declined.
-
-        Raises:
-            Unsupported: always.
-        """
-        raise Unsupported(f"{type(self).__name__} generates no images", self.use)
-
-
-class AdversarialModel(GenerativeModel):
-    """A generator and a discriminator that are trained against each other.
-
-    Attributes:
-        generator: of images.
-        discriminator: between generated images and real ones.
-    """
-
-    generator: nn.Module
-    discriminator: nn.Module
-
-    @abstractmethod
-    def generate(self, cond: Condition, *, noise: Noise) -> Float[Tensor, "b c h w"]:
-        """Generated images, with gradients to the generator."""
-
-    @abstractmethod
-    def discriminator_losses(
-        self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
-    ) -> Losses:
-        """The loss of the discriminator; `generated` carries no gradient."""
-
-    @abstractmethod
-    def generator_losses(
-        self, batch: Batch, generated: Float[Tensor, "b c h w"], *, noise: Noise
-    ) -> Losses:
-        """The loss of the generator, whose gradient flows through `generated`."""
-
-    def adapt(self, parts: Mapping[str, Tensor], *, images: int) -> None:
-        """Adapt the augmentation to the discriminator; called after each of its steps.
-
-        Args:
-            parts: means of the discriminator's losses by part, over all processes.
-            images: real ones in the discriminator's step.
-        """
-
-    def objectives(self) -> dict[str, Objective]:
-        """Of the discriminator and of the generator, each with the other one fixed."""
-
-        def discriminator(batch: Batch, *, noise: Noise) -> Losses:
-            with torch.no_grad():
-                generated = self.generate(batch.condition, noise=noise)
-            return self.discriminator_losses(batch, generated, noise=noise)
-
-        def generator(batch: Batch, *, noise: Noise) -> Losses:
-            generated = self.generate(batch.condition, noise=noise)
-            return self.generator_losses(batch, generated, noise=noise)
-
-        return {
-            "discriminator": Objective(discriminator, tuple(self.discriminator.parameters())),
-            "generator": Objective(generator, tuple(self.generator.parameters())),
-        }
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -31,7 +31,7 @@ from genzoo.core.precision import exact
 from genzoo.core.types import Batch, Losses
 from genzoo.diffusion.process import Discrete, Process, q_sample
 from genzoo.diffusion.schedule import NoiseLevel
-from genzoo.models.base import ScoringModel
+from genzoo.models.scoring import ScoringModel
 from genzoo.text.tokenizer import Tokenizer
 
 LARGEST_SCALE = 100.0  # of the cosines (arXiv 2103.00020, section 2.4)

@@ -26,7 +26,8 @@ from genzoo.core.errors import UsageError
 from genzoo.core.noise import Noise
 from genzoo.core.precision import full
 from genzoo.core.types import Batch, Capabilities, Condition, Losses
-from genzoo.models.base import AdversarialModel, identity
+from genzoo.models.adversarial import AdversarialModel
+from genzoo.models.base import identity
 from genzoo.models.latent import LatentModel
 from genzoo.nn.residual import (
     GAIN,

@@ -20,7 +20,7 @@ from genzoo.core.noise import Noise
 from genzoo.core.types import Batch, Condition, Losses
 from genzoo.diffusion.process import Process, q_sample
 from genzoo.diffusion.schedule import NoiseLevel
-from genzoo.models.base import ScoringModel
+from genzoo.models.scoring import ScoringModel
 from genzoo.nn.unet import Classifier, UNetShape, unet_size_unit
 
 SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of noise in the variance, for the metrics

@@ -162,7 +162,7 @@ def check_sampling(cfg: DictConfig) -> None:
 
 def guiding() -> list[str]:
     """The command lines that train a model for guidance, by the families' capabilities."""
-    from genzoo.models.base import ScoringModel
+    from genzoo.models.scoring import ScoringModel
 
     families = [target(compose(f"model={name}").model._target_) for name in groups()["model"]]
     return [f.to_guide for f in families if isinstance(f, type) and issubclass(f, ScoringModel)]

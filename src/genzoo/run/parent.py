@@ -13,7 +13,8 @@ from genzoo.core.errors import UsageError
 from genzoo.models.base import GenerativeModel
 from genzoo.models.parent import HasParent
 from genzoo.weights import checkpoint, released, saved
-from genzoo.weights.checkpoint import load_into
+from genzoo.weights.checkpoint import Checkpoint, load_into
+from genzoo.weights.names import RELEASED
 from genzoo.weights.scorer_sources import source_of
 
 
@@ -86,7 +87,14 @@ def load_parent(cfg: DictConfig, model: GenerativeModel) -> str | None:
     weights = model.inherited_weights(source.config["model"], source.ema)
     for part, values in weights.items():
         load_into(model.get_submodule(part), values, path=source.path)
-    return source.origin if source.released else source.name
+    return _origin(str(cfg[model.parent.key]), source)
+
+
+def _origin(word: str, source: Checkpoint) -> str | None:
+    """The name of a parent's weights; of released ones it does not depend on where they lie."""
+    if not source.released:
+        return source.name
+    return f"{word}/{source.path.name}" if word in RELEASED else source.origin
 
 
 def _parent_file(cfg: DictConfig) -> Path | None:

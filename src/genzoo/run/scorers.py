@@ -14,7 +14,8 @@ from genzoo.contrastive.image_text import ImageTextModel, as_image_text_model, a
 from genzoo.core.errors import UsageError
 from genzoo.diffusion.guidance import Classifier, Scorer
 from genzoo.machine.download import sha256_of
-from genzoo.models.base import GenerativeModel, ScoringModel, identity
+from genzoo.models.base import GenerativeModel, identity
+from genzoo.models.scoring import ScoringModel
 from genzoo.run import check
 from genzoo.run.build import build_chosen
 from genzoo.run.devices import device

@@ -32,7 +32,8 @@ from genzoo.machine import distributed, provenance, signals
 from genzoo.machine.console import status
 from genzoo.machine.signals import Interrupted
 from genzoo.machine.track import Tracker
-from genzoo.models.base import AdversarialModel, GenerativeModel, parameter_count
+from genzoo.models.adversarial import AdversarialModel
+from genzoo.models.base import GenerativeModel, parameter_count
 from genzoo.run import build, devices, loading, parent, scorers
 from genzoo.tasks import embedding, validation
 from genzoo.tasks.captions import report_truncation_in

@@ -118,12 +118,12 @@ def detects(content: object) -> bool:
 
 def about_of(content: object, path: Path) -> dict[str, Any]:
     """As `about`, of the file and the other one beside it; raises as `in_folder`."""
-    return about(in_folder(path.parent))
+    return about(beside(path))
 
 
 def weights_of(content: object, path: Path) -> dict[str, Tensor]:
     """Of both encoders, by the names of `CLIP`'s parameters; raises as `in_folder` and `load`."""
-    return load(in_folder(path.parent)).model.state_dict()
+    return load(beside(path)).model.state_dict()
 
 
 def published(weights_dir: str | Path | None, *, address: str = openai_glide.WEIGHTS) -> Files:
@@ -169,6 +169,18 @@ def in_folder(folder: Path) -> Files:
         )
     (image,), (text,) = found["image"], found["text"]
     return Files(image, text, f"{folder.resolve().name}/{image.name}")
+
+
+def beside(path: Path) -> Files:
+    """The two files, one of which is named: a published one belongs to the other published one.
+
+    Raises:
+        UsageError: as `in_folder`, for files of other names.
+    """
+    image, text = path.parent / IMAGE, path.parent / TEXT
+    if path.name in (IMAGE, TEXT) and image.is_file() and text.is_file():
+        return Files(image, text, f"{path.parent.resolve().name}/{IMAGE}")
+    return in_folder(path.parent)
 
 
 def holds_weights(folder: Path) -> bool:
