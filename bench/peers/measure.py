@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bench.peers.arena import Peer, Sampler
 from genzoo.machine import provenance
+from genzoo.metrics.interval import of_mean
 from genzoo.metrics.stamp import definition
 from genzoo.tasks.measuring import Entry, feature_entries, feature_metrics
 
@@ -84,8 +85,13 @@ def likelihood(cfg: DictConfig, data: TextImageData, peer: Peer) -> Entries:
         "sample_seed": cfg.seed, "version": provenance.software()["version"],
         "git": provenance.git_revision(),
     }  # fmt: skip
-    value = float(torch.cat(parts).mean())
-    return {"bits_per_dim": {"value": value, "spread": None, "better": "lower", "stamp": about}}
+    bits_per_dim = torch.cat(parts)
+    error, interval = of_mean(bits_per_dim.tolist()) or (None, None)
+    entry = {
+        "value": float(bits_per_dim.mean()), "spread": None, "better": "lower",
+        "standard_error": error, "interval": interval, "stamp": about,
+    }  # fmt: skip
+    return {"bits_per_dim": entry}
 
 
 def best(measure: Callable[[Sampler], Measured], peer: Peer) -> tuple[str, dict[str, Measured]]:

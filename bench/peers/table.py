@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.peers.contestants import CONTESTANTS
+from genzoo.metrics.difference import Measured, decide, pairwise
 from genzoo.metrics.stamp import comparable
 
 METRICS = {
@@ -23,7 +24,10 @@ def markdown(groups: Iterable[Mapping[str, Any]]) -> str:
     sections = [_section(group) for group in reversed(list(groups))]
     note = (
         "Written by `make bench-peers`. Conditions that differ are separate sections and are not "
-        "to be ranked with one another."
+        "to be ranked with one another. [ ] is the 95 % interval over samples, or held-out "
+        "images, of one training; bold is what is separated from every other of its table "
+        "(tests at 5 %, corrected for all pairs), ≈ the best number and what is not "
+        "separated from it. What is compared are these trainings, never the methods."
     )
     return "\n\n".join(["# Equal minutes, side by side", note, *sections]) + "\n"
 
@@ -69,22 +73,28 @@ def _cell(rows: Contestants, name: str, metric: str) -> str:
     if entry is None:
         return "n/a"
     text = f"{entry['value']:.4g}"
-    if entry["spread"] is not None:
-        text += f" ± {entry['spread']:.2g}"
-    return f"**{text}**" if name == _leader(rows, metric) else text
+    if entry.get("interval"):
+        text += " [{:.4g}, {:.4g}]".format(*entry["interval"])
+    elif entry["spread"] is not None:
+        text += f" (± {entry['spread']:.2g} over subsets)"
+    standing = decide(_row(rows, metric), better="lower").standings.get(name)
+    return {"best": f"**{text}**", "not separated": f"≈ {text}"}.get(standing or "", text)
 
 
-def _leader(rows: Contestants, metric: str) -> str | None:
-    """Who is ahead among numbers that may be ranked; nobody where one of them may not."""
+def _row(rows: Contestants, metric: str) -> dict[str, Measured]:
+    """The numbers that may be ranked; none where one of them may not. Each was trained once."""
     entries = {
         name: row["metrics"][metric]
         for name, row in rows.items()
         if metric in row.get("metrics", {}) and math.isfinite(row["metrics"][metric]["value"])
     }
     stamps = [entry["stamp"] for entry in entries.values()]
-    if len(stamps) < 2 or any(comparable(stamps[0], stamp) for stamp in stamps):
-        return None
-    return min(entries, key=lambda name: entries[name]["value"])
+    if any(comparable(stamps[0], stamp) for stamp in stamps[1:]):
+        return {}
+    return {
+        name: Measured({name: entry["value"]}, entry.get("standard_error"))
+        for name, entry in entries.items()
+    }
 
 
 def _verdicts(rows: Contestants) -> list[str]:
@@ -108,10 +118,13 @@ def _verdict(rows: Contestants, ours: str, peer: str, metric: str) -> str:
         return f"{title} not ranked ({', '.join(differing)} differ)"
     if not all(math.isfinite(entry["value"]) for entry in (a, b)):
         return f"{title} not ranked (a value is not finite)"
+    row = _row(rows, metric) or _row({name: rows[name] for name in (ours, peer)}, metric)
+    test = next(t for pair, t in pairwise(row).items() if {*pair} == {ours, peer})
     gap = b["value"] - a["value"]
-    if abs(gap) <= (a["spread"] or 0) + (b["spread"] or 0):
-        return f"{title} too close to call"
-    return f"{title} {'ahead' if gap > 0 else 'behind'} by {abs(gap):.3g}"
+    words = f"{title} {'ahead' if gap > 0 else 'behind'} by {abs(gap):.3g}"
+    if test.separated:
+        return words
+    return f"{words}, not separated ({test.reason or f'p {test.p:.2g}'})"
 
 
 def _notes(rows: Contestants) -> str:

@@ -159,9 +159,11 @@ def test_glows_bits_are_those_of_its_density() -> None:
         assert made.variants()["temperature 0.8"](2).shape == (2, 3, 32, 32)
 
 
-def record(value: float, **about: Any) -> dict[str, Any]:
+def record(value: float, error: float | None = 0.5, **about: Any) -> dict[str, Any]:
     stamp = {"metric": FRECHET, "generated_images": 24}
     entry = {"value": value, "spread": None, "better": "lower", "stamp": stamp}
+    if error is not None:
+        entry |= {"standard_error": error, "interval": [value - 2 * error, value + 2 * error]}
     return {
         "metrics": {FRECHET: entry}, "parameters": 10, "batch": 64, "dequantisation": None,
         "images_seen": 640, "training_seconds": 6.0, "samples_per_second": 100.0, "drawn": None,
@@ -181,7 +183,7 @@ def test_the_table_ranks_only_equal_conditions(tmp_path: Path) -> None:
     results.write(tmp_path, groups)
     text = table.markdown(results.read(tmp_path))
     assert text.count("\n## ") == 2
-    assert "| genzoo GAN | **20** |" in text
+    assert "| genzoo GAN | **20 [19, 21]** |" in text
     assert "Fréchet distance ahead by 5" in text
     assert "30" not in text.split("### GANs")[1].split("\n\n")[1]
 
@@ -193,6 +195,33 @@ def test_numbers_measured_differently_are_not_ranked() -> None:
     groups = results.merge(groups, settings.conditions(TINY), "dcgan", record(30.0))
     text = table.markdown(groups)
     assert "**" not in text
+    assert "not ranked (generated_images differ)" in text
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(4.0, "ahead by 5, not separated (p 0.38)"),
+     (None, "ahead by 5, not separated (no interval recorded)")],
+)  # fmt: skip
+def test_contestants_may_be_equal(error: float | None, words: str) -> None:
+    """The lower of two Fréchet distances, which have no spread, always won."""
+    here = settings.conditions(TINY)
+    groups = results.merge([], here, "gan", record(20.0, error))
+    groups = results.merge(groups, here, "dcgan", record(25.0, error))
+    text = table.markdown(groups)
+    assert f"Fréchet distance {words}" in text
+    assert "**" not in text
+    assert text.count("≈ 2") == 2
+
+
+def test_one_that_was_measured_otherwise_leaves_the_others_their_verdict() -> None:
+    here = settings.conditions(TINY)
+    other = record(10.0)
+    other["metrics"][FRECHET]["stamp"]["generated_images"] = 5000
+    groups = results.merge([], here, "gan", record(20.0))
+    groups = results.merge(groups, here, "dcgan", record(25.0))
+    text = table.markdown(results.merge(groups, here, "gigagan", other))
+    assert "Fréchet distance ahead by 5" in text
     assert "not ranked (generated_images differ)" in text
 
 

@@ -61,6 +61,11 @@ class Test(NamedTuple):
     basis: Basis | None
     reason: str | None = None
 
+    @property
+    def separated(self) -> bool:
+        """Whether it found a difference."""
+        return self.p is not None and self.p <= LEVEL
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -95,32 +100,37 @@ def decide(row: Mapping[str, Measured], *, better: str) -> Decision:
     pick = min if better == "lower" else max
     means = {name: one.mean for name, one in finite.items()}
     lead = pick(means, key=means.__getitem__)
-    pairs = list(itertools.combinations(finite, 2))
-    tests = [compare(finite[a], finite[b]) for a, b in pairs]
-    corrected = dict(zip(pairs, holm([test.p for test in tests]), strict=True))
     against = {
-        (a if b == lead else b): (test, corrected[a, b])
-        for (a, b), test in zip(pairs, tests, strict=True)
+        (a if b == lead else b): test
+        for (a, b), test in pairwise(finite).items()
         if lead in (a, b)
     }
     return _decision(nobody, lead, against)
 
 
+def pairwise(row: Mapping[str, Measured]) -> dict[tuple[str, str], Test]:
+    """All pairs of a row, each once, with p corrected for their number."""
+    pairs = list(itertools.combinations(row, 2))
+    tests = [compare(row[a], row[b]) for a, b in pairs]
+    corrected = holm([test.p for test in tests])
+    return {
+        pair: test._replace(p=p) for pair, test, p in zip(pairs, tests, corrected, strict=True)
+    }
+
+
 def _decision(
-    nobody: Mapping[str, Standing | None],
-    lead: str,
-    against: Mapping[str, tuple[Test, float | None]],
+    nobody: Mapping[str, Standing | None], lead: str, against: Mapping[str, Test]
 ) -> Decision:
     standings, ps = dict(nobody), dict[str, float | None](dict.fromkeys(nobody))
-    for name, (_, p) in against.items():
-        ps[name] = p
-        standings[name] = None if p is not None and p <= LEVEL else "not separated"
-    known = [p for _, p in against.values() if p is not None]
+    for name, test in against.items():
+        ps[name] = test.p
+        standings[name] = None if test.separated else "not separated"
+    known = [test.p for test in against.values() if test.p is not None]
     ps[lead] = max(known) if len(known) == len(against) else None
     alone = all(standings[name] is None for name in against)
     standings[lead] = "best" if alone else "not separated"
-    bases = frozenset(test.basis for test, _ in against.values() if test.basis is not None)
-    reasons = tuple(dict.fromkeys(t.reason for t, _ in against.values() if t.reason is not None))
+    bases = frozenset(test.basis for test in against.values() if test.basis is not None)
+    reasons = tuple(dict.fromkeys(t.reason for t in against.values() if t.reason is not None))
     return Decision(standings, ps, bases, reasons)
 
 
