@@ -36,6 +36,7 @@ genzoo: families of image generators, trained on the same captions and compared.
   python -m genzoo task=evaluate checkpoint=outputs/...
   python -m genzoo task=export checkpoint=outputs/... file=mine.safetensors
   python -m genzoo task=compare runs=outputs/...
+  python -m genzoo task=score images=samples name=other    measure images of any other program
 
 Choose one of each (group=option):
 {groups}

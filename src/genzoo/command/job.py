@@ -123,7 +123,7 @@ class CompareAfterSweep(Callback):  # type: ignore[misc]
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Called by Hydra once every job of the sweep has ended."""
         failures.collect(Path(config.hydra.sweep.dir), since=self.began)
-        if config.task.name not in ("fit", "evaluate"):
+        if config.task.name not in ("fit", "evaluate", "score"):
             return
         from genzoo.tasks.compare import compare
 

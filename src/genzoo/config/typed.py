@@ -17,6 +17,7 @@ from genzoo.core.errors import UsageError
 
 CAPTIONS = ("prompt", "end_prompt", "source", "target")
 PATHS = (  # or words that stand for one: last, openai, zoo/...
+    "captions",
     "checkpoint",
     "clip",
     "data.cache",
@@ -27,15 +28,17 @@ PATHS = (  # or words that stand for one: last, openai, zoo/...
     "guidance.checkpoint",
     "hydra.run.dir",
     "image",
+    "images",
     "mask",
     "metrics.clip",
     "metrics.weights.*",
     "output",
+    "real",
     "upsampler",
     "weights_dir",
 )
 PATH_LISTS = ("runs",)
-NAMES = ("logger.entity", "logger.project")
+NAMES = ("given", "logger.entity", "logger.project", "name")
 MADE_BY_HYDRA = ("output", "hydra.run.dir")  # which does not know what ~ is
 NOTHING = "null"
 MISSING = "???"  # OmegaConf's word for a value that is still to be given; it cannot be text

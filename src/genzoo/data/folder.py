@@ -122,6 +122,20 @@ class Folder:
         return found.st_size, found.st_mtime_ns
 
 
+def captions_by_name(path: Path) -> dict[str, str]:
+    """The first caption of each file that a metadata file names (`.jsonl`, or `.csv`).
+
+    Raises:
+        GenzooError: where it cannot be read.
+    """
+    rows = _csv_rows if path.suffix.lower() == ".csv" else _json_rows
+    found: dict[str, str] = {}
+    for line, row in rows(path):
+        name, captions = _row(path, line, row)
+        found.setdefault(name, captions[0])
+    return found
+
+
 def _json_rows(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     for number, line in enumerate(_text(path).splitlines(), start=1):
         if line.strip():

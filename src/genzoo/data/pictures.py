@@ -6,10 +6,12 @@ format that runs programs is decoded, and what is too large is not decoded at al
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import warnings
 from pathlib import Path
+from typing import IO, cast
 
 import numpy as np
 from jaxtyping import Bool
@@ -33,12 +35,34 @@ def read(path: Path, *, max_pixels: int) -> Image.Image:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
             raise Damaged("is a folder" if path.is_dir() else "is no plain file")
+        # By an open file: of a named one Pillow maps TIFFs into memory, and those that are to
+        # be turned with wrong sides.
+        with path.open("rb") as file:
+            return decode(file, name=str(path), max_pixels=max_pixels)
+    except FileNotFoundError as error:
+        raise Damaged("there is no such file") from error
+    except OSError as error:
+        if error.errno is not None:
+            raise Damaged(os.strerror(error.errno).lower()) from error
+        raise _undecoded(error, str(path)) from error
+
+
+def decode(file: io.BufferedIOBase, *, name: str, max_pixels: int) -> Image.Image:
+    """As `read`, of an open file.
+
+    Args:
+        file: to read, from where it stands; it can be wound back.
+        name: of the file, which is no part of an error's reason.
+        max_pixels: of an image; a larger one is not decoded.
+
+    Raises:
+        Damaged: where it is larger than `max_pixels`, or cannot be decoded.
+    """
+    try:
         with warnings.catch_warnings():
             # Its own limit is checked below; warnings about odd metadata help nobody here.
             warnings.simplefilter("ignore")
-            # By an open file: of a named one Pillow maps TIFFs into memory, and those that are to
-            # be turned with wrong sides.
-            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            with Image.open(cast("IO[bytes]", file), formats=FORMATS) as image:
                 if image.width * image.height > max_pixels:
                     raise Damaged(f"{image.width} x {image.height} pixels are too many")
                 image.load()  # some are turned by that
@@ -48,17 +72,13 @@ def read(path: Path, *, max_pixels: int) -> Image.Image:
                 return upright
     except Damaged:
         raise
-    except FileNotFoundError as error:
-        raise Damaged("there is no such file") from error
     except UnidentifiedImageError as error:
         known = ", ".join(FORMATS)
         raise Damaged(f"cannot be decoded: it is none of {known}, or damaged") from error
-    except OSError as error:
-        if error.errno is not None:
-            raise Damaged(os.strerror(error.errno).lower()) from error
-        raise _undecoded(error, path) from error
     except Exception as error:  # decoders of damaged files raise nearly anything
-        raise _undecoded(error, path) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise Damaged(os.strerror(error.errno).lower()) from error
+        raise _undecoded(error, name) from error
 
 
 def on_white(image: Image.Image) -> Image.Image:
@@ -98,9 +118,9 @@ def square(image: Image.Image, size: int) -> Pixels:
     return np.array(centre.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _undecoded(error: Exception, path: Path) -> Damaged:
+def _undecoded(error: Exception, name: str) -> Damaged:
     reason = " ".join(str(error).split()) or type(error).__name__
-    return Damaged(f"cannot be decoded: {reason.replace(str(path), path.name)}")
+    return Damaged(f"cannot be decoded: {reason.replace(name, Path(name).name)}")
 
 
 def _transparent(image: Image.Image) -> bool:

@@ -91,6 +91,9 @@ KEYS: Mapping[str, Key] = {
     "evaluation_seed": Key("described", "`metrics.seed`, which chose real images and captions"),
     "guidance": Key("described", "mode and scale"),
     "sampler": Key("described", "name and steps"),
+    "images_resized": Key(
+        "described", "how images of another program got to `image_size`; null where they had it"
+    ),
     "dequantisation": Key("described", "how tight a bound is, not what it bounds"),
     "ema": Key("described", "whether averaged weights were used"),
     "version": Key("described", "of genzoo"),

@@ -24,7 +24,7 @@ from genzoo.metrics.prdc import CPU, neighbour_metrics
 from genzoo.metrics.real import RealFeatures, subset
 from genzoo.metrics.revisions import PUBLISHED
 from genzoo.metrics.settings import MetricSettings
-from genzoo.metrics.stats import feature_statistics
+from genzoo.metrics.stats import FeatureStatistics, feature_statistics
 
 DISTANCES = ("frechet_distance", "frechet_distance_infinity", "kernel_distance")
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
@@ -66,6 +66,12 @@ def too_few(real: int, settings: MetricSettings) -> tuple[str, ...]:
     return distances + (NEIGHBOURS if real <= wide else ())
 
 
+def too_few_samples(count: int, settings: MetricSettings) -> tuple[str, ...]:
+    """The kinds of metrics that so few generated images are not enough for."""
+    neighbours = NEIGHBOURS if count <= settings.neighbours else ()
+    return neighbours + (("inception_score",) if count < settings.splits else ())
+
+
 def evaluate(
     real: RealFeatures,
     fake: Features,
@@ -83,7 +89,7 @@ def evaluate(
         fake: features of generated images, in the order of their indices.
         extractor: which took both.
         settings: the numbers that the metrics depend on.
-        without: kinds that are left out, see `too_few`.
+        without: kinds that are left out, see `too_few` and `too_few_samples`.
         device: where distances are computed; it does not change the numbers.
         cache: the folder for what depends on the real images alone; None to keep nothing.
 
@@ -104,13 +110,43 @@ def evaluate(
         values |= _distances(real, fake.pooled, settings)
     if not set(NEIGHBOURS) & set(without):
         values |= _neighbours(real, fake.pooled, settings, device, cache)
-    if fake.logits is not None and fake.logits.shape[1]:
-        score = inception_score(fake.logits, splits=settings.splits, seed=settings.seed)
-        error = inception_score_error(fake.logits, splits=settings.splits, seed=settings.seed)
-        values["inception_score"] = MetricValue(
-            *score, "higher", *known(score[0], error, low=1.0, high=float(fake.logits.shape[1]))
-        )
+    if "inception_score" not in without:
+        values |= of_logits(fake.logits, settings)
     return {metric_name(kind, extractor): value for kind, value in values.items()}
+
+
+def to_statistics(
+    real: FeatureStatistics, fake: Tensor, *, seed: int, floor: float | None = None
+) -> dict[str, MetricValue]:
+    """Fréchet distances, by kind, of generated features to statistics of real ones.
+
+    Args:
+        real: which may be known without the images.
+        fake: pooled features of generated images.
+        seed: of the extrapolation.
+        floor: what a perfect model scores about, where that is known.
+    """
+    distance = frechet_distance(real, feature_statistics(fake))
+    error = known(distance, frechet_error(real, fake), low=0.0)
+    measured = MetricValue(distance, None, "lower", *error)
+    found = {"frechet_distance": measured._replace(floor=floor)}
+    if len(fake) >= least_samples(fake.shape[1]):
+        further = frechet_infinity(real, fake, seed=seed)
+        found["frechet_distance_infinity"] = MetricValue(
+            further.value, None, "lower", further.standard_error, (further.low, further.high)
+        )
+    return found
+
+
+def of_logits(logits: Tensor | None, settings: MetricSettings) -> dict[str, MetricValue]:
+    """What class scores of generated images give by themselves, by kind: the Inception Score."""
+    if logits is None or not logits.shape[1]:
+        return {}
+    splits, seed = settings.splits, settings.seed
+    score = inception_score(logits, splits=splits, seed=seed)
+    error = inception_score_error(logits, splits=splits, seed=seed)
+    interval = known(score[0], error, low=1.0, high=float(logits.shape[1]))
+    return {"inception_score": MetricValue(*score, "higher", *interval)}
 
 
 def _distances(
@@ -118,15 +154,7 @@ def _distances(
 ) -> dict[str, MetricValue]:
     few = min(len(real), len(fake)) < needed(fake.shape[1])
     floor = frechet_floor(real.pooled, samples=len(fake), seed=settings.seed) if few else None
-    distance = frechet_distance(real.statistics, feature_statistics(fake))
-    error = known(distance, frechet_error(real.statistics, fake), low=0.0)
-    measured = MetricValue(distance, None, "lower", *error)
-    found = {"frechet_distance": measured._replace(floor=floor)}
-    if len(fake) >= least_samples(fake.shape[1]):
-        further = frechet_infinity(real.statistics, fake, seed=settings.seed)
-        found["frechet_distance_infinity"] = MetricValue(
-            further.value, None, "lower", further.standard_error, (further.low, further.high)
-        )
+    found = to_statistics(real.statistics, fake, seed=settings.seed, floor=floor)
     kernel = kernel_distance(
         real.pooled,
         fake,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -185,7 +185,9 @@ def _metric(name: str, groups: Mapping[str, Sequence[RunRecord]]) -> Metric:
         label: [run.metrics[name]["stamp"] for run in members if name in run.metrics]
         for label, members in groups.items()
     }
+    given = {label for label, members in groups.items() if members[0].of_images}
     apart = _apart(stamps)
+    apart |= _unlike(stamps, given - apart.keys(), but=apart.keys() | given)
     ranked = [stamp for label, part in stamps.items() if label not in apart for stamp in part]
     keys = sorted({key for stamp in ranked for key in comparable(ranked[0], stamp)})
     better = next(
@@ -231,6 +233,36 @@ def _apart(stamps: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
         for label, found in reasons.items()
         if any(found)
     }
+
+
+def _unlike(
+    stamps: Mapping[str, Sequence[Mapping[str, Any]]],
+    given: Collection[str],
+    *,
+    but: Collection[str],
+) -> dict[str, str]:
+    """Images of other programs that were measured otherwise than the models, and how.
+
+    Where there are no models to be like, or these differ themselves, nothing is said.
+
+    Args:
+        stamps: of each entry.
+        given: entries that are images of other programs.
+        but: entries that are no models, or apart.
+    """
+    models = [stamp for label, part in stamps.items() if label not in but for stamp in part]
+    if not models or any(comparable(models[0], stamp) for stamp in models):
+        return {}
+    reasons = {}
+    for label in given:
+        keys = {key for stamp in stamps[label] for key in comparable(models[0], stamp)}
+        parts = (
+            f"{key} is {stamps[label][0].get(key, UNKNOWN)} and not {models[0].get(key, UNKNOWN)}"
+            for key in sorted(keys)
+        )
+        if keys:
+            reasons[label] = f"measured differently: {', '.join(parts)}"
+    return reasons
 
 
 def _by_value(values: Mapping[str, str]) -> str:

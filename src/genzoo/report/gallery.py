@@ -9,7 +9,7 @@ from pathlib import Path
 
 from genzoo.core.errors import GenzooError
 from genzoo.report.comparison import Comparison, Entry
-from genzoo.report.runs import REMEDY, GalleryItem, RunRecord
+from genzoo.report.runs import REMEDY, GalleryItem, GivenImage, RunRecord
 
 PNG = b"\x89PNG\r\n\x1a\n"
 LARGEST = 8 * 2**20  # bytes of an image that goes into the page
@@ -113,6 +113,12 @@ def _first(
 ) -> Path | None:
     entries = (galleries[k].get(item) for k in places)
     return next((of(entry) for entry in entries if entry is not None), None)
+
+
+def given_images(comparison: Comparison) -> list[tuple[Entry, tuple[GivenImage, ...]]]:
+    """Images of other programs, of each entry that has some."""
+    found = ((entry, entry.first.given[:COLUMNS]) for entry in comparison.entries)
+    return [(entry, images) for entry, images in found if images]
 
 
 def interpolations(comparison: Comparison) -> Iterator[tuple[Entry, RunRecord, Path]]:

@@ -62,6 +62,7 @@ def html(comparison: Comparison) -> str:
         strips_of=curves.metric_strips(comparison),
         sheets=gallery.sheets(comparison),
         sampling={entry.label: sampling(entry) for entry in comparison.entries},
+        given=gallery.given_images(comparison),
         strips=list(gallery.interpolations(comparison)),
         by_time=curves.learning_curves(comparison, time),
         by_images=curves.learning_curves(comparison, curves.IMAGES),

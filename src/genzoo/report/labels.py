@@ -17,7 +17,17 @@ MOST = 4  # differences that a label names
 INCIDENTAL = (
     *("seed", "run", "task", "runs", "checkpoint", "output", "debug", "logger", "cpu", "hydra"),
     "overwrite",
-    *("experiment", "prompt", "count", "data.root", "data.cache", "data.workers"),
+    *(
+        "experiment",
+        "prompt",
+        "count",
+        "images",
+        "captions",
+        "real",
+        "data.root",
+        "data.cache",
+        "data.workers",
+    ),
     *("trainer.log_images", "trainer.monitor_images", "trainer.validation_images"),
     *("trainer.checkpoint_minutes", "metrics.batch", "metrics.weights"),
     *("metrics.during", "metrics.during_images"),

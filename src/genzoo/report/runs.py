@@ -22,6 +22,11 @@ Json = dict[str, Any]
 
 DEPTH = 3  # folders below a given one in which runs are looked for: outputs/<day>/<sweep>/<job>
 REMEDY = "evaluate that run again"
+# Sections that say nothing of images which another program generated.
+OF_TRAININGS = (
+    *("model", "data", "text", "budget", "optimizer", "ema", "trainer", "strategy"),
+    *("sampler", "guidance"),
+)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,19 @@ class GalleryItem:
 
 
 @dataclass(frozen=True)
+class GivenImage:
+    """One of the images that task=score measured.
+
+    Attributes:
+        image: its file.
+        caption: empty without one.
+    """
+
+    image: Path
+    caption: str
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """The content of a run folder.
 
@@ -57,6 +75,7 @@ class RunRecord:
         results: results.json, or None if the run did not finish.
         curves: the points of its learning curves, in order.
         gallery: its items.
+        given: images of another program, if it measured those and no model.
         interpolation: file of the latent interpolation, if it has one.
         attribution: the attribution that the images' licence requires.
         error: why there are no results to compare, in one line; None for a finished run.
@@ -67,6 +86,7 @@ class RunRecord:
     results: Json | None
     curves: tuple[Json, ...] = ()
     gallery: tuple[GalleryItem, ...] = ()
+    given: tuple[GivenImage, ...] = ()
     interpolation: Path | None = None
     attribution: str | None = None
     error: str | None = None
@@ -82,6 +102,11 @@ class RunRecord:
         return f"{name} (from {origin})" if origin else str(name)
 
     @property
+    def of_images(self) -> bool:
+        """Whether it measured images of another program, and no model."""
+        return _of_images(self.results)
+
+    @property
     def seed(self) -> int:
         """The run's seed."""
         return int((self.results or {}).get("seed") or self.config.get("seed") or 0)
@@ -95,6 +120,8 @@ class RunRecord:
         known = self.get("training", "checkpoint")
         if known:
             return str(known)
+        if self.of_images:  # nobody knows which training they are of: a name counts as one
+            return self.model
         return str(self.config["checkpoint"]) if self._measured_a_checkpoint else str(self.folder)
 
     @property
@@ -103,7 +130,7 @@ class RunRecord:
         known = self.get("training", "seed")
         if isinstance(known, int):
             return known
-        return None if self._measured_a_checkpoint else self.seed
+        return None if self._measured_a_checkpoint or self.of_images else self.seed
 
     @property
     def _measured_a_checkpoint(self) -> bool:
@@ -168,10 +195,11 @@ def load_run(folder: Path) -> RunRecord:
     attribution = gallery.get("attribution") or (results or {}).get("attribution")
     return RunRecord(
         folder=folder,
-        config=cleaned(_config(folder)),
+        config=cleaned(_own_part(_config(folder), results)),
         results=results,
         curves=tuple(_curves(folder / "curves.jsonl")),
         gallery=tuple(_gallery_items(folder / "gallery", gallery)),
+        given=tuple(_given_images(folder / "gallery", gallery)),
         interpolation=_inside(folder / "gallery", gallery.get("interpolation")),
         attribution=None if attribution is None else str(attribution),
         error=_error(folder, finished=results is not None),
@@ -267,6 +295,17 @@ def _config(folder: Path) -> Json:
     return {}
 
 
+def _own_part(config: Json, results: Json | None) -> Json:
+    """A configuration without what a command does not look at: it trained no model."""
+    if not _of_images(results):
+        return config
+    return {key: value for key, value in config.items() if key not in OF_TRAININGS}
+
+
+def _of_images(results: Json | None) -> bool:
+    return isinstance((results or {}).get("images"), dict)
+
+
 def _curves(path: Path) -> Iterator[Json]:
     if not path.is_file():
         return
@@ -306,6 +345,14 @@ def _gallery_items(folder: Path, gallery: Json) -> Iterator[GalleryItem]:
         if real is not None and sample is not None:
             rebuilt = _inside(folder, item.get("reconstruction"))
             yield GalleryItem(index, caption, split, seed, real, sample, rebuilt)
+
+
+def _given_images(folder: Path, gallery: Json) -> Iterator[GivenImage]:
+    items = gallery.get("images", [])
+    for item in items if isinstance(items, list) else []:
+        file = _inside(folder, item.get("image")) if isinstance(item, dict) else None
+        if file is not None:
+            yield GivenImage(file, str(item.get("caption") or ""))
 
 
 def finite(value: Any) -> bool:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from genzoo.report.comparison import Comparison
+from genzoo.report.comparison import Comparison, Entry
 from genzoo.report.runs import Json, RunRecord
 from genzoo.report.text import alternatives, joined
 
@@ -25,13 +26,20 @@ def one_sentence(comparison: Comparison) -> str:
     """What was compared, and on what terms."""
     if not comparison.entries:
         return "None of these runs finished, so there is nothing to compare."
-    runs = comparison.runs
-    text = f"{_who(comparison)}, {'trained' if len(runs) == 1 else 'each trained'} on "
+    trained = [entry for entry in comparison.entries if not entry.first.of_images]
+    given = [entry.label for entry in comparison.entries if entry.first.of_images]
+    beside = f"Images of other programs: {joined(given)}." if given else ""
+    return " ".join(filter(None, [_trained(trained) if trained else "", beside]))
+
+
+def _trained(entries: Sequence[Entry]) -> str:
+    runs = [run for entry in entries for run in entry.runs]
+    text = f"{_who(entries)}, {'trained' if len(runs) == 1 else 'each trained'} on "
     text += _data(runs) or "the same images"
     size, budget = _size(runs), _budget_text(runs)
     text += f" at {size}" if size else ""
     text += f" {budget}" if budget else ""
-    if len(comparison.entries) > 1:
+    if len(entries) > 1:
         text += ", then sampled from the same captions with the same seeds"
     return f"{text}."
 
@@ -50,10 +58,10 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if value]
 
 
-def _who(comparison: Comparison) -> str:
+def _who(entries: Sequence[Entry]) -> str:
     """The models, and in how many configurations where a name alone does not tell them apart."""
-    models = list(dict.fromkeys(entry.first.model for entry in comparison.entries))
-    count = len(comparison.entries)
+    models = list(dict.fromkeys(entry.first.model for entry in entries))
+    count = len(entries)
     return joined(models) + (f" in {count} configurations" if count > len(models) else "")
 
 

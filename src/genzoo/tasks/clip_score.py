@@ -55,10 +55,11 @@ def clip_entries(
 ) -> dict[str, Entry]:
     """The CLIP score of samples, with the stamp of its model."""
     kin = kinship(image_text, model=subject.model, guidance=subject.guidance)
+    measured = without_features(origin(cfg, data, subject))
     about = {
-        **about_scorer(cfg, data, score, image_text),
+        **about_scorer(cfg, measured, score, image_text),
         "scorer_kinship": kin,
-        **without_features(origin(cfg, data, subject)),
+        **measured,
     }
     return {
         name: {**value._asdict(), "stamp": {**definition(name), **about}}
@@ -67,18 +68,25 @@ def clip_entries(
 
 
 def about_scorer(
-    cfg: DictConfig, data: TextImageData, score: CLIPScore, image_text: ImageTextModel
+    cfg: DictConfig, measured: Mapping[str, Any], score: CLIPScore, image_text: ImageTextModel
 ) -> dict[str, Any]:
-    """The part of a stamp that says who scored, and what of it was known to the scorer before."""
+    """The part of a stamp that says who scored, and what of it was known to the scorer before.
+
+    Args:
+        cfg: the prepared configuration.
+        measured: the part of the stamp that says what was measured.
+        score: that was computed.
+        image_text: the scorer.
+    """
     return {
         **image_text.about,
         "scorer_weights": weights_hash(image_text),
         "long_captions": f"cut, {100 * score.cut_share():.3g} % of them",
         "scorer_trained_on": familiarity(
             trained_on(cfg.metrics.clip, cfg),
-            name=data.name,
-            fingerprint=data.fingerprint,
-            caption_split=cfg.metrics.caption_split,
+            name=measured["data"],
+            fingerprint=measured["data_fingerprint"],
+            caption_split=measured["caption_split"],
         ),
     }
 

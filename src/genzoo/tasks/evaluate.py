@@ -113,7 +113,7 @@ def evaluate(
         )
         _pictures(cfg, model, data, tokenizer, entries, guidance)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
-        _report(cfg, entries)
+        report(cfg, entries)
     distributed.barrier()
     return {name: float(entry["value"]) for name, entry in entries.items()}
 
@@ -205,7 +205,8 @@ def _real(cfg: DictConfig, data: TextImageData, sampled: Sampled) -> dict[str, A
     return {"references": rows, "closeness": near}
 
 
-def _report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:
+def report(cfg: DictConfig, entries: Mapping[str, Entry]) -> None:
+    """Print the metrics, and where they are written."""
     width = max((len(name) for name in entries), default=0)
     for name, entry in entries.items():
         status(f"  {name:<{width}}  {_in_words(name, entry)}  ({entry['better']} is better)")

@@ -65,7 +65,7 @@ def with_captions(
             values.pop(f"{ACCURACY}/{SHUFFLED}", None)
         entries |= _stamped(values, {"judge": data.name, **common})
     if score is not None and image_text is not None:
-        scorer = about_scorer(cfg, data, score, image_text)
+        scorer = about_scorer(cfg, common, score, image_text)
         entries |= _stamped(score.compute(), {**scorer, **common})
     return entries
 
