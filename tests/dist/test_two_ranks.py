@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.captioned import captioned_folder
 from tests.shell import Command, Result
 from tests.small import DATA, SMALL, TRAINING
 
@@ -73,9 +74,15 @@ def test_two_ranks_in_a_sweep_agree_with_one(tmp_path: Path) -> None:
 
 
 def test_pairs_are_told_apart_among_those_of_all_processes(tmp_path: Path) -> None:
-    """Two halves of a batch, each told from all of it, teach what the whole batch teaches."""
+    """Two halves of a batch, each told from all of it, teach what the whole batch teaches.
+
+    Each image has three captions, and 18 are trained on: batches of 16 show some images twice,
+    with captions that are not wrong for one another.
+    """
+    root = captioned_folder(tmp_path / "images", images=24, captions=3)
     tiny = ("model.image.layers=1", "model.text.layers=1", "metrics.held_out_images=12")
-    own = (*TRAINING, *DATA, *tiny, "model=clip", "budget.images=48")
+    data = ("data=folder", f"data.root={root}", "data.validation=0.25")
+    own = (*TRAINING, *DATA, *data, *tiny, "model=clip", "budget.images=48")
     for arguments in (
         ["hydra.run.dir=one"],
         ["hydra.run.dir=two", "trainer.processes=2"],
@@ -85,6 +92,10 @@ def test_pairs_are_told_apart_among_those_of_all_processes(tmp_path: Path) -> No
         assert done.status == 0, done.err
     same_weights(tmp_path / "one", tmp_path / "two")
     same_weights(tmp_path / "one", tmp_path / "sharded")
+    found = json.loads((tmp_path / "two" / "results.json").read_text())
+    stamp = found["metrics"]["recall_at_1/text_to_image"]["stamp"]
+    assert stamp["retrieved_captions"] == 3 * stamp["images"]
+    assert (found["data"]["images"], found["data"]["captions"]) == (24, 72)
 
 
 def test_sharded_weights_learn_the_same_and_go_on(tmp_path: Path) -> None:

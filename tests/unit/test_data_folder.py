@@ -1,5 +1,6 @@
 """Folders of images: the ways to caption them, and files that are not what they should be."""
 
+import hashlib
 import json
 import os
 import zlib
@@ -67,6 +68,46 @@ def test_text_files_beside_the_images(tmp_path):
         ("b.png", "the second"),
         ("deep/a.JPG", "first"),
     ]
+
+
+def test_several_captions_in_every_form(tmp_path):
+    plain(tmp_path / "a.png")
+    plain(tmp_path / "b.png")
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.png,one\nb.png,other\na.png,two\n")
+    a, b = folder(tmp_path).items()
+    assert (a.key, a.captions, a.caption) == ("a.png", ("one", "two"), "one")
+    assert (b.key, b.captions) == ("b.png", ("other",))
+    lines = ('{"file_name": "b.png", "text": ["x", " y "]}', '{"file_name": "b.png", "text": "z"}')
+    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    (item,) = folder(tmp_path).items()
+    assert item.captions == ("x", "y", "z")
+    assert (folder(tmp_path).render(0, 4) == RED).all()
+
+
+def test_lines_of_a_text_file_are_one_caption_or_several(tmp_path):
+    for name, text in (("a", "the\n first "), ("b", "one \n\n  another\r\nthird"), ("c", " \n")):
+        plain(tmp_path / f"{name}.png")
+        (tmp_path / f"{name}.txt").write_text(text)
+    joined = [item.captions for item in folder(tmp_path).items()]
+    assert joined == [("the first",), ("one another third",), ("",)]
+    lines = Folder(root=tmp_path, max_pixels=100, lines="separate")
+    assert [item.captions for item in lines.items()] == [
+        ("the", "first"),
+        ("one", "another", "third"),
+        ("",),
+    ]
+
+
+def test_the_fingerprint_of_one_caption_each_is_what_it_was(tmp_path):
+    plain(tmp_path / "a.png")
+    os.utime(tmp_path / "a.png", ns=(1, 1))
+    caption(tmp_path, ["a.png"])
+    known = json.dumps(["a.png", "a thing", (tmp_path / "a.png").stat().st_size, 1])
+    digest = hashlib.blake2b(b"folder-2 10000", digest_size=16)
+    digest.update(known.encode())
+    assert folder(tmp_path).fingerprint() == f"folder-2 {digest.hexdigest()}"
+    caption(tmp_path, ["a.png", "a.png"])
+    assert folder(tmp_path).fingerprint() != f"folder-2 {digest.hexdigest()}"
 
 
 def test_the_fingerprint_follows_images_and_captions(tmp_path):
@@ -220,6 +261,8 @@ def test_a_caption_is_not_read_from_outside(tmp_path):
         ("metadata.jsonl", '{"file_name": "a.png", "text": "x"}\n{"file', "line 2 is not JSON"),
         ("metadata.jsonl", '{"file_name": "a.png"}', "line 1 lacks"),
         ("metadata.jsonl", "[1]", "line 1 lacks"),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": []}', "line 1 lacks"),
+        ("metadata.jsonl", '{"file_name": "a.png", "text": ["x", 1]}', "line 1 lacks"),
         ("metadata.csv", "file_name,caption\na.png,x\n", "line 2 lacks"),
         ("metadata.csv", b"file_name,text\na.png,\xff\n", "UTF-8"),
         ("readme.md", "hello", "no captioned image"),

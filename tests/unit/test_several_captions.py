@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import socket
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from genzoo.contrastive.loss import contrastive_loss
 from genzoo.core.noise import Noise
 from genzoo.core.types import Batch
 from genzoo.data.datamodule import TextImageDataModule
@@ -227,3 +232,48 @@ def test_images_may_have_different_numbers_of_captions(tmp_path: Path) -> None:
     assert data.texts_of(data.captioned([0, 1] * 4, np.repeat(range(4), 2))) == [
         "one", "a", "two", "a", "three", "a", "one", "a",
     ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*all_gather is deprecated:FutureWarning")
+def test_other_captions_of_an_image_are_not_wrong_across_processes() -> None:
+    """Each of two processes has another caption of the same image."""
+    context = multiprocessing.get_context("fork")
+    answers: Any = context.Queue()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ranks = [context.Process(target=_loss_on, args=(rank, port, answers)) for rank in (0, 1)]
+    for process in ranks:
+        process.start()
+    found = dict(answers.get(timeout=60) for _ in ranks)
+    for process in ranks:
+        process.join(60)
+    whole = _terms(slice(0, 6))
+    assert found[0] + found[1] == pytest.approx(whole, abs=1e-6)
+    # Image 2 is in the first half with one caption and in the second half with another.
+    strangers = _terms(slice(0, 6), index=range(6))
+    assert whole[2] < strangers[2] - 0.1
+    assert whole[0] == pytest.approx(strangers[0])
+
+
+def _terms(rows: slice, index: Iterable[int] = (0, 1, 2, 3, 4, 2)) -> list[float]:
+    """The loss of some of six rows, of which two have the same image."""
+    own = torch.tensor(list(index))[rows]
+    generator = torch.Generator().manual_seed(0)
+    vectors, noise = torch.randn(2, 6, 8, generator=generator)
+    vectors[5] = vectors[2]
+    images, texts = F.normalize(vectors, dim=1), F.normalize(vectors + 0.5 * noise, dim=1)
+    tokens = torch.arange(6)[:, None].expand(-1, 4)[rows]
+    found = contrastive_loss(images[rows], texts[rows], tokens, own, scale=torch.tensor(5.0))
+    return [float(value) for value in found.image_to_text + found.text_to_image]
+
+
+def _loss_on(rank: int, port: int, answers: Any) -> None:
+    os.environ |= {
+        "RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    torch.distributed.init_process_group("gloo")
+    answers.put((rank, _terms(slice(3 * rank, 3 * rank + 3))))
+    torch.distributed.destroy_process_group()

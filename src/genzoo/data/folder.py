@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data.pictures import on_white, read, square
@@ -36,7 +36,7 @@ class Folder:
             separate captions (as in the captions of CUB-200 by Reed et al., arXiv 1605.05395).
 
     Raises:
-        UsageError: when the folder is not given or does not exist, or for other `lines`.
+        UsageError: when the folder is not given or does not exist.
     """
 
     name = "folder"
@@ -48,11 +48,6 @@ class Folder:
     ) -> None:
         if root is None:
             raise UsageError("data=folder needs a folder", "name it with data.root=<folder>")
-        if lines not in get_args(Lines):
-            raise UsageError(
-                f"data.source.lines={lines} is no way to read captions",
-                f"choose one of {', '.join(get_args(Lines))}",
-            )
         self.root = Path(root).expanduser()
         self.max_pixels = max_pixels
         self.lines = lines
