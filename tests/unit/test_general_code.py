@@ -20,7 +20,7 @@ FILES = [
     *(file for room in ("command", "run", "config", "lit", "tasks")
       for file in sorted((SOURCE / room).rglob("*.py")) if file.name not in ABILITIES),
 ]  # fmt: skip
-SHARED = {"base", "parent", "frozen", "latent"}  # modules of models/ that are no family
+SHARED = {"base", "scoring", "adversarial", "parent", "frozen", "latent"}  # of models/: no families
 
 NAMES = re.compile("unclip|glide|clip|openai|upsampl", re.IGNORECASE)
 # What is called alike and names no family, with where it may stand.
