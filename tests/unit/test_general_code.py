@@ -20,7 +20,7 @@ FILES = [
     *(file for room in ("command", "run", "config", "lit", "tasks")
       for file in sorted((SOURCE / room).rglob("*.py")) if file.name not in ABILITIES),
 ]  # fmt: skip
-SHARED = {"base", "scoring", "adversarial", "parent", "frozen", "latent"}  # of models/: no families
+SHARED = {"base", "scoring", "adversarial", "parent", "frozen", "latent"}  # no families
 
 NAMES = re.compile("unclip|glide|clip|openai|upsampl", re.IGNORECASE)
 # What is called alike and names no family, with where it may stand.
@@ -34,7 +34,6 @@ ALIKE = [
     ("config/second_stage.py", r'"upsampler"'),  # the one home of a settled key
     ("config/typed.py", r'"(clip|upsampler)"|\bopenai\b'),  # the table of keys that hold paths
     ("config/schema/keys.py", r'"(optimizer\.)?clip"|"upsample(r(_steps)?)?"'),  # that of all keys
-    ("tasks/sample.py", r'"upsample"'),  # names a stream of noise: another word, other samples
 ]
 
 
