@@ -29,5 +29,6 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
 SMALL = (
     "data=shapes", "data.source.count=120", "data.image_size=16", "optimizer.batch_size=8",
     "trainer.gpus=0", "logger=none", "metrics.images=8", "metrics.real_images=16",
+    "metrics.copies_among=0",
     "metrics.held_out_images=8", "metrics.batch=8", "metrics.splits=2",
 )  # fmt: skip

@@ -15,6 +15,7 @@ TRAINING = (
 METRICS = (
     "metrics.images=10",
     "metrics.real_images=24",
+    "metrics.copies_among=0",  # it would take features of all training and held-out images
     "metrics.held_out_images=12",
     "metrics.batch=4",
 )

@@ -22,6 +22,7 @@ STEPS = 10
 METRICS = (
     "metrics.images=32",
     "metrics.real_images=128",
+    "metrics.copies_among=0",
     "metrics.held_out_images=32",
     "metrics.batch=32",
 )

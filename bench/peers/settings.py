@@ -34,6 +34,7 @@ class Settings:
             f"budget.minutes={self.minutes}",
             f"metrics.images={self.samples}",
             f"metrics.real_images={self.real_images}",
+            "metrics.copies_among=0",
             f"metrics.held_out_images={self.held_out_images}",
             f"cpu.threads={self.threads}",
             f"seed={self.seed}",

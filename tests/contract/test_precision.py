@@ -28,6 +28,7 @@ MONITOR = ("trainer.log_images=8", "trainer.monitor_images=16", "trainer.validat
 METRICS = (
     "metrics.images=10",
     "metrics.real_images=10",
+    "metrics.copies_among=0",
     "metrics.held_out_images=8",
     "metrics.batch=10",
 )

@@ -138,6 +138,7 @@ def test_ranks_resolve_nothing_either(shell: Shell, tmp_path: Path) -> None:
     measured = (
         "metrics.images=8",
         "metrics.real_images=8",
+        "metrics.copies_among=0",
         "metrics.held_out_images=8",
         "metrics.splits=2",
     )

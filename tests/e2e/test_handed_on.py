@@ -70,7 +70,12 @@ def test_results_and_pages_have_no_home_and_no_secret(
     shell: Shell, tmp_path: Path, home: Path
 ) -> None:
     file = checkpoint(home / "mine.ckpt")
-    measured = ("metrics.images=8", "metrics.real_images=8", "metrics.held_out_images=8")
+    measured = (
+        "metrics.images=8",
+        "metrics.real_images=8",
+        "metrics.copies_among=0",
+        "metrics.held_out_images=8",
+    )
     env = {"HOME": str(tmp_path / "ann"), "OTHER_API_KEY": KEY}
     result = shell(
         "task=evaluate", f"checkpoint={file}", *QUICK, *measured, "metrics.splits=2",

@@ -20,6 +20,7 @@ METHODS = {
     "inception_score": "by a jackknife within the splits; their spread is something else",
     "precision": "Wilson's",
     "recall": "by a jackknife, rather too wide",
+    "memorised": "Wilson's of samples and of held-out images, combined",
     "coverage": "by a jackknife, rather too wide",
     "caption_accuracy": "Wilson's",
 }

@@ -40,6 +40,10 @@ class NearestRows:
         self.k, self.exact = k, tuple(exact)
         self._parts: list[tuple[Tensor, Tensor]] = []
 
+    def __len__(self) -> int:
+        """Rows so far."""
+        return sum(len(row) for _, row in self._parts)
+
     def add(self, block: Block) -> None:
         """The next rows."""
         squared, row, enough = self._chosen(block)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,6 @@ from torch import Tensor
 from genzoo.core.errors import UsageError
 from genzoo.metrics.distances import Block, Distances
 from genzoo.metrics.jackknife import Coverers
-from genzoo.metrics.nearest import NearestRows
 from genzoo.metrics.radii import kept_radii, squared_radii
 
 CPU = torch.device("cpu")
@@ -55,7 +55,7 @@ def neighbour_metrics(
     density_neighbours: int,
     device: torch.device = CPU,
     cache: Path | None = None,
-    also: NearestRows | None = None,
+    also: Collector | None = None,
 ) -> NeighbourMetrics:
     """All four from one pass over the distances, of which only a block is held at a time.
 
@@ -66,7 +66,7 @@ def neighbour_metrics(
         density_neighbours: k of density and coverage, 5 in theirs.
         device: where distances are computed; it does not change the numbers.
         cache: the folder where radii of the real images are kept; None to keep none.
-        also: collects the nearest real images of each generated one on the same pass.
+        also: is handed the same distances from generated to real images.
 
     Raises:
         UsageError: a k that is not below the number of images.
@@ -87,6 +87,13 @@ def neighbour_metrics(
         if also is not None:
             also.add(block)
     return count.result(density_neighbours)
+
+
+class Collector(Protocol):
+    """What goes through blocks of distances."""
+
+    def add(self, block: Block) -> None:
+        """The next rows."""
 
 
 class _Count:

@@ -22,6 +22,7 @@ REVISIONS: Mapping[str, int] = {
     "recall": 1,
     "density": 1,
     "coverage": 1,
+    "memorised": 1,
     "vendi": 1,
     "cmmd": 1,
     "clip_score": 1,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from genzoo.core.errors import UsageError
 
 LEVELS = (1, 2, 4)  # a distance is extrapolated from those of all samples, of halves, of quarters
+# Of memorisation, see genzoo.metrics.memorisation, which needs torch; a stamp does not.
+AROUND = 50  # nearest training images whose mean distance is the yardstick
+RATE = 0.01  # of held-out images below the threshold
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,4 +82,6 @@ class MetricSettings:
             "recall": f"k={self.neighbours}{of}",
             "density": f"k={self.density_neighbours}{of}",
             "coverage": f"k={self.density_neighbours}{of}",
+            "memorised": f"distance over that of {AROUND} nearest, threshold at {RATE:.0%} of "
+            "held-out images",
         }.get(kind, "")

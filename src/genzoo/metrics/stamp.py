@@ -68,6 +68,9 @@ KEYS: Mapping[str, Key] = {
     "real_split": Key("compared", "the split that they are from"),
     "real_indices": Key("compared", "hash of the very images that were chosen"),
     "real_sha256": Key("compared", "of the pixels of real images that are from no data set"),
+    "calibration_images": Key(
+        "compared", "how many held-out images say what a near-copy of a training image is"
+    ),
     "generated_images": Key("compared", "how many samples"),
     "caption_split": Key("compared", "the split that the captions are from"),
     "captions": Key("compared", "hash of the very captions that were sampled for, in their order"),

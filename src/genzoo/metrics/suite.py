@@ -20,10 +20,12 @@ from genzoo.metrics.inception_score import inception_score
 from genzoo.metrics.interval import known, wilson
 from genzoo.metrics.jackknife import frechet_error, inception_score_error, kernel_error
 from genzoo.metrics.kid import kernel_distance
+from genzoo.metrics.memorisation import Calibration, CopySearch, Memorisation
 from genzoo.metrics.prdc import CPU, neighbour_metrics
 from genzoo.metrics.real import RealFeatures, subset
-from genzoo.metrics.revisions import PUBLISHED
+from genzoo.metrics.revisions import PUBLISHED, kind_of
 from genzoo.metrics.settings import MetricSettings
+from genzoo.metrics.stamp import Plain
 from genzoo.metrics.stats import FeatureStatistics, feature_statistics
 
 DISTANCES = ("frechet_distance", "frechet_distance_infinity", "kernel_distance")
@@ -81,6 +83,7 @@ def evaluate(
     without: Collection[str] = (),
     device: torch.device = CPU,
     cache: Path | None = None,
+    copies: CopySearch | None = None,
 ) -> dict[str, MetricValue]:
     """Every metric of the generated images, by name.
 
@@ -92,6 +95,7 @@ def evaluate(
         without: kinds that are left out, see `too_few` and `too_few_samples`.
         device: where distances are computed; it does not change the numbers.
         cache: the folder for what depends on the real images alone; None to keep nothing.
+        copies: looks for near-copies of training images; None not to measure memorisation.
 
     Returns:
         The distances first; of these the kernel distance, which few images do not bias, where
@@ -109,7 +113,10 @@ def evaluate(
     if not set(DISTANCES) & set(without):
         values |= _distances(real, fake.pooled, settings)
     if not set(NEIGHBOURS) & set(without):
-        values |= _neighbours(real, fake.pooled, settings, device, cache)
+        values |= _neighbours(real, fake.pooled, settings, device, cache, copies)
+    if copies is not None:
+        found = copies.result(fake.pooled, device=device)
+        values["memorised"] = MetricValue(found.share, None, "lower", *found.known)
     if "inception_score" not in without:
         values |= of_logits(fake.logits, settings)
     return {metric_name(kind, extractor): value for kind, value in values.items()}
@@ -173,9 +180,12 @@ def _neighbours(
     settings: MetricSettings,
     device: torch.device,
     cache: Path | None,
+    copies: CopySearch | None,
 ) -> dict[str, MetricValue]:
     chosen = subset(torch.arange(len(real)), settings.neighbour_images, seed=settings.seed)
     some = fake[: settings.neighbour_images]
+    whole = len(chosen) == len(real) and len(some) == len(fake)
+    shares = copies is not None and copies.training is real and whole
     found = neighbour_metrics(
         real.pooled if len(chosen) == len(real) else real.pooled[chosen],
         some,
@@ -183,6 +193,7 @@ def _neighbours(
         density_neighbours=settings.density_neighbours,
         device=device,
         cache=cache,
+        also=copies if shares else None,
     )
     precise = wilson(round(found.precision * len(some)), len(some))
     recall = known(found.recall, found.recall_error, low=0.0, high=1.0)
@@ -209,10 +220,12 @@ class FeatureMetrics(Metric):
         settings: the numbers that the metrics depend on.
         without: kinds that are left out, see `too_few`.
         cache: the folder for what depends on the real images alone; None to keep nothing.
+        calibration: of memorisation; None not to measure it.
         **kwargs: torchmetrics' own, such as `dist_sync_fn`.
 
     Attributes:
         generated: the features that were computed with, of all ranks; None before.
+        memorisation: what `compute` has found, where it was measured.
     """
 
     full_state_update = False
@@ -228,12 +241,15 @@ class FeatureMetrics(Metric):
         settings: MetricSettings,
         without: Collection[str] = (),
         cache: Path | None = None,
+        calibration: Calibration | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.real, self.extractor, self.settings = real, extractor, settings
         self.without, self.cache = tuple(without), cache
         self.generated: Features | None = None
+        self.calibration = calibration
+        self.memorisation: Memorisation | None = None
         for name in ("pooled", "logits", "index"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
@@ -251,6 +267,12 @@ class FeatureMetrics(Metric):
         self.logits.append(logits.detach())
         self.index.append(index.detach().to(features.pooled.device).long())
 
+    def about(self, name: str) -> dict[str, Plain]:
+        """What a metric's stamp says otherwise than those of the other metrics."""
+        if self.calibration is None or kind_of(name) != "memorised":
+            return {}
+        return self.calibration.about
+
     def compute(self) -> dict[str, MetricValue]:
         """The metrics of all images so far, over all ranks.
 
@@ -261,7 +283,8 @@ class FeatureMetrics(Metric):
             raise GenzooError("no generated images came to be measured", "generate at least 2")
         pooled, logits = (in_order(state, self.index) for state in (self.pooled, self.logits))
         self.generated = Features(pooled.cpu(), logits.cpu())
-        return evaluate(
+        copies = None if self.calibration is None else CopySearch(self.calibration)
+        values = evaluate(
             self.real,
             self.generated,
             extractor=self.extractor,
@@ -269,7 +292,10 @@ class FeatureMetrics(Metric):
             without=self.without,
             device=pooled.device,
             cache=self.cache,
+            copies=copies,
         )
+        self.memorisation = None if copies is None else copies.found
+        return values
 
 
 def in_order(state: list[Tensor] | Tensor, index: list[Tensor] | Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from genzoo.machine.track import Tracker
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.interval import SPREADS
 from genzoo.metrics.revisions import kind_of
+from genzoo.metrics.suite import FeatureMetrics
 from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
@@ -26,6 +27,7 @@ from genzoo.tasks.gallery import write_gallery
 from genzoo.tasks.held_out import held_out
 from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.measuring import Entry, Measures, Subject
+from genzoo.tasks.memorised import write_pairs
 from genzoo.tasks.results import Cost, write_results
 from genzoo.text.tokenizer import Tokenizer
 
@@ -93,10 +95,11 @@ def evaluate(
     seconds: float | None = None
     entries: dict[str, Entry] = {}
     real: dict[str, Any] = {}
+    measures: Sequence[FeatureMetrics] = ()
     if generates:
         subject = Subject(model.capabilities.given, cost.seed, model, guidance)
         sampled = sample_metrics(cfg, model, data, tokenizer, subject)
-        seconds, entries = sampled.seconds, sampled.entries
+        seconds, entries, measures = sampled.seconds, sampled.entries, sampled.measures.features
         real = _real(cfg, data, sampled)
     with devices.precision(cfg)():
         entries |= held_out(cfg, model, data, tokenizer, device, training_seed=cost.seed)
@@ -111,7 +114,7 @@ def evaluate(
             cut=data.cut(tokenizer),
             real=real,
         )
-        _pictures(cfg, model, data, tokenizer, entries, guidance)
+        _pictures(cfg, model, data, tokenizer, entries, measures, guidance)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
         report(cfg, entries)
     distributed.barrier()
@@ -124,9 +127,10 @@ def _pictures(
     data: TextImageData,
     tokenizer: Tokenizer,
     entries: Mapping[str, Entry],
+    measures: Sequence[FeatureMetrics],
     guidance: Any,
 ) -> None:
-    """The gallery and the retrieval curve; an error in them does not lose the results."""
+    """The gallery, suspicious pairs and the retrieval curve; an error here loses no results."""
     folder = Path(cfg.run.folder)
     try:
         if model.capabilities.sampling is not None:
@@ -138,6 +142,15 @@ def _pictures(
                     folder=folder / "gallery",
                     seed=cfg.seed,
                     device=devices.device(cfg),
+                    guidance=guidance,
+                )
+                write_pairs(
+                    cfg,
+                    model,
+                    data,
+                    tokenizer,
+                    measures,
+                    folder=folder / "gallery" / "memorisation",
                     guidance=guidance,
                 )
         if draw_retrieval(entries, folder / "retrieval.png"):

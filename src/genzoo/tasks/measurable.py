@@ -18,6 +18,7 @@ from genzoo.metrics.domain import LEAST, check_classes
 from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.frechet_infinity import least_samples
 from genzoo.metrics.suite import too_few
+from genzoo.tasks.calibrating import why_not
 from genzoo.tasks.measuring import metric_settings, real_indices
 
 
@@ -40,6 +41,9 @@ def check_measurable(cfg: DictConfig, data: TextImageData) -> None:
         features = _check_extractors(cfg, data)
         real = len(real_indices(cfg, data))
         few = too_few(real, metric_settings(cfg)) if cfg.metrics.extractors else ()
+        reason = why_not(cfg, data) if cfg.metrics.extractors else None
+        if reason is not None:
+            _name(("memorised",), reason)
         _name(few, f"{real} real image{'s' if real != 1 else ''} of {cfg.metrics.real_split}")
         for name, dim in features.items():
             if cfg.metrics.images < (least := least_samples(dim)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,17 @@ from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.extractors import build_extractor
-from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.kinship import kinship
-from genzoo.metrics.real import RealFeatures, real_features, subset
+from genzoo.metrics.real import subset
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, definition, stamp
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel
 from genzoo.run import build, devices, scorers
+from genzoo.tasks.calibrating import calibration
 from genzoo.tasks.pictures import condition_of
+from genzoo.tasks.real_images import features_of, first
 from genzoo.text.tokenizer import Tokenizer
 
 Entry = dict[str, Any]  # value, spread, better, stamp
@@ -55,20 +56,10 @@ def feature_metrics(
     for name in cfg.metrics.extractors:
         weights = cfg.metrics.weights[name]
         if name == "domain" and weights is None:
-            weights = _first(lambda: _domain_classifier(cfg, data))
+            weights = first(lambda: _domain_classifier(cfg, data))
         extractor = build_extractor(name, weights=weights, device=device)
 
-        def features(extractor: FeatureExtractor = extractor) -> RealFeatures:
-            return real_features(
-                real_batches(data, indices, f"{extractor.name} of real images"),
-                extractor,
-                cache=default_cache(),
-                fingerprint=data.fingerprint,
-                split=cfg.metrics.real_split,
-                indices=indices,
-            )
-
-        real = _first(features)
+        real = features_of(data, extractor, split=cfg.metrics.real_split, indices=indices)
         measures.append(
             FeatureMetrics(
                 real=real,
@@ -76,6 +67,7 @@ def feature_metrics(
                 settings=settings,
                 without=too_few(len(real), settings),
                 cache=default_cache(),
+                calibration=calibration(cfg, data, extractor, real, device),
             )
         )
     return measures
@@ -222,6 +214,7 @@ def feature_entries(
             )
             if kin is not None:
                 own["scorer_kinship"] = kin
+            own |= measure.about(name)
             entries[name] = {**value._asdict(), "stamp": own}
     return entries
 
@@ -286,24 +279,7 @@ def _domain_classifier(cfg: DictConfig, data: TextImageData) -> Path:
         )
 
 
-def _first(make: Any) -> Any:
-    """Let the first process make something that lands in a cache, then the others read it."""
-    made = make() if distributed.rank() == 0 else None
-    distributed.barrier()
-    return made if distributed.rank() == 0 else make()
-
-
 def real_indices(cfg: DictConfig, data: TextImageData) -> Tensor:
     """Which real images samples are compared with, ascending."""
     indices = torch.as_tensor(data.split(cfg.metrics.real_split))
     return subset(indices, cfg.metrics.real_images, seed=cfg.metrics.seed)
-
-
-def real_batches(data: TextImageData, indices: Tensor, what: str) -> Iterator[Tensor]:
-    """8-bit batches of these images, with their progress."""
-    done = 0
-    with Progress(what, len(indices)) as progress:
-        for part in indices.split(64):
-            yield data.images(part.tolist())
-            done += len(part)
-            progress.at(done)

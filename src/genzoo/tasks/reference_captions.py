@@ -18,7 +18,8 @@ from genzoo.metrics.stamp import definition
 from genzoo.metrics.suite import MetricValue
 from genzoo.run import devices
 from genzoo.tasks.clip_score import about_scorer, measure_of
-from genzoo.tasks.measuring import Entry, real_batches, shown
+from genzoo.tasks.measuring import Entry, shown
+from genzoo.tasks.real_images import real_batches
 from genzoo.tasks.reference_images import Chosen, about
 
 

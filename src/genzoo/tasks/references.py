@@ -23,7 +23,8 @@ from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import kept_features
 from genzoo.metrics.stamp import measurement
 from genzoo.metrics.suite import NEIGHBOURS, FeatureMetrics, evaluate, too_few
-from genzoo.tasks.measuring import Entry, Measures, metric_settings, real_batches, real_indices
+from genzoo.tasks.measuring import Entry, Measures, metric_settings, real_indices
+from genzoo.tasks.real_images import real_batches
 from genzoo.tasks.reference_captions import with_captions
 from genzoo.tasks.reference_images import Chosen, about, captioned, held_out, training
 
@@ -179,6 +180,7 @@ def _entries(
             settings=settings,
             without={*measure.without, *too_few(count, settings)},
             cache=measure.cache,
+            calibration=measure.calibration,
             sync_on_compute=False,  # the first process alone measures real images
         )
         own.update(features, torch.arange(count))
@@ -196,5 +198,5 @@ def _entries(
                 real=len(measure.real),
                 fake=count,
             )
-            entries[name] = {**value._asdict(), "stamp": {**how, **common}}
+            entries[name] = {**value._asdict(), "stamp": {**how, **common, **measure.about(name)}}
     return entries

@@ -144,6 +144,7 @@ KEYS: dict[str, Rule] = {
     "metrics.batch": COUNT,
     "metrics.caption_split": NAME,
     "metrics.clip": PATH | NULL,
+    "metrics.copies_among": whole(0) | NULL,
     "metrics.density_neighbours": COUNT,
     "metrics.during": listed(COUNT | text("minutes such as 5min", like=r"\d+(\.\d+)?min")),
     "metrics.during_images": whole(2),
