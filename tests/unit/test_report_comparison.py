@@ -15,6 +15,7 @@ from rich.console import Console
 from genzoo.report.comparison import Cell, Comparison, compare_runs
 from genzoo.report.document import document
 from genzoo.report.html import html
+from genzoo.report.intervals import interval_notes, rank_note, spread_note
 from genzoo.report.labels import group_runs
 from genzoo.report.markdown import markdown
 from genzoo.report.runs import find_runs, load_run
@@ -23,10 +24,7 @@ from genzoo.report.text import (
     COSTS,
     decimals,
     footnotes,
-    interval_notes,
-    rank_note,
     shown,
-    spread_note,
     table,
 )
 from tests.fake_runs import FRECHET, KERNEL, edit_json, metric, write_failed, write_run

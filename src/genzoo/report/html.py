@@ -7,7 +7,7 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from genzoo.report import curves, gallery, references, summary, text
+from genzoo.report import curves, gallery, intervals, references, summary, text
 from genzoo.report.comparison import Comparison, Entry, Metric
 from genzoo.report.labels import SEPARATOR
 
@@ -48,10 +48,12 @@ def html(comparison: Comparison) -> str:
         sentence=summary.one_sentence(comparison),
         facts=summary.facts(comparison),
         blocks=metric_blocks(comparison),
-        notes=[n for n in (text.spread_note(comparison), text.rank_note(comparison)) if n],
+        notes=[
+            n for n in (intervals.spread_note(comparison), intervals.rank_note(comparison)) if n
+        ],
         references=references.references(comparison),
         intervals=[
-            *text.interval_notes(comparison),
+            *intervals.interval_notes(comparison),
             *references.reference_notes(comparison),
         ],
         footnotes=text.footnotes(comparison),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from genzoo.report.comparison import Comparison
+from genzoo.report.intervals import interval_notes, rank_note, spread_note
 from genzoo.report.references import columns, reference_notes
 from genzoo.report.summary import facts, headline, one_sentence
 from genzoo.report.text import (
@@ -14,12 +15,9 @@ from genzoo.report.text import (
     arrow,
     costs,
     footnotes,
-    interval_notes,
     qualified,
-    rank_note,
     row_places,
     shown,
-    spread_note,
 )
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genzoo.report.comparison import Cell, Comparison, Entry
+from genzoo.report.intervals import interval_notes, rank_note, spread_note
 from genzoo.report.labels import SEPARATOR
 from genzoo.report.references import Column, columns, reference_notes
 from genzoo.report.text import (
@@ -18,11 +19,8 @@ from genzoo.report.text import (
     counted,
     extractor,
     footnotes,
-    interval_notes,
-    rank_note,
     row_places,
     shown,
-    spread_note,
     title,
 )
 

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from genzoo.metrics.interval import METHODS
-from genzoo.metrics.revisions import kind_of
 from genzoo.report.comparison import Cell, Comparison, Entry, Metric
 from genzoo.report.runs import finite
 
@@ -107,65 +105,6 @@ def shown(cell: Cell | None, places: int) -> str:
 def row_places(comparison: Comparison, metric: Metric) -> int:
     """Decimal places of a metric's row."""
     return decimals(e.cells[metric.name] for e in comparison.entries if metric.name in e.cells)
-
-
-def spread_note(comparison: Comparison) -> str:
-    """What ± means in this comparison; empty where there is none."""
-    cells = [cell for entry in comparison.entries for cell in entry.cells.values()]
-    parts = []
-    if any(cell.spread is not None and cell.trainings > 1 for cell in cells):
-        parts.append("± is the standard deviation over trainings")
-    alone = [cell for cell in cells if cell.trainings == 1 and cell.interval is None]
-    if any(cell.spread is not None for cell in alone):
-        parts.append("(±) is the spread over an estimate's splits or subsets, and no interval")
-    return "; ".join(parts) + "." if parts else ""
-
-
-def rank_note(comparison: Comparison) -> str:
-    """What the marks mean; empty where nothing is marked."""
-    ranks = {cell.rank for entry in comparison.entries for cell in entry.cells.values()}
-    tested = {
-        basis for m in comparison.metrics if m.decision is not None for basis in m.decision.bases
-    }
-    parts = []
-    if "best" in ranks:
-        parts.append("the best is marked where tests at 5 % separate it from every other")
-    if "not separated" in ranks:
-        parts.append("≈ marks the best number and those that are not separated from it")
-    if "samples" in tested:
-        parts.append("of models trained once these two trainings are compared, not two methods")
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}." if text else ""
-
-
-def interval_notes(comparison: Comparison) -> list[str]:
-    """What the interval of each metric is, and why models are not tested; the same in one line."""
-    found: dict[str, list[str]] = {}
-    for metric in comparison.metrics:
-        name = title(metric.name)
-        for line in filter(None, (_interval(comparison, metric), _untested(metric))):
-            found.setdefault(line, []).append(name)
-    return [f"{joined(list(dict.fromkeys(names)))}: {line}." for line, names in found.items()]
-
-
-def _interval(comparison: Comparison, metric: Metric) -> str | None:
-    cells = [e.cells[metric.name] for e in comparison.entries if metric.name in e.cells]
-    alone = [c for c in cells if c.trainings == 1 and c.interval is not None]
-    if not alone:
-        return None
-    held_out = "real_images" not in alone[0].stamp and "split" in alone[0].stamp
-    over = "held-out images" if held_out else "samples"
-    method = METHODS.get(kind_of(metric.name))
-    return f"[ ] is the 95 % interval over {over} of this one training{_how(method)}"
-
-
-def _how(method: str | None) -> str:
-    return f", {method}" if method else ""
-
-
-def _untested(metric: Metric) -> str | None:
-    reasons = metric.decision.reasons if metric.decision is not None else ()
-    return f"not separated where there is no test: {'; '.join(reasons)}" if reasons else None
 
 
 def footnotes(comparison: Comparison) -> list[str]:
