@@ -154,6 +154,12 @@ def test_the_interval_of_a_mean() -> None:
         interval.wilson(0, 0)
 
 
+def test_none_and_all_are_not_certain() -> None:
+    assert interval.share(0.0, 0.0, asked=80) == interval.wilson(0, 80)
+    assert interval.share(1.0, 0.0, asked=80) == interval.wilson(80, 80)
+    assert interval.share(0.5, 0.1, asked=80) == interval.known(0.5, 0.1, low=0.0, high=1.0)
+
+
 def test_every_metric_of_the_suite_has_its_interval() -> None:
     settings = MetricSettings(
         splits=2, subsets=4, subset_size=1000, neighbours=3, density_neighbours=5,

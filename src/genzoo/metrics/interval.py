@@ -18,11 +18,11 @@ METHODS = {
     "frechet_distance_infinity": "of the samples and of the line together",
     "kernel_distance": "by a jackknife, with the chance of the subsets",
     "inception_score": "by a jackknife within the splits; their spread is something else",
-    "precision": "Wilson's",
+    "precision": "by Wilson's formula",
     "recall": "by a jackknife, rather too wide",
     "memorised": "Wilson's of samples and of held-out images, combined",
     "coverage": "by a jackknife, rather too wide",
-    "caption_accuracy": "Wilson's",
+    "caption_accuracy": "by Wilson's formula",
 }
 
 # What the spread that the literature prints is over; it is no interval.
@@ -63,6 +63,22 @@ def known(
     if not (math.isfinite(value) and math.isfinite(standard_error)):
         return None, None
     return normal(value, standard_error, low=low, high=high)
+
+
+def share(
+    value: float, standard_error: float, *, asked: int, high: float = 1.0
+) -> tuple[float, tuple[float, float]] | tuple[None, None]:
+    """`known`; where no sample made a difference, what none or all of so many trials would say.
+
+    Args:
+        value: of a share, or of what is 0 where nothing is found.
+        standard_error: of it; 0 where leaving out any one sample changes nothing.
+        asked: how many samples.
+        high: the most that it can be.
+    """
+    if standard_error == 0 and value in (0.0, 1.0):
+        return wilson(asked if value else 0, asked)
+    return known(value, standard_error, low=0.0, high=high)
 
 
 def of_mean(values: Sequence[float]) -> Interval | None:

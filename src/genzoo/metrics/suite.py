@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +18,7 @@ from genzoo.metrics.floor import frechet_floor, needed
 from genzoo.metrics.frechet import frechet_distance
 from genzoo.metrics.frechet_infinity import frechet_infinity, least_samples
 from genzoo.metrics.inception_score import inception_score
-from genzoo.metrics.interval import known, wilson
+from genzoo.metrics.interval import known, share, wilson
 from genzoo.metrics.jackknife import frechet_error, inception_score_error, kernel_error
 from genzoo.metrics.kid import kernel_distance
 from genzoo.metrics.memorisation import Calibration, CopySearch, Memorisation
@@ -196,9 +197,9 @@ def _neighbours(
         also=copies if shares else None,
     )
     precise = wilson(round(found.precision * len(some)), len(some))
-    recall = known(found.recall, found.recall_error, low=0.0, high=1.0)
-    density = known(found.density, found.density_error, low=0.0)
-    coverage = known(found.coverage, found.coverage_error, low=0.0, high=1.0)
+    recall = share(found.recall, found.recall_error, asked=len(some))
+    density = share(found.density, found.density_error, asked=len(some), high=math.inf)
+    coverage = share(found.coverage, found.coverage_error, asked=len(some))
     return {
         "precision": MetricValue(found.precision, None, "higher", *precise),
         "recall": MetricValue(found.recall, None, "higher", *recall),

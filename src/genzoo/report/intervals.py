@@ -33,7 +33,9 @@ def rank_note(comparison: Comparison) -> str:
     if "not separated" in ranks:
         parts.append("≈ marks the best number and those that are not separated from it")
     if "samples" in tested:
-        parts.append("of models trained once these two trainings are compared, not two methods")
+        parts.append(
+            "where models were trained once, these two trainings are compared, never the methods"
+        )
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
