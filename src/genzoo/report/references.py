@@ -45,8 +45,12 @@ Column = Entry | Reference
 
 
 def references(comparison: Comparison) -> list[Reference]:
-    """The reference rows that the runs have in common, each once."""
-    rows = [_rows(run) for run in comparison.runs]
+    """The reference rows that the runs have in common, each once.
+
+    Those of images of other programs, which may be of another number, only count by themselves.
+    """
+    models = [run for run in comparison.runs if not run.of_images]
+    rows = [_rows(run) for run in models or comparison.runs]
     names = dict.fromkeys(name for each in rows for name in each)
     found = [_reference(name, [each[name] for each in rows if name in each]) for name in names]
     return [reference for reference in found if reference.cells or reference.differing]

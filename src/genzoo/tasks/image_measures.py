@@ -10,13 +10,12 @@ from omegaconf import DictConfig
 
 from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.errors import UsageError
-from genzoo.data.dataset import TextImageData
 from genzoo.data.image_set import ImageBatch
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.stamp import Plain, definition, measurement
 from genzoo.metrics.suite import too_few_samples
-from genzoo.tasks import measuring
+from genzoo.tasks import measuring, references
 from genzoo.tasks.clip_score import about_scorer, clip_score
 from genzoo.tasks.measuring import Entry
 from genzoo.tasks.score_reference import Reference
@@ -41,9 +40,10 @@ class ImageMeasures:
         self, cfg: DictConfig, reference: Reference, captions: Mapping[str, str] | None
     ) -> None:
         self.cfg, self.features, self.captions = cfg, reference.measures, captions
+        self.data = reference.data
         self.missing = dict(reference.missing)
         self._scored = self._scoring()
-        self._accuracy, self._attributes = self._caption_accuracy(reference.data)
+        self._accuracy, self._attributes = self._caption_accuracy()
         self._order = {key: k for k, key in enumerate(captions or ())}
         if not self.features and self._scored is None and self._accuracy is None:
             raise UsageError(
@@ -100,14 +100,30 @@ class ImageMeasures:
             entries |= _stamped(self._accuracy.compute(), {"judge": about["data"], **about})
         return entries
 
+    def real(self, entries: Mapping[str, Entry], count: int) -> dict[str, Any]:
+        """What as many real images of the data score, as in results.json of task=evaluate.
+
+        Args:
+            entries: the images' own values.
+            count: how many images there were.
+        """
+        if self.data is None:
+            return {}
+        cfg = self.cfg.copy()
+        cfg.metrics.images = count
+        score, model = self._scored or (None, None)
+        measures = measuring.Measures(self.features, self._accuracy, score)
+        rows = references.references(cfg, self.data, measures, model)
+        near = references.closeness(cfg, self.features, entries, rows)
+        return {"references": rows, "closeness": near}
+
     def _scoring(self) -> tuple[CLIPScore, ImageTextModel] | None:
         if self.captions is None and self.cfg.metrics.clip is not None:
             self.missing["clip_score"] = "captions= is not given"
         return None if self.captions is None else clip_score(self.cfg)
 
-    def _caption_accuracy(
-        self, data: TextImageData | None
-    ) -> tuple[CaptionAccuracy | None, list[Mapping[str, Any]]]:
+    def _caption_accuracy(self) -> tuple[CaptionAccuracy | None, list[Mapping[str, Any]]]:
+        data = self.data
         truth = None if data is None else data.ground_truth
         if data is None or truth is None:
             return None, []

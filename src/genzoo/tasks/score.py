@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -57,7 +58,8 @@ def run(cfg: DictConfig) -> dict[str, float]:
         _check(cfg, images, seen)
         about = _about(cfg, images, reference, seen, captions)
         entries = measures.entries(about, seen.count)
-        _write_results(cfg, images, seen, entries, measures.missing)
+        real = measures.real(entries, seen.count)
+        _write_results(cfg, images, seen, entries, measures.missing, real)
         gallery.write(Path(cfg.run.folder) / "gallery", captions)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
     _report_seen(images, measures.missing, about)
@@ -142,6 +144,7 @@ def _write_results(
     seen: Seen,
     entries: Mapping[str, Entry],
     missing: Mapping[str, str],
+    real: Mapping[str, Any],
 ) -> None:
     """Write results.json as `tasks.results` does, without what only a training has."""
     device = devices.device(cfg)
@@ -159,6 +162,7 @@ def _write_results(
         },
         "metrics": entries,
         "not_measured": missing,
+        **real,
         "command": cfg.run.command,
         "provenance": {
             **provenance.software(),
