@@ -12,7 +12,6 @@ Point = tuple[float, float]
 
 WIDTH, HEIGHT = 460, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 8, 36
-STRIP = (200, 22)  # width and height of a strip of dots
 MARKED = 24  # a line of at most so many points shows each of them
 
 
@@ -29,21 +28,6 @@ class Line:
     name: str
     style: str
     points: Sequence[Point]
-
-
-@dataclass(frozen=True)
-class Dots:
-    """One entry of a strip.
-
-    Attributes:
-        name: shown as a tooltip.
-        style: the hue's class.
-        values: a dot each; their mean is a bar.
-    """
-
-    name: str
-    style: str
-    values: Sequence[float]
 
 
 def chart(lines: Sequence[Line], *, x_label: str, title: str, right: float | None = None) -> str:
@@ -84,43 +68,6 @@ def chart(lines: Sequence[Line], *, x_label: str, title: str, right: float | Non
     for line in sorted(lines, key=lambda line: "validation" in line.style):
         parts.append(_curve(line, [(across(x), down(y)) for x, y in line.points]))
     return "".join([*parts, "</svg></svg>"])
-
-
-def strip(rows: Sequence[Dots], *, title: str, flip: bool = False) -> str:
-    """An SVG element with the values of all entries on one line and a bar at each mean.
-
-    Args:
-        rows: the entries.
-        title: a description of the strip, for screen readers.
-        flip: whether low values lie on the right.
-    """
-    rows = [Dots(r.name, r.style, [v for v in r.values if math.isfinite(v)]) for r in rows]
-    values = [value for row in rows for value in row.values]
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    if flip:
-        low, high = high, low
-
-    def across(value: float) -> float:
-        share = 0.5 if high == low else (value - low) / (high - low)
-        return 8 + (STRIP[0] - 16) * share
-
-    width, height = STRIP
-    middle = height / 2
-    parts = [_open(width, height, title, style="dots")]
-    parts.append(f'<path class="rule" d="M2 {middle}H{width - 2}"/>')
-    for row in rows:
-        shapes = "".join(
-            f'<circle class="dot" cx="{across(v):.1f}" cy="{middle}" r="4"/>' for v in row.values
-        )
-        if len(row.values) > 1:
-            mean = across(math.fsum(row.values) / len(row.values))
-            shapes += f'<path class="mean" d="M{mean:.1f} {middle - 9}v18"/>'
-        parts.append(
-            f'<g class="{escape(row.style)}"><title>{escape(row.name)}</title>{shapes}</g>'
-        )
-    return "".join([*parts, "</svg>"])
 
 
 def ticks(low: float, high: float, count: int = 4) -> list[float]:

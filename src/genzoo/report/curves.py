@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from genzoo.report.chart import Dots, Line, Point, chart, strip, thinned
+from genzoo.report.chart import Line, Point, chart, thinned
 from genzoo.report.comparison import Comparison, Entry
 from genzoo.report.runs import RunRecord, finite
 from genzoo.report.text import qualified
@@ -133,22 +132,6 @@ def _quality(comparison: Comparison, name: str, axis: Axis) -> Iterator[Figure]:
     drawing = chart(lines, x_label=axis.words, title=f"{label} against {axis.words}")
     if drawing:
         yield Figure(f"{label} ({better} is better)" if better else label, "", Markup(drawing))
-
-
-def metric_strips(comparison: Comparison) -> dict[str, Markup]:
-    """A strip of dots for each metric that may be ranked: a dot a seed, a bar at each mean."""
-    strips = {}
-    for metric in comparison.metrics:
-        rows = [
-            Dots(entry.label, hue(k), entry.cells[metric.name].values)
-            for k, entry in enumerate(comparison.entries)
-            if metric.name in entry.cells
-        ]
-        if len(rows) > 1 and metric.ranked:
-            means = ", ".join(f"{r.name} {math.fsum(r.values) / len(r.values):.4g}" for r in rows)
-            name = f"{qualified(metric.name)}: {means}"
-            strips[metric.name] = Markup(strip(rows, title=name, flip=metric.better == "lower"))
-    return strips
 
 
 def _figure(

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from genzoo.metrics.difference import Decision
+from genzoo.report.budgets import budget_lines, unequal_for
 from genzoo.report.comparison import Cell, Comparison, Entry
+from genzoo.report.meanings import sentence
 from genzoo.report.references import references
 from genzoo.report.runs import RunRecord, finite
 from genzoo.report.text import cost_values
@@ -17,10 +19,13 @@ def document(comparison: Comparison) -> dict[str, Any]:
         "schema": 1,
         "command": comparison.command,
         "seeds": comparison.seeds,
+        "budgets": budget_lines(comparison),
         "metrics": [
             {
                 "name": metric.name,
                 "better": metric.better,
+                "says": sentence(metric.name),
+                "unequal_budgets": unequal_for(comparison, metric),
                 "ranked": metric.ranked,
                 "note": metric.note,
                 "caution": metric.caution,

@@ -7,8 +7,19 @@ import re
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from genzoo.report import curves, gallery, intervals, references, summary, text
-from genzoo.report.comparison import Comparison, Entry, Metric
+from genzoo.report import (
+    budgets,
+    curves,
+    gallery,
+    intervals,
+    panels,
+    references,
+    summary,
+    suspects,
+    text,
+    tradeoffs,
+)
+from genzoo.report.comparison import Comparison, Entry
 from genzoo.report.labels import SEPARATOR
 
 
@@ -47,7 +58,8 @@ def html(comparison: Comparison) -> str:
         headline=summary.headline(comparison),
         sentence=summary.one_sentence(comparison),
         facts=summary.facts(comparison),
-        blocks=metric_blocks(comparison),
+        blocks=panels.blocks(comparison),
+        budgets=budgets.budget_lines(comparison),
         notes=[
             n for n in (intervals.spread_note(comparison), intervals.rank_note(comparison)) if n
         ],
@@ -61,7 +73,10 @@ def html(comparison: Comparison) -> str:
             "time": curves.shared_axis(comparison, time) is not None,
             "images": curves.shared_axis(comparison, curves.IMAGES) is not None,
         },
-        strips_of=curves.metric_strips(comparison),
+        suspects=suspects.suspects(comparison),
+        against_time=tradeoffs.against_time(comparison),
+        devices=tradeoffs.devices_note(comparison),
+        guidance=tradeoffs.guidance(comparison),
         sheets=gallery.sheets(comparison),
         sampling={entry.label: sampling(entry) for entry in comparison.entries},
         given=gallery.given_images(comparison),
@@ -72,25 +87,19 @@ def html(comparison: Comparison) -> str:
         quality_by_time=curves.quality_curves(comparison, time),
         quality_by_images=curves.quality_curves(comparison, curves.IMAGES),
         quality_samples=curves.quality_samples(comparison),
-        costs=[(name, [price[name] for price in prices]) for name, *_ in text.COSTS],
+        costs=[name for name, *_ in text.COSTS],
+        prices=prices,
         attributions=list(
             dict.fromkeys(run.attribution for run in comparison.runs if run.attribution)
         ),
     )
 
 
-def metric_blocks(comparison: Comparison) -> list[tuple[str, list[tuple[Metric, int]]]]:
-    """The metrics with their decimal places, under a heading for each extractor."""
-    blocks: dict[str, list[tuple[Metric, int]]] = {}
-    for metric in comparison.metrics:
-        heading = _heading(comparison, metric)
-        blocks.setdefault(heading, []).append((metric, text.row_places(comparison, metric)))
-    return list(blocks.items())
-
-
 def parts(label: str) -> list[str]:
-    """An entry's label: the model's name, then what sets it apart."""
-    return label.split(SEPARATOR)
+    """An entry's label: the model's name, where it is from, then what sets it apart."""
+    model, *others = label.split(SEPARATOR)
+    name, found, origin = model.partition(" (from ")
+    return [name, f"from {origin.removesuffix(')')}", *others] if found else [model, *others]
 
 
 def breakable(words: str) -> Markup:
@@ -104,18 +113,3 @@ def sampling(entry: Entry) -> str:
     can = entry.first.get("model", "capabilities")
     reads = not isinstance(can, dict) or "text" in (can.get("conditions") or ())
     return "; ".join(filter(None, [str(how or ""), "" if reads else "ignores the caption"]))
-
-
-def _heading(comparison: Comparison, metric: Metric) -> str:
-    """What a block of metrics was measured on, as far as its stamps agree."""
-    cells = [e.cells[metric.name] for e in comparison.entries if metric.name in e.cells]
-    stamps = [cell.stamp for cell in cells]
-
-    def known(key: str) -> str:
-        return text.alternatives(stamp.get(key) for stamp in stamps)
-
-    name = text.extractor(metric.name) or known("extractor")
-    split = known("real_split" if name else "split")
-    if name:
-        return f"Samples against {f'{split} ' if split else ''}images, features of {name}"
-    return f"Images of the {split} split" if split else "Further metrics"

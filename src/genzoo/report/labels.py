@@ -42,7 +42,7 @@ def group_runs(runs: Sequence[RunRecord]) -> dict[str, list[RunRecord]]:
     sweeps of the same command do, the label names the folder as well.
     """
     groups: dict[str, list[RunRecord]] = {}
-    settings = {id(run): _settings(run) for run in runs}
+    settings = {id(run): settings_of(run) for run in runs}
     for run in runs:
         same = [settings[id(other)] for other in runs if other.model == run.model]
         label = SEPARATOR.join([run.model, *_differences(settings[id(run)], same)])
@@ -79,7 +79,8 @@ def _print(fingerprint: str | None) -> str:
     return f"data {fingerprint[:8] if fingerprint else 'without a fingerprint'}"
 
 
-def _settings(run: RunRecord) -> dict[str, str]:
+def settings_of(run: RunRecord) -> dict[str, str]:
+    """What distinguishes an experiment, by dotted names: no seed, no paths."""
     flat = flatten(run.config)
     return {k: v for k, v in flat.items() if not any(_within(k, part) for part in INCIDENTAL)}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from genzoo.report.budgets import MARK, budget_lines, unequal_for
 from genzoo.report.comparison import Comparison
 from genzoo.report.intervals import interval_notes, rank_note, spread_note
+from genzoo.report.meanings import sentence
 from genzoo.report.references import columns, reference_notes
 from genzoo.report.summary import facts, headline, one_sentence
 from genzoo.report.text import (
@@ -18,6 +20,7 @@ from genzoo.report.text import (
     qualified,
     row_places,
     shown,
+    title,
 )
 
 
@@ -34,7 +37,9 @@ def markdown(comparison: Comparison, *, sheet: str | None = None) -> str:
         f"# {_plain(headline(comparison))}",
         _plain(one_sentence(comparison)),
         "\n".join(f"- {name}: {_plain(value)}" for name, value in facts(comparison)),
+        "\n".join(f"- {_plain(line)}" for line in budget_lines(comparison)),
         *(_tables(comparison) if comparison.entries else ()),
+        _meanings(comparison),
         " ".join(note for note in notes if note),
         "\n".join(
             f"- {_plain(note)}"
@@ -60,13 +65,19 @@ def _tables(comparison: Comparison) -> list[str]:
         for column in every:
             cell = column.cells.get(metric.name)
             text = shown(cell, places)
-            marked = {"best": f"**{text}**", "not separated": f"≈ {text}"}
+            best = f"**{text}**{f' {MARK}' if unequal_for(comparison, metric) else ''}"
+            marked = {"best": best, "not separated": f"≈ {text}"}
             row.append(marked.get(cell.rank or "", text) if cell else ABSENT)
         metrics.append(row)
     prices = [costs(entry) for entry in comparison.entries]
     rows = [[name, *(price[name] for price in prices)] for name, *_ in COSTS]
     models = heads[: len(prices) + 1]
     return ["## Metrics", _table(heads, metrics), "## Cost", _table(models, rows)]
+
+
+def _meanings(comparison: Comparison) -> str:
+    said = {title(metric.name): sentence(metric.name) for metric in comparison.metrics}
+    return "\n".join(f"- {_plain(name)}: {text}" for name, text in said.items() if text)
 
 
 def _failures(comparison: Comparison) -> str:

@@ -130,9 +130,9 @@ def _closeness(comparison: Comparison) -> Iterator[str]:
     for metric in comparison.metrics:
         if kind_of(metric.name) != "frechet_distance":
             continue
-        near = {entry.label: _near(entry, metric.name) for entry in comparison.entries}
-        ratios = {label: found[0] for label, found in near.items() if found is not None}
-        counts = sorted({found[1] for found in near.values() if found is not None})
+        by_label = {entry.label: near(entry, metric.name) for entry in comparison.entries}
+        ratios = {label: found[0] for label, found in by_label.items() if found is not None}
+        counts = sorted({found[1] for found in by_label.values() if found is not None})
         if not ratios:
             continue
         each = joined([f"{label} {ratio:.3g}" for label, ratio in ratios.items()])
@@ -144,7 +144,7 @@ def _closeness(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _near(entry: Entry, metric: str) -> tuple[float, int] | None:
+def near(entry: Entry, metric: str) -> tuple[float, int] | None:
     """The ratio, mean over runs, and the number of images behind both distances."""
     found = [run.get("closeness", metric) for run in entry.runs]
     pairs = [

@@ -186,8 +186,8 @@ def load_run(folder: Path) -> RunRecord:
         raise UsageError(
             f"{folder} is no run folder", "name one that has a results.json or an error.txt"
         )
-    results = _json(folder / "results.json")
-    gallery = _json(folder / "gallery" / "gallery.json") or {}
+    results = read_json(folder / "results.json")
+    gallery = read_json(folder / "gallery" / "gallery.json") or {}
     if results is not None and not isinstance(results.get("metrics"), dict):
         raise GenzooError(f"{folder / 'results.json'} has no metrics", REMEDY)
     if results is not None and results.get("command"):  # pages are shared
@@ -200,7 +200,7 @@ def load_run(folder: Path) -> RunRecord:
         curves=tuple(_curves(folder / "curves.jsonl")),
         gallery=tuple(_gallery_items(folder / "gallery", gallery)),
         given=tuple(_given_images(folder / "gallery", gallery)),
-        interpolation=_inside(folder / "gallery", gallery.get("interpolation")),
+        interpolation=inside(folder / "gallery", gallery.get("interpolation")),
         attribution=None if attribution is None else str(attribution),
         error=_error(folder, finished=results is not None),
         metrics=_metrics(results),
@@ -250,7 +250,12 @@ def _error(folder: Path, *, finished: bool) -> str | None:
     return None if finished else "it has not finished"
 
 
-def _json(path: Path) -> Json | None:
+def read_json(path: Path) -> Json | None:
+    """The object in a JSON file; None without the file.
+
+    Raises:
+        GenzooError: if it is damaged.
+    """
     if not path.is_file():
         return None
     try:
@@ -318,7 +323,7 @@ def _curves(path: Path) -> Iterator[Json]:
             yield {name: v for name, v in point.items() if isinstance(v, int | float)}
 
 
-def _inside(folder: Path, name: object) -> Path | None:
+def inside(folder: Path, name: object) -> Path | None:
     """A file of the gallery by its plain name; names of other folders are refused."""
     if name is None:
         return None
@@ -341,16 +346,16 @@ def _gallery_items(folder: Path, gallery: Json) -> Iterator[GalleryItem]:
             split = str(item.get("split", "validation"))  # earlier galleries held nothing else
         except (KeyError, TypeError, ValueError) as error:
             raise GenzooError(f"{folder / 'gallery.json'} is damaged ({error})", REMEDY) from error
-        real, sample = _inside(folder, item.get("real")), _inside(folder, item.get("sample"))
+        real, sample = inside(folder, item.get("real")), inside(folder, item.get("sample"))
         if real is not None and sample is not None:
-            rebuilt = _inside(folder, item.get("reconstruction"))
+            rebuilt = inside(folder, item.get("reconstruction"))
             yield GalleryItem(index, caption, split, seed, real, sample, rebuilt)
 
 
 def _given_images(folder: Path, gallery: Json) -> Iterator[GivenImage]:
     items = gallery.get("images", [])
     for item in items if isinstance(items, list) else []:
-        file = _inside(folder, item.get("image")) if isinstance(item, dict) else None
+        file = inside(folder, item.get("image")) if isinstance(item, dict) else None
         if file is not None:
             yield GivenImage(file, str(item.get("caption") or ""))
 

@@ -38,7 +38,8 @@ def _trained(entries: Sequence[Entry]) -> str:
     text += _data(runs) or "the same images"
     size, budget = _size(runs), _budget_text(runs)
     text += f" at {size}" if size else ""
-    text += f" {budget}" if budget else ""
+    if budget:
+        text += " for unequal budgets" if "; " in budget else f" for {budget}"
     if len(entries) > 1:
         text += ", then sampled from the same captions with the same seeds"
     return f"{text}."
@@ -50,7 +51,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     pairs = [
         ("Data", _data(runs)),
         ("Image size", _size(runs)),
-        ("Budget", _budget_text(runs).removeprefix("for ")),
+        ("Budget", _budget_text(runs)),
         ("Seeds", _seeds(comparison)),
         ("Device", alternatives(run.get("provenance", "device") for run in runs)),
         ("Measured on", _measured(runs)),
@@ -88,8 +89,8 @@ def _size(runs: list[RunRecord]) -> str:
 
 
 def _budget_text(runs: list[RunRecord]) -> str:
-    texts = alternatives(_budget(_section(run, "budget")) for run in runs)
-    return f"for {texts}" if texts else ""
+    budgets = (_budget(_section(run, "budget")) for run in runs)
+    return "; ".join(dict.fromkeys(filter(None, budgets)))
 
 
 def _budget(budget: Json) -> str | None:

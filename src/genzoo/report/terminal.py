@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from genzoo.report.budgets import MARK, budget_lines, unequal_for
 from genzoo.report.comparison import Cell, Comparison, Entry
 from genzoo.report.intervals import interval_notes, rank_note, spread_note
 from genzoo.report.labels import SEPARATOR
@@ -36,6 +37,8 @@ def print_table(comparison: Comparison, console: Console | None = None) -> None:
     notes = [spread_note(comparison), rank_note(comparison), *interval_notes(comparison)]
     for note in filter(None, [*notes, *reference_notes(comparison)]):
         console.print(Text(note, style="dim"))
+    for line in budget_lines(comparison):
+        console.print(Text(line, style="dim"))
     for note in footnotes(comparison):
         console.print(Text(f"† {note}"))
     for run in comparison.failed:
@@ -74,7 +77,8 @@ def _table(comparison: Comparison, entries: Sequence[Column]) -> Table:
                 table.add_row(Text(heading, style="dim"))
         places = row_places(comparison, metric)
         name = f"{title(metric.name)} {arrow(metric.better)}{' †' if metric.footnoted else ''}"
-        cells = (_cell(entry.cells.get(metric.name), places) for entry in entries)
+        mark = MARK if unequal_for(comparison, metric) else ""
+        cells = (_cell(entry.cells.get(metric.name), places, mark) for entry in entries)
         table.add_row(Text(name), *cells)
     table.add_section()
     prices = [costs(entry) if isinstance(entry, Entry) else {} for entry in entries]
@@ -83,7 +87,8 @@ def _table(comparison: Comparison, entries: Sequence[Column]) -> Table:
     return table
 
 
-def _cell(cell: Cell | None, places: int) -> Text:
+def _cell(cell: Cell | None, places: int, unequal: str = "") -> Text:
     rank = cell.rank if cell else None
-    mark = "≈ " if rank == "not separated" else ""
-    return Text(f"{mark}{shown(cell, places)}", style=STYLES.get(rank or "", ""))
+    before = "≈ " if rank == "not separated" else ""
+    after = f" {unequal}" if rank == "best" and unequal else ""
+    return Text(f"{before}{shown(cell, places)}{after}", style=STYLES.get(rank or "", ""))

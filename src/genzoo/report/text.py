@@ -29,18 +29,25 @@ TITLES = {
     "bits_per_dim": "Bits per dimension",
     "reconstruction_psnr": "Reconstruction PSNR",
     "clip_score": "CLIP score",
+    "memorised": "Near-copies",
 }
+# Kinds whose names have a part after the slash, and no network of features.
+IN_PARTS = ("caption_accuracy", "recall_at_1", "recall_at_5", "prior_recall_at_1",
+            "prior_recall_at_5", "accuracy")  # fmt: skip
 
 
 def title(name: str) -> str:
-    """A metric's name for the reader, without its extractor."""
-    kind = name.partition("/")[0]
-    return TITLES.get(kind, kind.replace("_", " ").capitalize())
+    """A metric's name for the reader, without its extractor: ``Caption accuracy, count``."""
+    kind, _, rest = name.partition("/")
+    known = TITLES.get(kind, kind.replace("_", " ").capitalize())
+    part = rest if kind in IN_PARTS else ""
+    return ", ".join(filter(None, [known, *part.replace("_", " ").split("/")]))
 
 
 def extractor(name: str) -> str:
     """Whose features a metric is taken from; empty for those without."""
-    return name.partition("/")[2]
+    kind, _, rest = name.partition("/")
+    return "" if kind in IN_PARTS else rest
 
 
 def qualified(name: str) -> str:
@@ -147,6 +154,11 @@ def memory(size: float) -> str:
 def rate(value: float) -> str:
     """Three digits, and no exponent."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def percent(share: float, places: int = 0) -> str:
+    """A share as 87 %."""
+    return f"{100 * share:.{places}f} %"
 
 
 def _whole(value: float) -> str:
