@@ -9,10 +9,10 @@ INSTALLED := $(VENV)/.installed
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types layers plan unit bench gpu-check bench-kills bench-peers study zoo wheel-check clean
+.PHONY: help install demo test lint format types layers plan unit bench gpu-check browser-check bench-kills bench-peers study zoo wheel-check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp is written last: an interrupted installation is taken up again, a complete one is not.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -56,6 +56,13 @@ bench: $(INSTALLED) ## measure speed side by side; results in bench/results
 
 gpu-check: $(INSTALLED) ## try every family on this machine's GPU, and how fast it is: 8 minutes
 	$(BIN)/python -m bench.gpu
+
+$(VENV)/.installed-browser: $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@touch $@
+
+browser-check: $(VENV)/.installed-browser ## open a comparison's page in this machine's Chromium
+	$(BIN)/python -m pytest -m browser tests/e2e/test_report_browser.py $(PYTEST)
 
 bench-kills: $(INSTALLED) ## kill runs of every family and resume them; KILLS="--kills 20 --families vae gan"
 	$(BIN)/python -m bench.kills $(KILLS)

@@ -49,8 +49,8 @@ def budget_lines(comparison: Comparison) -> list[str]:
     if not differences:
         return ["Equal budgets: images seen, training time and parameters."]
     marked = any(cell.best for entry in entries for cell in entry.cells.values())
-    word = f"; {MARK} marks what is best of rows with unequal ones" if marked else ""
-    return [f"Unequal budgets{word}.", *differences]
+    word = f" {MARK} marks what is best among rows that had unequal ones." if marked else ""
+    return [f"Unequal budgets.{word}", *differences]
 
 
 def unequal(entries: Sequence[Entry]) -> Iterator[str]:
@@ -65,7 +65,7 @@ def unequal(entries: Sequence[Entry]) -> Iterator[str]:
         least, most = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
         if known[most] > quantity.tolerance * known[least]:
             low, high = (f"{quantity.write(known[label])} ({label})" for label in (least, most))
-            times = f", {known[most] / known[least]:.3g} times as much" if known[least] else ""
+            times = f", a factor of {known[most] / known[least]:.3g}" if known[least] else ""
             yield f"{_capital(quantity.words)}: from {low} to {high}{times}."
     ready = [entry.label for entry in entries if pretrained(entry)]
     if 0 < len(ready) < len(entries):
