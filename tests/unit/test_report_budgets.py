@@ -57,7 +57,7 @@ def test_what_is_unequal_is_named_with_its_values_and_the_best_is_marked(tmp_pat
     first, images, seconds, parameters, ready = budget_lines(comparison)
     assert first == "Unequal budgets. ‡ marks what is best among rows that had unequal ones."
     assert images == (
-        "Images seen in training: from 1,000 (vae) to 4,000 (gan (from zoo/gan)), 4 times as much."
+        "Images seen in training: from 1,000 (vae) to 4,000 (gan (from zoo/gan)), a factor of 4."
     )
     assert "from 1.5 min (vae) to 6.0 min (gan (from zoo/gan))" in seconds
     assert "a factor of 2" in parameters
