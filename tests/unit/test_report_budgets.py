@@ -82,3 +82,11 @@ def test_a_budget_that_nobody_recorded_is_not_taken_for_equal(tmp_path: Path) ->
 def test_one_entry_has_no_budgets_to_compare(tmp_path: Path) -> None:
     write_run(tmp_path / "a")
     assert budget_lines(compare_runs([load_run(tmp_path / "a")])) == []
+
+
+def test_images_of_another_program_have_no_budget_at_all(tmp_path: Path) -> None:
+    compared(tmp_path, gan={})
+    edit_json(tmp_path / "gan" / "results.json", model={"name": "gan"})
+    comparison = compare_runs([load_run(run) for run in find_runs([tmp_path])])
+    assert budget_lines(comparison)[1:] == ["No budget is recorded for gan."]
+    assert "‡" in markdown(comparison)

@@ -29,7 +29,7 @@ def compared(folder: Path, **references: Any) -> Comparison:
             metric(FRECHET, 20.0)
             | metric(PRECISION, share, better="higher")
             | metric(KERNEL, 0.06)
-            | metric(CLIP, 10 + 10 * share, better="higher", extractor=None)
+            | metric(CLIP, 10 + 10 * share, better="higher", extractor=None, captions="x")
         )
         if model == "vae":
             for part in ("all", "count", "shuffled"):
@@ -48,7 +48,10 @@ def row(label: str, **metrics: Any) -> dict[str, Any]:
 HELD = row("real, held out", of=metric(PRECISION, 0.75, better="higher", reference_split="test")
            | metric(KERNEL, 0.02, reference_split="test"))  # fmt: skip
 AGAIN = row("training images again", of=metric(PRECISION, 1.0, better="higher"))
-OWN = row("real images, own captions", of=metric(CLIP, 20.0, better="higher", extractor=None))
+OWN = row(
+    "real images, own captions",
+    of=metric(CLIP, 20.0, better="higher", extractor=None, real_images=None, captions="x"),
+)
 OTHER = row(
     "real images, shuffled captions", of=metric(CLIP, 10.0, better="higher", extractor=None)
 )
@@ -64,6 +67,7 @@ def test_every_metric_of_genzoo_has_one_sentence_for_everybody() -> None:
         assert not re.search(r"\b(feature|distribution|covariance|kernel|manifold)s?\b", words)
     assert sentence("fid") == sentence(FRECHET) != ""
     assert sentence("mine/x") == ""
+    assert sentence("caption_accuracy/count") != sentence("caption_accuracy/all") != ""
 
 
 def test_parts_of_caption_accuracy_are_no_networks(tmp_path: Path) -> None:
@@ -105,6 +109,17 @@ def test_closeness_needs_equal_stamps(tmp_path: Path) -> None:
     panels = {p.metric.name: p for _, group in blocks(compared(tmp_path, real_held_out=fewer))
               for p in group}  # fmt: skip
     assert panels[PRECISION].near == ""
+
+
+@pytest.mark.parametrize("changed", [{"captions": "y"}, {"scorer_weights": "other"}])
+def test_closeness_needs_the_same_captions_and_the_same_scorer(
+    tmp_path: Path, changed: dict[str, str]
+) -> None:
+    stamp = {"extractor": None, "captions": "x", **changed}
+    own = row("own", of=metric(CLIP, 20.0, better="higher", **stamp))
+    comparison = compared(tmp_path, real_captions=own, shuffled_captions=OTHER)
+    panels = {p.metric.name: p for _, group in blocks(comparison) for p in group}
+    assert panels[CLIP].near == ""
 
 
 def test_who_lacks_a_metric_is_named_below_it(tmp_path: Path) -> None:

@@ -55,9 +55,12 @@ def budget_lines(comparison: Comparison) -> list[str]:
 
 def unequal(entries: Sequence[Entry]) -> Iterator[str]:
     """What differs between the budgets of these entries, and by how much."""
+    nowhere = [e.label for e in entries if all(e.mean(*q.place) is None for q in QUANTITIES)]
+    if 0 < len(nowhere) < len(entries):
+        yield f"No budget is recorded for {joined(nowhere)}."
     for quantity in QUANTITIES:
         known = {e.label: v for e in entries if (v := e.mean(*quantity.place)) is not None}
-        absent = [entry.label for entry in entries if entry.label not in known]
+        absent = [e.label for e in entries if e.label not in known and e.label not in nowhere]
         if absent and known:
             yield f"{_capital(quantity.words)}: not recorded for {joined(absent)}."
         if not known:

@@ -34,7 +34,10 @@ SENTENCES = {
     "recall_at_5": "How often the right partner, of images and captions, is among the first five.",
     "accuracy": "How often the classifier names the right class.",
 }
-SHUFFLED = "The share of samples that show what another caption says: the level of chance."
+ACCURACY = {
+    "all": SENTENCES["caption_accuracy"],
+    "shuffled": "The share of samples that show what another caption says: the level of chance.",
+}
 
 
 def sentence(metric: str) -> str:
@@ -43,6 +46,8 @@ def sentence(metric: str) -> str:
     Args:
         metric: its name as in results.json.
     """
-    if metric == "caption_accuracy/shuffled":
-        return SHUFFLED
+    kind, _, part = metric.partition("/")
+    if kind == "caption_accuracy" and part:
+        of_part = f"The share of samples whose {part} is what their caption says, checked by rule."
+        return ACCURACY.get(part, of_part)
     return SENTENCES.get(kind_of(metric), "")

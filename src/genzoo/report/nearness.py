@@ -15,10 +15,10 @@ SHARES = ("precision", "recall", "density", "coverage", "vendi")
 MATCHING = ("clip_score", "caption_accuracy")  # of images with captions
 OWN, SHUFFLED = "real_captions", "shuffled_captions"
 # What differs between samples and real images by their nature, and forbids no comparison here.
-BY_NATURE = {
-    *("captions", "caption_split", "reference_split", "reference_indices", "precision", "given"),
-    *("scorer_kinship",),
-}
+BY_NATURE = {"reference_split", "reference_indices", "precision", "given"}
+# Real images lie beside others without captions; captions are checked without other real images.
+OF_CAPTIONS = {"captions", "caption_split"}
+OF_OTHERS = {"real_images", "real_indices", "real_split"}
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def _words(metric: str, cell: Cell, references: Mapping[str, Reference]) -> str 
         if own is None or other is None or not own.value > other.value:
             return None
         share = (cell.value - other.value) / (own.value - other.value)
-        return percent(share) if _alike(cell, own) else None
+        return percent(share) if _alike(cell, own, but=OF_OTHERS) else None
     real = _cell(HELD_OUT, metric, references)
-    if real is None or not _alike(cell, real):
+    if real is None or not _alike(cell, real, but=OF_CAPTIONS):
         return None
     if kind in SHARES and real.value > 0:
         return percent(cell.value / real.value)
@@ -86,5 +86,5 @@ def _cell(name: str, metric: str, references: Mapping[str, Reference]) -> Cell |
     return None if row is None else row.cells.get(metric)
 
 
-def _alike(cell: Cell, real: Cell) -> bool:
-    return not set(comparable(cell.stamp, real.stamp)) - BY_NATURE
+def _alike(cell: Cell, real: Cell, *, but: set[str]) -> bool:
+    return not set(comparable(cell.stamp, real.stamp)) - BY_NATURE - but
