@@ -16,14 +16,16 @@ from genzoo.contrastive.image_text import ImageTextModel
 from genzoo.core.image import to_float
 from genzoo.metrics.clip_score import NAME as CLIP_SCORE
 from genzoo.metrics.clip_score import CLIPScore
+from genzoo.metrics.kinship import weights_hash
+from genzoo.metrics.stamp import definition
 from genzoo.metrics.suite import MetricValue
 from genzoo.tasks.clip_score import clip_score
 
 R_PRECISION = "r_precision"
 # Of the stamp of the same pictures' features.
 SHARED = (
-    "generated_images", "caption_split", "sample_seed", "guidance", "sampler", "ema", "data",
-    "data_fingerprint", "image_size", "git", "version",
+    "generated_images", "caption_split", "given", "training_seed", "sample_seed", "guidance",
+    "sampler", "ema", "data", "data_fingerprint", "image_size", "git", "version",
 )  # fmt: skip
 
 
@@ -65,9 +67,10 @@ class ClipEvaluator:
             self.score.update(pictures[part], captions[part], index)
         (score,) = self.score.compute().values()
         found = MetricValue(self._r_precision(pictures, captions), None, "higher")
-        own = {**self.image_text.about, **{key: about[key] for key in SHARED}}
+        weights = {"scorer_weights": weights_hash(self.image_text)}
+        own = {**self.image_text.about, **weights, **{key: about[key] for key in SHARED}}
         return {
-            name: {**value._asdict(), "stamp": {"metric": name, **own}}
+            name: {**value._asdict(), "stamp": {**definition(name), **own}}
             for name, value in ((CLIP_SCORE, score), (R_PRECISION, found))
         }
 
