@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from genzoo.metrics.stamp import comparable
+from genzoo.report.comparison import compare_runs
+from genzoo.report.runs import load_run
 from tests.small import AGAIN, SMALL
 
 Run = Callable[..., tuple[int, str, str]]
@@ -95,6 +97,8 @@ def test_a_training_is_known_apart_from_how_it_is_measured(genzoo: Run, tmp_path
     assert seeds == [(4, 4, 2020), (4, 5, 2020)]
     assert comparable(own, sampled) == []
     assert comparable(own, chosen) == ["captions", "real_indices"]
+    (entry,) = compare_runs([load_run(tmp_path / name) for name in "ab"]).entries
+    assert (len(entry.runs), entry.trainings) == (2, 1)
 
 
 def test_another_batch_size_draws_the_same_images_and_numbers(genzoo: Run, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from genzoo.core.types import Capabilities
 from genzoo.diffusion.guidance import Classifier
 from genzoo.metrics import domain
 from genzoo.metrics.kinship import TrainedOn, familiarity, kinship, weights_hash
-from genzoo.metrics.stamp import KEYS, comparable, set_apart
+from genzoo.metrics.stamp import KEYS, Origin, comparable, set_apart
 from genzoo.report.comparison import Comparison, compare_runs
 from genzoo.report.runs import find_runs, load_run
 from genzoo.report.text import footnotes
 from genzoo.run.scorers import load_scorer
+from genzoo.tasks.measuring import Subject, about_network
 from genzoo.weights.checkpoint import read
 from tests.fake_runs import FRECHET, edit_json, metric, write_run
 
@@ -230,6 +232,21 @@ def test_equal_domain_classifiers_have_equal_stamps(tmp_path: Path) -> None:
         found.append((file.read_bytes(), domain.load_domain(file, device=torch.device("cpu"))))
     assert found[0][0] != found[1][0]
     assert found[0][1].sha256 == found[1][1].sha256
+    about = Origin(
+        real_images=2, real_split="train", real_indices="", generated_images=2, captions=None,
+        caption_split="validation", given="nothing", training_seed=None, sample_seed=0,
+        evaluation_seed=0, guidance="none", sampler=None, precision="32-true", ema=True,
+        data="d", data_fingerprint="f", image_size=8, git=None,
+    )  # fmt: skip
+    seen = about_network(found[0][1], about, Subject())
+    assert seen == {
+        "scorer_trained_on": "the train split of the same data, without these captions"
+    }
+    other = replace(about, data="e", data_fingerprint="g")
+    seen = about_network(found[0][1], other, Subject())
+    assert seen == {"scorer_trained_on": "other data (not named)"}
+    kin = about_network(found[0][1], about, Subject(model=found[1][1]))
+    assert kin["scorer_kinship"].startswith("scored by a part of itself")
 
 
 def test_data_are_one_column_or_two_by_their_content(tmp_path: Path) -> None:

@@ -287,4 +287,5 @@ def load_domain(path: Path | None, *, device: torch.device) -> NetworkExtractor:
         network=inference_network(network, device),
         device=device,
         chunk=256,
+        trained_on=record.fingerprint,
     )

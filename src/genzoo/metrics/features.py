@@ -78,6 +78,7 @@ class NetworkExtractor:
         prepare: 8-bit images -> the network's float32 input.
         network: that input -> (pooled, logits).
         chunk: images that go through the network at once, whatever the caller's batch.
+        trained_on: fingerprint of the data whose training split it learned; None for others.
     """
 
     name: str
@@ -92,6 +93,7 @@ class NetworkExtractor:
     published: bool = False
     quantisation: str = "8 bit per channel, RGB"
     chunk: int = 16
+    trained_on: str | None = None
 
     def __call__(self, images: Tensor) -> Features:
         """Features of 8-bit RGB images of shape (b, 3, h, w).

@@ -23,8 +23,9 @@ from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.domain import domain_file, train_domain_classifier
 from genzoo.metrics.extractors import build_extractor
+from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
-from genzoo.metrics.kinship import kinship
+from genzoo.metrics.kinship import TrainedOn, familiarity, kinship
 from genzoo.metrics.real import subset
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Origin, definition, stamp
@@ -207,16 +208,29 @@ def feature_entries(
     entries: dict[str, Entry] = {}
     about = origin(cfg, data, subject)
     for measure in measures:
-        kin = kinship(measure.extractor, model=subject.model, guidance=subject.guidance)
+        network = about_network(measure.extractor, about, subject)
         for name, value in measure.compute().items():
             own = stamp(
                 name, extractor=measure.extractor, settings=metric_settings(cfg), origin=about
             )
-            if kin is not None:
-                own["scorer_kinship"] = kin
+            own |= network
             own |= measure.about(name)
             entries[name] = {**value._asdict(), "stamp": own}
     return entries
+
+
+def about_network(extractor: FeatureExtractor, about: Origin, subject: Subject) -> dict[str, str]:
+    """What the network of features has to do with what is measured, if it has; for stamps."""
+    kin = kinship(extractor, model=subject.model, guidance=subject.guidance)
+    seen = getattr(extractor, "trained_on", None)
+    trained = familiarity(
+        None if seen is None else TrainedOn("not named", seen),
+        name=about.data,
+        fingerprint=about.data_fingerprint,
+        caption_split=about.caption_split,
+    )
+    found = {"scorer_kinship": kin, "scorer_trained_on": trained}
+    return {key: words for key, words in found.items() if words is not None}
 
 
 def caption_entries(
