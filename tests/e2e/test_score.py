@@ -57,6 +57,9 @@ def test_images_stand_beside_models_on_one_page(tmp_path: Path, shell: Shell) ->
     assert [entry["label"] for entry in table["entries"]] == ["vae", "stated"]
     (metric,) = (metric for metric in table["metrics"] if metric["name"] == FRECHET)
     assert metric["ranked"], metric
+    features = [metric for metric in table["metrics"] if "/" in metric["name"]]
+    assert len(features) > 5
+    assert not [metric for metric in features if metric["apart"] or metric["differing"]]
     assert table["entries"][1]["cost"]["images_seen"] is None
     page = (tmp_path / "a" / "comparison.html").read_text()
     assert "Images of other programs: stated." in page
@@ -117,7 +120,7 @@ def test_statistics_alone_give_the_distance_alone(tmp_path: Path, genzoo: Genzoo
 
 
 def test_captions_are_checked_and_scored(tmp_path: Path, genzoo: Genzoo) -> None:
-    data = package.data.open("shapes", image_size=32, source={"count": 60})
+    data = package.data.open("shapes", image_size=32, validation=0.4, source={"count": 60})
     rows = data.split("validation")[:3].tolist() + data.split("train")[:2].tolist()
     (tmp_path / "other").mkdir()
     for k, image in enumerate(data.images(rows)):
@@ -130,6 +133,7 @@ def test_captions_are_checked_and_scored(tmp_path: Path, genzoo: Genzoo) -> None
     (tmp_path / "captions.jsonl").write_text("\n".join(reversed(lines)))
     own = (
         *SCORE, "images=other", "data=shapes", "data.image_size=32", "data.source.count=60",
+        "data.validation=0.4",
         "metrics.clip=zoo/clip_16", "metrics.extractors=[]",
     )  # fmt: skip
     for k, file in enumerate(("captions.txt", "captions.jsonl")):
@@ -149,6 +153,9 @@ def test_captions_are_checked_and_scored(tmp_path: Path, genzoo: Genzoo) -> None
     assert status == 0, error
     assert "not measured: caption_accuracy (captions= is not given)" in out
     assert "not measured: inception_score (5 images)" in out
+    copies = results(tmp_path / "run3")["metrics"]["memorised/efficientnet_lite0"]
+    assert copies["value"] > 0.2, "two of five are training images"
+    assert copies["stamp"]["calibration_images"] == data.splits["validation"]
 
 
 def test_sizes_are_stamped_and_changed_only_where_asked(tmp_path: Path, genzoo: Genzoo) -> None:

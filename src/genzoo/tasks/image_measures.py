@@ -91,7 +91,8 @@ class ImageMeasures:
                     real=len(measure.real),
                     fake=count,
                 )
-                entries[name] = {**value._asdict(), "stamp": {**own, **about}}
+                own |= {**about, **measure.about(name)}
+                entries[name] = {**value._asdict(), "stamp": own}
         if self._scored is not None:
             score, model = self._scored
             own = about_scorer(self.cfg, about, score, model)

@@ -31,6 +31,7 @@ from genzoo.metrics.stamp import Plain
 from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.run import build
 from genzoo.tasks import measuring
+from genzoo.tasks.calibrating import why_not
 
 GIVEN = "given"  # the split of images that are no data set's
 NOT_KNOWN = "not known"
@@ -89,7 +90,11 @@ def _of_data(cfg: DictConfig, device: torch.device) -> Reference:
         "data": data.name,
         "data_fingerprint": data.fingerprint,
     }
-    return Reference(measures, about, data, _few(cfg, real))
+    missing = _few(cfg, real)
+    why = why_not(cfg, data) if measures else None
+    if why is not None:
+        missing["memorised"] = why
+    return Reference(measures, about, data, missing)
 
 
 def _of_images(cfg: DictConfig, images: ImageSet, device: torch.device) -> Reference:
