@@ -100,8 +100,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     torch.save(to_float(data.images(data.spread("validation", 200))), tmp_path / "new.pt")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("genzoo.config.paths._own", [])
-    for module in ("measuring", "measurable"):
-        monkeypatch.setattr(f"genzoo.tasks.{module}.build_extractor", small_extractor)
+    monkeypatch.setattr("genzoo.tasks.extractors.build_extractor", small_extractor)
     return f"--config-dir={tmp_path / 'own'}"
 
 

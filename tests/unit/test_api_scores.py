@@ -23,7 +23,7 @@ OF_A_RUN = {
     "precision", "ema", "given", "git",
 }  # fmt: skip
 PIXELS = np.random.default_rng(0).integers(0, 256, (16, 12, 12, 3), dtype=np.uint8)
-SMALLEST = ("frechet_distance", "kernel_distance")  # take two images
+SMALLEST = ("frechet_distance", "kernel_distance", "vendi")  # take two images
 FEW = {"subsets": 5, "splits": 2}
 ROOT = Path(__file__).parents[2]
 

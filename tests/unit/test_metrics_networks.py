@@ -50,7 +50,7 @@ def test_efficientnet_features_do_not_depend_on_the_batch() -> None:
 
 
 def test_unknown_and_missing() -> None:
-    with pytest.raises(UsageError, match="efficientnet_lite0, inception, dinov2, domain"):
+    with pytest.raises(UsageError, match="efficientnet_lite0, inception, dinov2, clip, domain"):
         build_extractor("vgg")
     for name in ("efficientnet_lite0", "inception", "dinov2", "domain"):
         with pytest.raises(UsageError, match="at /nowhere/x"):

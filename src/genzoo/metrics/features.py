@@ -45,7 +45,8 @@ class FeatureExtractor(Protocol):
         quantisation: what the pixels are rounded to before, in words.
         dim: number of pooled features.
         classes: number of class scores; 0 where there is no classifier.
-        published: whether these are the weights that everybody means by FID.
+        published: whether these are the weights that a metric's published name means.
+        unit_length: whether pooled features are embeddings of length 1, which CMMD is of.
     """
 
     @property
@@ -64,6 +65,8 @@ class FeatureExtractor(Protocol):
     def classes(self) -> int: ...  # noqa: D102
     @property
     def published(self) -> bool: ...  # noqa: D102
+    @property
+    def unit_length(self) -> bool: ...  # noqa: D102
 
     def __call__(self, images: UInt8[Tensor, "b 3 h w"]) -> Features:
         """Features of 8-bit images, on the extractor's device."""
@@ -91,6 +94,7 @@ class NetworkExtractor:
     network: nn.Module
     device: torch.device
     published: bool = False
+    unit_length: bool = False
     quantisation: str = "8 bit per channel, RGB"
     chunk: int = 16
     trained_on: str | None = None

@@ -78,6 +78,8 @@ class MetricSettings:
             f"seed {self.seed}",
             "frechet_distance_infinity": "line over 1/N through N = "
             f"{', '.join(str(fake // level) for level in LEVELS)}, order {self.seed}",
+            "cmmd": "unbiased, Gaussian kernel of sigma 10, times 1000",
+            "vendi": "cosine kernel",
             "precision": f"k={self.neighbours}{of}",
             "recall": f"k={self.neighbours}{of}",
             "density": f"k={self.density_neighbours}{of}",

@@ -13,12 +13,13 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from genzoo.core.errors import GenzooError
+from genzoo.metrics.cmmd import cmmd
 from genzoo.metrics.features import FeatureExtractor, Features
 from genzoo.metrics.floor import frechet_floor, needed
 from genzoo.metrics.frechet import frechet_distance
 from genzoo.metrics.frechet_infinity import frechet_infinity, least_samples
 from genzoo.metrics.inception_score import inception_score
-from genzoo.metrics.interval import known, share, wilson
+from genzoo.metrics.interval import Z, known, share, wilson
 from genzoo.metrics.jackknife import frechet_error, inception_score_error, kernel_error
 from genzoo.metrics.kid import kernel_distance
 from genzoo.metrics.memorisation import Calibration, CopySearch, Memorisation
@@ -28,8 +29,9 @@ from genzoo.metrics.revisions import PUBLISHED, kind_of
 from genzoo.metrics.settings import MetricSettings
 from genzoo.metrics.stamp import Plain
 from genzoo.metrics.stats import FeatureStatistics, feature_statistics
+from genzoo.metrics.vendi import vendi_score
 
-DISTANCES = ("frechet_distance", "frechet_distance_infinity", "kernel_distance")
+DISTANCES = ("frechet_distance", "frechet_distance_infinity", "kernel_distance", "cmmd")
 NEIGHBOURS = ("precision", "recall", "density", "coverage")
 
 
@@ -113,8 +115,12 @@ def evaluate(
     values: dict[str, MetricValue] = {}
     if not set(DISTANCES) & set(without):
         values |= _distances(real, fake.pooled, settings)
+        if extractor.unit_length:
+            values |= _cmmd(real, fake.pooled, device)
     if not set(NEIGHBOURS) & set(without):
         values |= _neighbours(real, fake.pooled, settings, device, cache, copies)
+    if "vendi" not in without:
+        values["vendi"] = MetricValue(vendi_score(fake.pooled), None, "higher")
     if copies is not None:
         found = copies.result(fake.pooled, device=device)
         values["memorised"] = MetricValue(found.share, None, "lower", *found.known)
@@ -173,6 +179,13 @@ def _distances(
     by_chance = kernel_error(real.pooled, fake, spread=kernel[1], subsets=settings.subsets)
     unbiased = {"kernel_distance": MetricValue(*kernel, "lower", *known(kernel[0], by_chance))}
     return unbiased | found if few else found | unbiased
+
+
+def _cmmd(real: RealFeatures, fake: Tensor, device: torch.device) -> dict[str, MetricValue]:
+    found = cmmd(real.pooled, fake, device=device)
+    half = Z * found.standard_error
+    ends = (found.value - half, found.value + half)
+    return {"cmmd": MetricValue(found.value, None, "lower", found.standard_error, ends)}
 
 
 def _neighbours(

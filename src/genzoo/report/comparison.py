@@ -9,6 +9,7 @@ from typing import Any
 
 from genzoo.core.conditions import NOTHING
 from genzoo.metrics.difference import Decision, Measured, Standing, decide, over_trainings
+from genzoo.metrics.revisions import kind_of
 from genzoo.metrics.stamp import comparable, set_apart
 from genzoo.report.cautions import caution
 from genzoo.report.labels import group_runs
@@ -22,6 +23,8 @@ UNKNOWN = "not recorded"
 DOUBTFUL = {
     "inception_score/efficientnet_lite0": "it asks how surely an ImageNet classifier names what "
     "it sees; on images unlike photographs that says little, and a higher one is no better",
+    "vendi": "it counts how many different images there are, and noise is diverse, too; what "
+    "speaks for a model is to be near the real images' number",
     "caption_accuracy/shuffled": "the level that a model reaches by chance, for comparison",
 }
 
@@ -127,7 +130,7 @@ class Metric:
     def note(self) -> str | None:
         """Why nothing is ranked, or None."""
         if not self.differing:
-            doubt = DOUBTFUL.get(self.name)
+            doubt = DOUBTFUL.get(self.name) or DOUBTFUL.get(kind_of(self.name))
             return f"not ranked: {doubt}" if doubt else None
         parts = (f"{key} is {_by_value(values)}" for key, values in self.differing.items())
         return f"not ranked, measured differently: {'; '.join(parts)}"

@@ -15,10 +15,11 @@ from genzoo.data.dataset import TextImageData
 from genzoo.machine import distributed
 from genzoo.machine.console import status
 from genzoo.metrics.domain import LEAST, check_classes
-from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.frechet_infinity import least_samples
 from genzoo.metrics.suite import too_few
+from genzoo.run import devices
 from genzoo.tasks.calibrating import why_not
+from genzoo.tasks.extractors import CLIP, configured_extractor
 from genzoo.tasks.measuring import metric_settings, real_indices
 
 
@@ -85,7 +86,7 @@ def _check_extractors(cfg: DictConfig, data: TextImageData) -> dict[str, int]:
     features = {}
     for name in cfg.metrics.extractors:
         weights = cfg.metrics.weights[name]
-        if weights is not None and not Path(weights).expanduser().is_file():
+        if weights is not None and name != CLIP and not Path(weights).expanduser().is_file():
             raise UsageError(
                 f"metrics.weights.{name}={weights}: there is no such file",
                 "name another, or leave it away",
@@ -93,7 +94,8 @@ def _check_extractors(cfg: DictConfig, data: TextImageData) -> dict[str, int]:
         if name == "domain" and weights is None:
             _check_labels(data)
         elif distributed.rank() == 0:  # what has to be fetched is fetched now
-            features[name] = build_extractor(name, weights=weights).dim
+            on = devices.device(cfg)
+            features[name] = configured_extractor(cfg, name, weights=weights, device=on).dim
     return features
 
 

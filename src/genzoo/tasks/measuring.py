@@ -22,7 +22,6 @@ from genzoo.machine.console import Progress
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
 from genzoo.metrics.domain import domain_file, train_domain_classifier
-from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.kinship import TrainedOn, familiarity, kinship
@@ -33,6 +32,7 @@ from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.models.base import GenerativeModel
 from genzoo.run import build, devices, scorers
 from genzoo.tasks.calibrating import calibration
+from genzoo.tasks.extractors import configured_extractor
 from genzoo.tasks.pictures import condition_of
 from genzoo.tasks.real_images import features_of, first
 from genzoo.text.tokenizer import Tokenizer
@@ -58,7 +58,7 @@ def feature_metrics(
         weights = cfg.metrics.weights[name]
         if name == "domain" and weights is None:
             weights = first(lambda: _domain_classifier(cfg, data))
-        extractor = build_extractor(name, weights=weights, device=device)
+        extractor = configured_extractor(cfg, name, weights=weights, device=device)
 
         real = features_of(data, extractor, split=cfg.metrics.real_split, indices=indices)
         measures.append(

@@ -16,7 +16,6 @@ from genzoo.data.dataset import TextImageData
 from genzoo.data.image_set import ImageSet, Resized, batches, check_skipped
 from genzoo.data.image_sets import open_image_set
 from genzoo.machine.console import Progress
-from genzoo.metrics.extractors import build_extractor
 from genzoo.metrics.features import FeatureExtractor
 from genzoo.metrics.files import default_cache
 from genzoo.metrics.real import real_features
@@ -32,6 +31,7 @@ from genzoo.metrics.suite import FeatureMetrics, too_few
 from genzoo.run import build
 from genzoo.tasks import measuring
 from genzoo.tasks.calibrating import why_not
+from genzoo.tasks.extractors import configured_extractor
 
 GIVEN = "given"  # the split of images that are no data set's
 NOT_KNOWN = "not known"
@@ -168,7 +168,7 @@ def _extractors(cfg: DictConfig, device: torch.device) -> list[FeatureExtractor]
                 "metrics.extractors=domain learns from the labels of data, and real= has none",
                 "name its file with metrics.weights.domain=, or leave it away",
             )
-        found.append(build_extractor(name, weights=weights, device=device))
+        found.append(configured_extractor(cfg, name, weights=weights, device=device))
     return found
 
 

@@ -148,7 +148,9 @@ KEYS: dict[str, Rule] = {
     "metrics.density_neighbours": COUNT,
     "metrics.during": listed(COUNT | text("minutes such as 5min", like=r"\d+(\.\d+)?min")),
     "metrics.during_images": whole(2),
-    "metrics.extractors": listed(word("efficientnet_lite0", "inception", "dinov2", "domain")),
+    "metrics.extractors": listed(
+        word("efficientnet_lite0", "inception", "dinov2", "clip", "domain")
+    ),
     "metrics.held_out_images": COUNT,
     "metrics.images": whole(2),
     "metrics.neighbour_images": whole(2) | NULL,
@@ -251,7 +253,8 @@ OPTIONAL = {  # by section: what configs/ leaves to Python's defaults; added wit
 }
 WITHOUT = ("model.text", "model.decoder.text")  # sections that may be null
 
-SCORERS = ("guidance.checkpoint", "metrics.clip")  # keys that name what scores images
+# Keys that name what scores images.
+SCORERS = ("guidance.checkpoint", "metrics.clip", "metrics.weights.clip")
 
 
 def rule_of(key: str) -> Rule | None:
