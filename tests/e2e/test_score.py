@@ -14,6 +14,7 @@ from PIL import Image
 
 import genzoo as package
 from genzoo.metrics.extractors import build_extractor
+from genzoo.metrics.stamp import comparable
 from genzoo.report.runs import load_run
 from tests.fake_runs import FRECHET
 from tests.shell import Result
@@ -39,8 +40,9 @@ def results(folder: Path) -> Any:
 
 
 def test_images_stand_beside_models_on_one_page(tmp_path: Path, shell: Shell) -> None:
-    ended = shell("model=vae", *SMALL, "hydra.run.dir=runs/vae")
+    ended = shell("model=vae", *SMALL, "metrics.keep_samples=true", "hydra.run.dir=runs/vae")
     assert ended.status == 0, ended
+    check_kept_samples(tmp_path, shell)
     write_images(tmp_path / "other", 10)
     own = (*SCORE, "images=other", "data.image_size=16", *METRICS)
     for name, stated in (("stated", STATED), ("silent", ())):
@@ -71,6 +73,30 @@ def test_images_stand_beside_models_on_one_page(tmp_path: Path, shell: Shell) ->
     (metric,) = (metric for metric in table["metrics"] if metric["name"] == FRECHET)
     assert metric["ranked"], "the others still are"
     assert metric["apart"] == {"silent": "given not known"}
+
+
+def check_kept_samples(folder: Path, shell: Shell) -> None:
+    """The samples that a run kept give its numbers again, with stamps that may be ranked."""
+    ended = shell(*SCORE, "images=runs/vae", "data.image_size=16", *METRICS, "hydra.run.dir=kept")
+    assert ended.status == 0, ended
+    first, again = (results(folder / name) for name in ("runs/vae", "kept"))
+    shared = first["metrics"].keys() & again["metrics"].keys()
+    assert {name for name in first["metrics"] if "/" in name} == shared
+    for name in shared:
+        assert again["metrics"][name]["value"] == first["metrics"][name]["value"], name
+        stamps = [found["metrics"][name]["stamp"] for found in (first, again)]
+        assert comparable(*stamps) == [], name
+        assert stamps[0]["training_seed"] == stamps[1]["training_seed"] == 0
+    assert again["model"]["name"] == "vae, kept samples"
+    assert len(load_run(folder / "kept").given[0].caption) > 1
+    for arguments, words in (
+        (("images=runs/vae", "data.image_size=32"), "captions of openmoji at 16 px"),
+        (("images=runs/vae", "given=nothing"), "given= is known"),
+        (("images=kept",), "has kept no samples"),
+    ):
+        ended = shell(*SCORE, *METRICS, *arguments, "hydra.run.dir=no")
+        assert ended.status == 2, ended
+        assert words in ended.err
 
 
 def test_a_folder_an_archive_and_an_array_give_the_python_number(

@@ -16,7 +16,7 @@ from PIL import Image
 from genzoo.core.errors import GenzooError, UsageError
 from genzoo.data import image_set, image_sets
 from genzoo.data.image_set import Resized, batches, check_skipped
-from genzoo.data.image_sets import open_image_set
+from genzoo.data.image_sets import Archive, open_image_set
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
 
@@ -59,6 +59,20 @@ def test_a_folder_a_zip_and_an_array_hold_the_same_images(tmp_path: Path) -> Non
             assert torch.equal(stack(place, size=size), wanted), place
     assert open_image_set(folder).name == "a"
     assert open_image_set(archive).name == "a"
+
+
+def test_an_archive_in_parts_is_in_the_order_of_its_names(tmp_path: Path) -> None:
+    """Each rank keeps every second sample, as of two."""
+    parts = [
+        write_zip(
+            tmp_path / f"{rank}.zip", {f"{k}.png": png(PIXELS[k]) for k in range(rank, 5, 2)}
+        )
+        for rank in (0, 1)
+    ]
+    images = Archive(tmp_path, parts=parts)
+    (batch,) = batches(images, 8)
+    assert torch.equal(batch.pixels, torch.from_numpy(PIXELS).permute(0, 3, 1, 2))
+    assert images.fingerprint() != Archive(parts[0]).fingerprint()
 
 
 def test_batches_end_where_sizes_change(tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ from genzoo.core.digest import of_items, of_weights
 from genzoo.core.types import Capabilities
 from genzoo.diffusion.guidance import Classifier
 from genzoo.metrics import domain
-from genzoo.metrics.kinship import TrainedOn, familiarity, kinship, weights_hash
+from genzoo.metrics.kinship import (
+    TrainedOn,
+    familiarity,
+    kinship,
+    kinship_by_hashes,
+    tensor_hashes,
+    weights_hash,
+)
 from genzoo.metrics.stamp import KEYS, Origin, comparable, set_apart
 from genzoo.report.comparison import Comparison, compare_runs
 from genzoo.report.runs import find_runs, load_run
@@ -194,6 +201,16 @@ def test_a_guide_is_kin_unless_it_is_off() -> None:
     found = kinship(Scorer(0), model=Model(Scorer(1)), guidance=Classifier(guide, 2.0))
     assert found == "scored by what guided it (4 of the scorer's 4 tensors)"
     assert kinship(Scorer(0), model=None, guidance=Classifier(guide, 0.0)) is None
+
+
+def test_kin_is_found_by_hashes_alone() -> None:
+    def found(model: object, guidance: object) -> str | None:
+        hashes = {"model": tensor_hashes(model), "guidance": tensor_hashes(guidance)}
+        return kinship_by_hashes(Scorer(0), **hashes)
+
+    assert (found(Model(Scorer(0)), None) or "").startswith("scored by a part of itself")
+    assert (found(Model(Scorer(1)), Scorer(0)) or "").startswith("scored by what guided it")
+    assert found(Model(Scorer(1)), Scorer(2)) is None, "equal constants make no kin"
 
 
 def test_what_a_scorer_has_seen() -> None:

@@ -11,7 +11,8 @@ import io
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -93,29 +94,26 @@ class Files(ImageSet):
 
 
 class Archive(ImageSet):
-    """Image files in a `.zip`; each is decompressed in memory, up to `BYTES`."""
+    """Image files in a `.zip`; each is decompressed in memory, up to `BYTES`.
 
-    def __init__(self, path: Path) -> None:
-        try:
-            with zipfile.ZipFile(path) as archive:
-                found = [info.filename for info in archive.infolist() if not info.is_dir()]
-        except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise UsageError(
-                f"{path} is no zip archive, or damaged", "name another, or write it again"
-            ) from error
-        except OSError as error:
-            raise UsageError(
-                f"cannot read {path} ({str(error.strerror or error).lower()})", "name another"
-            ) from error
-        visible = sorted({name for name in found if not _hidden(name)})
+    Args:
+        path: of the file.
+        parts: of several files, where `path` is only what they are called by.
+    """
+
+    def __init__(self, path: Path, *, parts: Sequence[Path] = ()) -> None:
+        self.parts = tuple(parts) or (path,)
+        self._part = {name: part for part in self.parts for name in _members(part)}
+        visible = sorted(name for name in self._part if not _hidden(name))
         keys = [name for name in visible if _is_image(name)]
         super().__init__(path, keys, others=len(visible) - len(keys))
 
     def images(self) -> Iterator[tuple[str, Pixels]]:  # noqa: D102
-        with zipfile.ZipFile(self.path) as archive:
+        with ExitStack() as stack:
+            opened = {part: stack.enter_context(zipfile.ZipFile(part)) for part in self.parts}
             for key in self.keys:
                 try:
-                    content = io.BytesIO(_member(archive, key))
+                    content = io.BytesIO(_member(opened[self._part[key]], key))
                     read = pictures.decode(content, name=key, max_pixels=LARGEST)
                     pixels = np.array(pictures.on_white(read))
                 except Damaged as damage:
@@ -125,7 +123,8 @@ class Archive(ImageSet):
 
     def fingerprint(self) -> str:  # noqa: D102
         digest = hashlib.blake2b(digest_size=16)
-        _add_file(digest, self.path)
+        for part in self.parts:
+            _add_file(digest, part)
         return digest.hexdigest()
 
 
@@ -183,6 +182,21 @@ def _hidden(name: str) -> bool:
     """Hidden, or what macOS puts into archives beside the files."""
     parts = PurePosixPath(name).parts
     return any((part.startswith(".") and part != "..") or part == "__MACOSX" for part in parts)
+
+
+def _members(path: Path) -> list[str]:
+    """The files in an archive."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [info.filename for info in archive.infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"{path} is no zip archive, or damaged", "name another, or write it again"
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {path} ({str(error.strerror or error).lower()})", "name another"
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> bytes:

@@ -71,6 +71,24 @@ def familiarity(
     return f"other data ({trained.name})"
 
 
+def tensor_hashes(thing: object) -> list[str]:
+    """Of the parameters of the networks within something, without constant ones, as all have."""
+    return [of_tensor(own) for own in _weights(thing) if bool((own != own.flatten()[:1]).any())]
+
+
+def kinship_by_hashes(
+    scorer: object, *, model: Sequence[str], guidance: Sequence[str]
+) -> str | None:
+    """As `kinship`, where of what was measured only `tensor_hashes` are known."""
+    own = tensor_hashes(scorer)
+    found = []
+    for reason, others in ((PART, set(model)), (GUIDE, set(guidance))):
+        shared = sum(each in others for each in own)
+        if shared:
+            found.append(f"{reason} ({shared} of the scorer's tensors)")
+    return "; ".join(found) or None
+
+
 def weights_hash(scorer: object) -> str:
     """Of the weights of a scorer, whatever file they were read from; arguments as of `kinship`."""
     weights = (network.named_parameters() for network in networks(scorer))

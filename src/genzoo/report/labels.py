@@ -29,7 +29,7 @@ INCIDENTAL = (
         "data.workers",
     ),
     *("trainer.log_images", "trainer.monitor_images", "trainer.validation_images"),
-    *("trainer.checkpoint_minutes", "metrics.batch", "metrics.weights"),
+    *("trainer.checkpoint_minutes", "metrics.batch", "metrics.weights", "metrics.keep_samples"),
     *("metrics.during", "metrics.during_images"),
 )
 

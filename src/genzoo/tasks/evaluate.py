@@ -20,7 +20,7 @@ from genzoo.metrics.suite import FeatureMetrics
 from genzoo.models.base import GenerativeModel
 from genzoo.report.retrieval import draw_retrieval
 from genzoo.run import build, devices, loading, scorers
-from genzoo.tasks import measuring, references
+from genzoo.tasks import kept_samples, measuring, references
 from genzoo.tasks.captions import report_truncation_in
 from genzoo.tasks.clip_score import clip_entries, clip_score
 from genzoo.tasks.gallery import write_gallery
@@ -98,7 +98,9 @@ def evaluate(
     measures: Sequence[FeatureMetrics] = ()
     if generates:
         subject = Subject(model.capabilities.given, cost.seed, model, guidance)
-        sampled = sample_metrics(cfg, model, data, tokenizer, subject)
+        with kept_samples.keeping(cfg) as keep:
+            sampled = sample_metrics(cfg, model, data, tokenizer, subject, keep=keep)
+        kept_samples.write_about(cfg, data, subject)
         seconds, entries, measures = sampled.seconds, sampled.entries, sampled.measures.features
         real = _real(cfg, data, sampled)
     with devices.precision(cfg)():
@@ -170,6 +172,7 @@ def sample_metrics(
     subject: Subject,
     *,
     pause: Callable[[], None] = lambda: None,
+    keep: kept_samples.Keep = lambda numbers, images: None,
 ) -> Sampled:
     """Sample `metrics.images` images over all ranks and measure them.
 
@@ -180,6 +183,7 @@ def sample_metrics(
         tokenizer: of these captions.
         subject: what is measured, for the stamps.
         pause: called between batches.
+        keep: called with the numbers and the images of each batch.
     """
     device = devices.device(cfg)
     features = measuring.feature_metrics(cfg, data, device)
@@ -200,6 +204,7 @@ def sample_metrics(
         device=device,
         guidance=subject.guidance,
         pause=pause,
+        keep=keep,
     )
     entries = measuring.feature_entries(cfg, data, features, subject)
     if captions is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from genzoo.core.errors import UsageError
 from genzoo.data.image_set import ImageBatch
 from genzoo.metrics.captions import CaptionAccuracy
 from genzoo.metrics.clip_score import CLIPScore
+from genzoo.metrics.kinship import kinship_by_hashes
 from genzoo.metrics.stamp import Plain, definition, measurement
 from genzoo.metrics.suite import too_few_samples
 from genzoo.tasks import measuring, references
@@ -28,6 +29,8 @@ class ImageMeasures:
         cfg: the prepared configuration.
         reference: what they are measured against.
         captions: by the images' keys, or None.
+        tensors: hashes of the model's tensors and of its guide's, if it is known whose samples
+            these are.
 
     Attributes:
         missing: the reason by metric, of what is not measured.
@@ -37,10 +40,15 @@ class ImageMeasures:
     """
 
     def __init__(
-        self, cfg: DictConfig, reference: Reference, captions: Mapping[str, str] | None
+        self,
+        cfg: DictConfig,
+        reference: Reference,
+        captions: Mapping[str, str] | None,
+        *,
+        tensors: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.cfg, self.features, self.captions = cfg, reference.measures, captions
-        self.data = reference.data
+        self.data, self._tensors = reference.data, tensors
         self.missing = dict(reference.missing)
         self._scored = self._scoring()
         self._accuracy, self._attributes = self._caption_accuracy()
@@ -91,11 +99,11 @@ class ImageMeasures:
                     real=len(measure.real),
                     fake=count,
                 )
-                own |= {**about, **measure.about(name)}
+                own |= {**about, **measure.about(name), **self._kin(measure.extractor)}
                 entries[name] = {**value._asdict(), "stamp": own}
         if self._scored is not None:
             score, model = self._scored
-            own = about_scorer(self.cfg, about, score, model)
+            own = {**about_scorer(self.cfg, about, score, model), **self._kin(model)}
             entries |= _stamped(score.compute(), {**own, **about})
         if self._accuracy is not None:
             entries |= _stamped(self._accuracy.compute(), {"judge": about["data"], **about})
@@ -117,6 +125,11 @@ class ImageMeasures:
         rows = references.references(cfg, self.data, measures, model)
         near = references.closeness(cfg, self.features, entries, rows)
         return {"references": rows, "closeness": near}
+
+    def _kin(self, scorer: object) -> dict[str, Plain]:
+        """What a scorer is to the samples of a run, as stamps say it; nothing if a stranger."""
+        kin = None if self._tensors is None else kinship_by_hashes(scorer, **self._tensors)
+        return {} if kin is None else {"scorer_kinship": kin}
 
     def _scoring(self) -> tuple[CLIPScore, ImageTextModel] | None:
         if self.captions is None and self.cfg.metrics.clip is not None:

@@ -134,6 +134,7 @@ def measure_samples(
     device: torch.device,
     guidance: Any,
     pause: Callable[[], None] = lambda: None,
+    keep: Callable[[Sequence[int], Tensor], None] = lambda numbers, images: None,
 ) -> float:
     """Sample this rank's images and update the measures with them.
 
@@ -146,6 +147,7 @@ def measure_samples(
         device: of the model.
         guidance: as for `GenerativeModel.sample`.
         pause: called between batches.
+        keep: called with the numbers and the 8-bit images of each batch.
 
     Returns:
         The seconds that sampling one image took.
@@ -171,6 +173,7 @@ def measure_samples(
                 )
             times.append((time.perf_counter() - begin, len(numbers)))
             measures.update(data, images, numbers, order)
+            keep(numbers, images)
             progress.at(start + len(numbers))
     if not len(mine):  # gathering from all ranks wants an update on each
         measures.update(data, torch.empty(0, *data.shape, dtype=torch.uint8), [], order)

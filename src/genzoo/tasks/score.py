@@ -21,12 +21,14 @@ from genzoo.machine import provenance
 from genzoo.machine.console import Progress, status
 from genzoo.machine.track import Tracker
 from genzoo.metrics.stamp import Plain
+from genzoo.report.runs import is_run
 from genzoo.run import devices
 from genzoo.tasks import measuring
 from genzoo.tasks.evaluate import report
 from genzoo.tasks.image_captions import captions_of_images
 from genzoo.tasks.image_gallery import ImageGallery
 from genzoo.tasks.image_measures import ImageMeasures
+from genzoo.tasks.kept_samples import REMEDY, Kept, has_kept, read_kept
 from genzoo.tasks.measuring import Entry
 from genzoo.tasks.score_reference import NOT_KNOWN, Reference, build_reference, open_images
 from genzoo.tasks.seen_images import Seen
@@ -42,12 +44,17 @@ STATED = {
 def run(cfg: DictConfig) -> dict[str, float]:
     """Measure the images named by `images=` and write results.json and a gallery."""
     devices.check_precision(cfg)
-    images = open_images(cfg.images, size=cfg.resize)
-    captions = None if cfg.captions is None else captions_of_images(cfg.captions, images)
+    kept = _kept(cfg)
+    images = _images(cfg, kept)
+    captions = None if kept is None else kept.captions
+    if cfg.captions is not None:
+        captions = captions_of_images(cfg.captions, images)
     _report_images(images)
     reference = build_reference(cfg, devices.device(cfg))
+    _check_data(kept, reference)
     with Tracker(cfg) as tracker:
-        measures = ImageMeasures(cfg, reference, captions)
+        tensors = None if kept is None else kept.tensors
+        measures = ImageMeasures(cfg, reference, captions, tensors=tensors)
         seen, gallery = Seen(), ImageGallery(len(images))
         with Progress("measuring the images", len(images)) as progress:
             for batch in batches(images, cfg.metrics.batch):
@@ -57,9 +64,11 @@ def run(cfg: DictConfig) -> dict[str, float]:
                 progress.at(seen.count)
         _check(cfg, images, seen)
         about = _about(cfg, images, reference, seen, captions)
+        about |= {} if kept is None else kept.stamp
         entries = measures.entries(about, seen.count)
         real = measures.real(entries, seen.count)
-        _write_results(cfg, images, seen, entries, measures.missing, real)
+        name = images.name if kept is None else f"{kept.name}, kept samples"
+        _write_results(cfg, images, name, seen, entries, measures.missing, real)
         gallery.write(Path(cfg.run.folder) / "gallery", captions)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})
     _report_seen(images, measures.missing, about)
@@ -126,6 +135,39 @@ def _split_of(data: TextImageData, captions: Sequence[str], cfg: DictConfig) -> 
     return f"not of {data.name}"
 
 
+def _kept(cfg: DictConfig) -> Kept | None:
+    """The samples of a run, if its folder is named."""
+    folder = Path(cfg.images).expanduser()
+    if has_kept(folder):
+        for key in ("captions", "given"):
+            if cfg[key] is not None:
+                raise UsageError(
+                    f"{key}= is known of the samples of {folder}", f"leave {key}= away"
+                )
+        return read_kept(folder)
+    if is_run(folder):
+        raise UsageError(f"the run in {folder} has kept no samples", REMEDY)
+    return None
+
+
+def _images(cfg: DictConfig, kept: Kept | None) -> ImageSet:
+    if kept is None:
+        return open_images(cfg.images, size=cfg.resize)
+    return kept.images if cfg.resize is None else Resized(kept.images, cfg.resize)
+
+
+def _check_data(kept: Kept | None, reference: Reference) -> None:
+    """Refuse to measure a run's samples on other data than it was measured on."""
+    data = reference.data
+    if kept is None or data is None or data.fingerprint == kept.data["data_fingerprint"]:
+        return
+    name, size = kept.data["data"], kept.data["image_size"]
+    raise UsageError(
+        f"these samples are for captions of {name} at {size} px, and other data are chosen",
+        f"write data={name} data.image_size={size} and what else the run had, or name real=",
+    )
+
+
 def _resized(images: ImageSet) -> str | None:
     if isinstance(images, Resized) and images.changed:
         return f"{RESIZING}, {images.changed} of {len(images)} images"
@@ -141,6 +183,7 @@ def _check(cfg: DictConfig, images: ImageSet, seen: Seen) -> None:
 def _write_results(
     cfg: DictConfig,
     images: ImageSet,
+    name: str,
     seen: Seen,
     entries: Mapping[str, Entry],
     missing: Mapping[str, str],
@@ -150,7 +193,7 @@ def _write_results(
     device = devices.device(cfg)
     results = {
         "schema": 1,
-        "model": {"name": cfg.name or images.name},
+        "model": {"name": cfg.name or name},
         "seed": cfg.seed,
         "images": {
             "count": seen.count,

@@ -153,6 +153,7 @@ KEYS: dict[str, Rule] = {
     ),
     "metrics.held_out_images": COUNT,
     "metrics.images": whole(2),
+    "metrics.keep_samples": FLAG,
     "metrics.neighbour_images": whole(2) | NULL,
     "metrics.neighbours": COUNT,
     "metrics.real_images": whole(2) | NULL,
