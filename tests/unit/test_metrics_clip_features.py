@@ -78,7 +78,7 @@ def test_one_image_has_no_cmmd() -> None:
 
 @pytest.mark.parametrize("kinds", [1, 2, 7])
 def test_vendi_counts_kinds_of_images(kinds: int) -> None:
-    assert vendi_score(torch.eye(8)[:kinds].repeat(5, 1) * 3) == pytest.approx(kinds)
+    assert vendi_score(torch.eye(8)[:kinds].repeat(5, 1) * 3).value == pytest.approx(kinds)
 
 
 @pytest.mark.parametrize(("n", "d"), [(5, 40), (40, 5), (20, 20)])
@@ -87,8 +87,18 @@ def test_vendi_is_the_same_by_the_images_matrix_and_by_the_features(n: int, d: i
     unit = (x / x.norm(dim=1, keepdim=True)).double().numpy()
     values = np.linalg.eigvalsh(unit @ unit.T / n)
     values = values[values > 1e-12]
-    assert vendi_score(x) == pytest.approx(math.exp(-(values * np.log(values)).sum()), rel=1e-5)
-    assert 1 <= vendi_score(x) <= min(n, d)
+    assert vendi_score(x).value == pytest.approx(
+        math.exp(-(values * np.log(values)).sum()), rel=1e-5
+    )
+    assert 1 <= vendi_score(x).value <= min(n, d)
+
+
+@pytest.mark.parametrize("n", [20, 60])
+def test_vendis_standard_error_is_the_spread_over_samples(n: int) -> None:
+    """Of fewer images than the 24 features, and of more."""
+    found = [vendi_score(embeddings(n, seed=k)) for k in range(80)]
+    spread = torch.tensor([one.value for one in found]).std().item()
+    assert sum(one.standard_error for one in found) / 80 == pytest.approx(spread, rel=0.3)
 
 
 def test_vendi_of_no_images_is_refused() -> None:

@@ -16,6 +16,7 @@ Z = 1.959963984540054  # the standard normal's 97.5 % quantile
 METHODS = {
     "frechet_distance": "by a jackknife, without the bias upwards that few samples cause",
     "frechet_distance_infinity": "of the samples and of the line together",
+    "vendi": "by a jackknife, without the bias downwards that few samples cause",
     "cmmd": "by a jackknife over samples, too wide where they are like real images",
     "kernel_distance": "by a jackknife, with the chance of the subsets",
     "inception_score": "by a jackknife within the splits; their spread is something else",

@@ -120,7 +120,9 @@ def evaluate(
     if not set(NEIGHBOURS) & set(without):
         values |= _neighbours(real, fake.pooled, settings, device, cache, copies)
     if "vendi" not in without:
-        values["vendi"] = MetricValue(vendi_score(fake.pooled), None, "higher")
+        diversity = vendi_score(fake.pooled)
+        ends = known(*diversity, low=1.0, high=float(len(fake)))
+        values["vendi"] = MetricValue(diversity.value, None, "higher", *ends)
     if copies is not None:
         found = copies.result(fake.pooled, device=device)
         values["memorised"] = MetricValue(found.share, None, "lower", *found.known)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -10,22 +12,42 @@ from torch.nn import functional
 from genzoo.core.errors import UsageError
 
 
-def vendi_score(features: Float[Tensor, "n d"]) -> float:
+class Diversity(NamedTuple):
+    """A Vendi score.
+
+    Attributes:
+        value: between 1 and the number of images, or of features if those are fewer.
+        standard_error: over samples, by the infinitesimal jackknife; few samples also make the
+            score too small, which is not in it.
+    """
+
+    value: float
+    standard_error: float
+
+
+def vendi_score(features: Float[Tensor, "n d"]) -> Diversity:
     """``exp(-sum_i l_i log l_i)`` with l the eigenvalues of K / n, equation 2.
 
-    K holds the cosines between features. Those of the n images' matrix and of the d features' have
+    K holds the cosines between features: the score is 1 where all images are alike, and their
+    number where no two have anything in common. The n images' matrix and the d features' M have
     the same eigenvalues but for zeros, so that the smaller one will do: exactly, whatever n.
 
-    Returns:
-        Between 1, where all images are alike, and the number of images, where no two have anything
-        in common; never above the number of features.
+    The entropy's derivative in the direction of an image x is -x' log(M) x less the entropy.
 
     Raises:
         UsageError: no images.
     """
-    if not len(features):
+    n = len(features)
+    if not n:
         raise UsageError("no images have no diversity", "generate at least 1")
-    x = functional.normalize(features.detach().cpu().double(), dim=1) / len(features) ** 0.5
-    gram = x @ x.T if len(x) <= x.shape[1] else x.T @ x
-    values = torch.linalg.eigvalsh(gram).clamp(min=0)
-    return float(torch.special.entr(values / values.sum().clamp(min=1e-300)).sum().exp())
+    x = functional.normalize(features.detach().cpu().double(), dim=1) / n**0.5
+    few = n <= x.shape[1]
+    values, vectors = torch.linalg.eigh(x @ x.T if few else x.T @ x)
+    values = values.clamp(min=0) / values.clamp(min=0).sum().clamp(min=1e-300)
+    entropy = torch.special.entr(values).sum()
+    # The squared coordinates of each image along M's eigenvectors.
+    along = n * values * vectors.square() if few else n * (x @ vectors).square()
+    influence = -(along * values.clamp(min=1e-300).log()).sum(1)
+    spread = influence.std() if n > 1 else torch.zeros(())
+    value = float(entropy.exp())
+    return Diversity(value, value * float(spread) / n**0.5)
