@@ -37,7 +37,7 @@ MISTAKES = [
     (["strategy=deepspeed"], 2, ["there is no strategy=deepspeed", "auto, ddp, fsdp"]),
     (["trainer.nodes=2", "trainer.gpus=0"], 2, ["trainer.nodes=2", "torchrun"]),
     (["trainer.processes=3", "trainer.gpus=0"], 2, ["cannot be shared", "multiple"]),
-    (["checkpoint=nowhere.ckpt"], 2, ["no checkpoint nowhere.ckpt", "checkpoint=last"]),
+    (["checkpoint=nowhere.ckpt"], 2, ["no checkpoint nowhere.ckpt", "`last`", "zoo/glide"]),
     (["checkpoint=last", "output=empty"], 2, ["no run with a checkpoint", "train one"]),
     (["task=sample"], 2, ["needs a trained model", "checkpoint="]),
     (["task=compare"], 2, ["runs is missing", "runs="]),
