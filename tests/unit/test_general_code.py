@@ -30,6 +30,10 @@ ALIKE = [
     ("lit/*", r"unscales nor clips|neither clips|which clips and|are clipped|Clip unscaled"),
     ("*", r"metrics\.clip\b"),  # a settled key
     ("*", r"clip_score|clip_entries|CLIPScore\b|CLIP score\b"),  # the metric's name in the field
+    # A network of features, as `inception` and `dinov2` are; not the family of that name.
+    ("tasks/extractors.py", r"\bCLIP\b|clip_features|clip_extractor|\"clip\"|a CLIP\b"),
+    ("tasks/measurable.py", r"\bCLIP\b"),
+    ("config/schema/keys.py", r"metrics\.weights\.clip\b"),
     ("run/cascade.py", r"upsampl\w+"),  # the field's word for what the second stage does
     ("config/second_stage.py", r'"upsampler"'),  # the one home of a settled key
     ("config/typed.py", r'"(clip|upsampler)"|\bopenai\b'),  # the table of keys that hold paths
