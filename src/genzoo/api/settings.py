@@ -87,6 +87,11 @@ def _choose_guidance(
         own.guidance = _option("guidance", "classifier_free")
     if scale is not None:
         own.guidance.scale = number(scale, name="guidance")
+    elif own.guidance.get("scale") == "tuned":
+        raise UsageError(
+            "this model's guidance scale was to be tuned by task=evaluate",
+            "give a number, such as the one that its results.json has: guidance=3",
+        )
 
 
 def _choose_sampler(

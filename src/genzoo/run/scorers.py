@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from genzoo.config.objects import target
 from genzoo.config.values import plain
@@ -25,9 +26,18 @@ from genzoo.weights import saved
 from genzoo.weights.checkpoint import Checkpoint, find, read
 from genzoo.weights.scorer_sources import check_whole, source_of
 
+TUNED = "tuned"  # instead of a scale: found by task=evaluate
+
+
+def is_tuned(cfg: DictConfig) -> bool:
+    """Whether the guidance scale has to be found."""
+    return bool(cfg.guidance.get("scale") == TUNED)
+
 
 def build_guidance(cfg: DictConfig, *, where: torch.device | None = None) -> Any:
     """The guidance, for the argument `guidance` of `GenerativeModel.sample`.
+
+    At a scale of 1 where it has to be tuned first.
 
     Args:
         cfg: the prepared configuration.
@@ -37,6 +47,9 @@ def build_guidance(cfg: DictConfig, *, where: torch.device | None = None) -> Any
         UsageError: for a model that is no scorer, another one than was asked for, or a noise-aware
             one of images of another size.
     """
+    if is_tuned(cfg):  # what can be checked before the scale is known
+        cfg = copy.deepcopy(cfg)
+        cfg.guidance.scale = 1.0
     if cfg.guidance.name != "classifier":
         return build_chosen(cfg.guidance, identity)
     word = cfg.guidance.checkpoint
@@ -167,4 +180,7 @@ def guidance_words(cfg: DictConfig) -> str:
     own = family.sampling_words(plain(cfg.model))
     if own:
         part += f"; {own}"
+    tuned = OmegaConf.select(cfg, "run.tuned")
+    if tuned is not None:
+        part += f", {tuned}"
     return f"{cfg.guidance.name}{scale}{part}"

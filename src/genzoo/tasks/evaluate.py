@@ -29,6 +29,7 @@ from genzoo.tasks.measurable import check_measurable
 from genzoo.tasks.measuring import Entry, Measures, Subject
 from genzoo.tasks.memorised import write_pairs
 from genzoo.tasks.results import Cost, write_results
+from genzoo.tasks.tuning import Tuning, tune_scale
 from genzoo.text.tokenizer import Tokenizer
 
 
@@ -91,6 +92,9 @@ def evaluate(
     device = devices.device(cfg)
     model = model.to(device).eval()
     generates = model.capabilities.sampling is not None
+    tuning: Tuning | None = None
+    if scorers.is_tuned(cfg):
+        cfg, tuning = tune_scale(cfg, model, data, tokenizer)
     guidance = scorers.build_guidance(cfg)
     seconds: float | None = None
     entries: dict[str, Entry] = {}
@@ -115,6 +119,7 @@ def evaluate(
             seconds_per_image=seconds,
             cut=data.cut(tokenizer),
             real=real,
+            tuning=None if tuning is None else tuning.document(),
         )
         _pictures(cfg, model, data, tokenizer, entries, measures, guidance)
         tracker.summary({name: entry["value"] for name, entry in entries.items()})

@@ -135,6 +135,7 @@ def measure_samples(
     guidance: Any,
     pause: Callable[[], None] = lambda: None,
     keep: Callable[[Sequence[int], Tensor], None] = lambda numbers, images: None,
+    order: Sequence[int] | None = None,
 ) -> float:
     """Sample this rank's images and update the measures with them.
 
@@ -148,11 +149,12 @@ def measure_samples(
         guidance: as for `GenerativeModel.sample`.
         pause: called between batches.
         keep: called with the numbers and the 8-bit images of each batch.
+        order: items whose captions are sampled, in turn; None for `caption_order`.
 
     Returns:
         The seconds that sampling one image took.
     """
-    order = caption_order(cfg, data)
+    order = caption_order(cfg, data) if order is None else order
     mine = range(distributed.rank(), cfg.metrics.images, distributed.world())
     times: list[tuple[float, int]] = []
     with Progress(f"{cfg.model.name}: drawing and measuring", len(mine)) as progress:

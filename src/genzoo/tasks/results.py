@@ -68,6 +68,7 @@ def write_results(
     seconds_per_image: float | None,
     cut: Cut,
     real: Mapping[str, Any],
+    tuning: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the file into the run's folder, whole or not at all.
 
@@ -80,6 +81,7 @@ def write_results(
         seconds_per_image: of sampling.
         cut: how many captions of the data are too long to be read whole.
         real: what real images score, by the names of results.json.
+        tuning: the search for the guidance scale, where there was one.
     """
     can = model.capabilities
     device = devices.device(cfg)
@@ -100,6 +102,7 @@ def write_results(
         "seed": cfg.seed,
         "metrics": entries,
         **real,
+        **({} if tuning is None else {"tuning": tuning}),
         "training": {
             "images_seen": cost.images_seen,
             "seconds": cost.seconds,

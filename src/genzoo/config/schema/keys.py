@@ -132,7 +132,7 @@ KEYS: dict[str, Rule] = {
     # Drawing.
     "guidance.checkpoint": PATH | NULL,
     "guidance.interval": listed(SHARE, length=2, check="rising"),
-    "guidance.scale": number(),
+    "guidance.scale": number() | word("tuned"),
     "guidance.scorer": word("auto", "clip", "noisy_classifier"),
     "sampler.eta": SHARE,
     "sampler.method": word("ddpm", "ddim", "dpm_solver", "heun"),
@@ -162,6 +162,9 @@ KEYS: dict[str, Rule] = {
     "metrics.splits": COUNT,
     "metrics.subset_size": whole(2),
     "metrics.subsets": COUNT,
+    "metrics.tuning.between": listed(number(), length=2, check="rising"),
+    "metrics.tuning.images": whole(2),
+    "metrics.tuning.trials": whole(2),
     "metrics.weights.*": PATH | NULL,
 }
 

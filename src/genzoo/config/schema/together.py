@@ -31,6 +31,8 @@ def conflicts(cfg: Tree, *, samples: bool) -> Iterator[Conflict]:
     yield from _process(cfg)
     if samples and cfg["task"]["name"] in ("fit", "evaluate"):
         yield from _metrics(cfg["metrics"])
+    if cfg["guidance"].get("scale") == "tuned":
+        yield from _tuning(cfg)
     if cfg["task"]["name"] == "fit":
         yield from _training(cfg)
 
@@ -165,6 +167,29 @@ def _metrics(metrics: Tree) -> Iterator[Conflict]:
         yield (
             f"metrics.real_images={real} are too few for metrics.{key}={metrics[key]}",
             f"write metrics.real_images={metrics[key] + 1} or more",
+        )
+
+
+def _tuning(cfg: Tree) -> Iterator[Conflict]:
+    task, metrics = cfg["task"]["name"], cfg["metrics"]
+    if task not in ("fit", "evaluate"):
+        yield (
+            f"guidance.scale=tuned is found by task=evaluate, and this is task={task}",
+            "give a number, such as the one that results.json of the evaluation has",
+        )
+    if task == "fit" and metrics["during"]:
+        yield (
+            "guidance.scale=tuned is found after the training, and metrics.during measures in it",
+            "leave one of them away",
+        )
+    low, high = metrics["tuning"]["between"]
+    if low == high:
+        yield f"metrics.tuning.between={low},{high} is one scale", "write two: [1,8]"
+    if metrics["tuning"]["images"] <= metrics["neighbours"]:
+        yield (
+            f"metrics.tuning.images={metrics['tuning']['images']} are too few for "
+            f"metrics.neighbours={metrics['neighbours']}",
+            "write more",
         )
 
 
