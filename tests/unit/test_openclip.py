@@ -77,7 +77,7 @@ def test_images_are_prepared_as_the_model_wants_them() -> None:
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(2))
     (slope,) = torch.autograd.grad(vectors[:, 0].sum(), larger)
     assert slope.abs().sum() > 0
-    with pytest.raises(Unsupported, match="clean images alone"):
+    with pytest.raises(Unsupported, match="clean images only"):
         judge.encode_image(
             images, NoiseLevel(torch.ones(2, 1, 1, 1), torch.ones(2, 1, 1, 1), torch.ones(2))
         )
