@@ -17,6 +17,7 @@ from genzoo.core.noise import split_seed
 from genzoo.data.dataset import TextImageData
 from genzoo.machine.console import status
 from genzoo.metrics.golden_section import golden_section
+from genzoo.metrics.suite import metric_name
 from genzoo.models.base import GenerativeModel
 from genzoo.run import devices, scorers
 from genzoo.tasks.measuring import Measures, caption_order, feature_metrics, measure_samples
@@ -73,31 +74,28 @@ def tune_scale(
     own.metrics.extractors = own.metrics.extractors[:1]
     device = devices.device(cfg)
 
+    (measure,) = feature_metrics(own, data, device)
+    metric = metric_name(OBJECTIVE, measure.extractor)
+
     def distance(scale: float) -> float:
         own.guidance.scale = scale
-        (measure,) = feature_metrics(own, data, device)
+        measure.reset()
         measures = Measures([measure], None, None)
         guidance = scorers.build_guidance(own)
         measure_samples(
             own, model, data, tokenizer, measures, device=device, guidance=guidance, order=order
         )
-        name, value = next(
-            (name, value)
-            for name, value in measure.compute().items()
-            if name.partition("/")[0] in (OBJECTIVE, "kid")
-        )
-        names.add(name)
-        status(f"  guidance.scale={scale:.4g}: {name} {value.value:.4g}")
-        return value.value
+        value: float = measure.compute()[metric].value
+        status(f"  guidance.scale={scale:.4g}: {metric} {value:.4g}")
+        return value
 
-    names: set[str] = set()
     tuning = cfg.metrics.tuning
     tried = golden_section(distance, *tuning.between, trials=tuning.trials)
     best = min(tried, key=tried.__getitem__)
     scale = round(best, 3)
     chosen = copy.deepcopy(cfg)
     chosen.guidance.scale = scale
-    found = Tuning(scale, names.pop(), tuning.images, tried)
+    found = Tuning(scale, metric, tuning.images, tried)
     words = f"tuned by {found.metric} of {found.images} samples of other captions"
     OmegaConf.update(chosen, "run.tuned", words, force_add=True)
     return chosen, found
