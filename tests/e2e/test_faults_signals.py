@@ -311,10 +311,10 @@ def test_a_look_stops_between_parts_of_its_samples(
 ) -> None:
     """Several processes can only stop together, where they ask one another."""
     events: list[str] = []
-    pause, draw = monitor._stop_together, validation.sample_images
+    pause, draw = monitor.stop_together, validation.sample_images
     monkeypatch.setattr(validation, "MONITOR_SAMPLES", 20)
     monkeypatch.setattr(
-        monitor, "_stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
+        monitor, "stop_together", lambda *a: (events.append("pause"), pause(*a))[1]
     )
 
     def drawn(*arguments: Any, indices: list[int], **options: Any) -> torch.Tensor:

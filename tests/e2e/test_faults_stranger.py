@@ -308,7 +308,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "no data": ({"data": {"name": "shapes", "image_size": 16}}, ("names no model or no data",)),
     "a CLIP out of the network": (
         {"guidance": {"name": "classifier", "checkpoint": "openai", "scorer": "auto", "scale": 1}},
-        ("out of the network", "guidance.checkpoint=openai"),
+        ("has to be downloaded", "guidance.checkpoint=openai"),
     ),
     "another CLIP out of the network": (
         {
@@ -319,7 +319,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
                 "scale": 1,
             }
         },
-        ("out of the network",),
+        ("has to be downloaded",),
     ),
 }
 
